@@ -1,0 +1,231 @@
+//! What signalling tells media: plain data.
+use crate::base::id::StreamId;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+/// An audio coding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Codec {
+    /// G.711 µ-law, static payload type 0.
+    Pcmu,
+    /// G.711 A-law, static payload type 8.
+    Pcma,
+    /// RFC 6716 over RFC 7587.
+    Opus,
+}
+
+impl Codec {
+    /// The encoding name of `a=rtpmap`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pcmu => "PCMU",
+            Self::Pcma => "PCMA",
+            Self::Opus => "opus",
+        }
+    }
+
+    /// The RTP clock rate [Hz], which for some codecs is not the sample rate.
+    pub fn clock_rate(self) -> u32 {
+        match self {
+            Self::Pcmu | Self::Pcma => 8_000,
+            Self::Opus => 48_000,
+        }
+    }
+
+    /// The sample rate the codec works at here [Hz].
+    pub fn sample_rate(self) -> u32 {
+        match self {
+            Self::Pcmu | Self::Pcma => 8_000,
+            Self::Opus => 48_000,
+        }
+    }
+}
+
+/// What the peer asked of our Opus encoder (RFC 7587 §6.1); defaults are the RFC's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OpusParameters {
+    /// `maxaveragebitrate` [bit/s]; `None` when not given.
+    pub max_average_bitrate: Option<u32>,
+    /// `maxplaybackrate` [Hz].
+    pub max_playback_rate: u32,
+    pub stereo: bool,
+    pub cbr: bool,
+    pub use_inband_fec: bool,
+    pub use_dtx: bool,
+}
+
+impl Default for OpusParameters {
+    fn default() -> Self {
+        Self {
+            max_average_bitrate: None,
+            max_playback_rate: 48_000,
+            stereo: false,
+            cbr: false,
+            use_inband_fec: false,
+            use_dtx: false,
+        }
+    }
+}
+
+/// A codec with the payload type the offer/answer gave it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PayloadFormat {
+    pub payload_type: u8,
+    pub codec: Codec,
+    /// Meaningful for [`Codec::Opus`] only.
+    pub opus: OpusParameters,
+}
+
+/// RFC 4733 events with their payload type and clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TelephoneEvent {
+    pub payload_type: u8,
+    /// [Hz]
+    pub clock_rate: u32,
+}
+
+/// Direction of a stream as seen from us (RFC 3264 §5.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    SendRecv,
+    SendOnly,
+    RecvOnly,
+    Inactive,
+}
+
+impl Direction {
+    pub fn sends(self) -> bool {
+        matches!(self, Self::SendRecv | Self::SendOnly)
+    }
+
+    pub fn receives(self) -> bool {
+        matches!(self, Self::SendRecv | Self::RecvOnly)
+    }
+
+    pub fn new(sends: bool, receives: bool) -> Self {
+        match (sends, receives) {
+            (true, true) => Self::SendRecv,
+            (true, false) => Self::SendOnly,
+            (false, true) => Self::RecvOnly,
+            (false, false) => Self::Inactive,
+        }
+    }
+}
+
+/// What we say of ourselves in RTCP SDES (RFC 3550 §6.5). Empty items are not sent.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SourceDescription {
+    pub cname: String,
+    pub name: String,
+    pub email: String,
+    pub phone: String,
+    pub location: String,
+    pub tool: String,
+    pub note: String,
+}
+
+/// One negotiated audio stream: all that media needs to run it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StreamSpec {
+    /// Counts completed offer/answer exchanges; a new value opens the latch of symmetric RTP again.
+    pub generation: u32,
+    pub direction: Direction,
+    pub remote_rtp: SocketAddr,
+    /// Equals `remote_rtp` when `rtcp_mux` (RFC 5761).
+    pub remote_rtcp: SocketAddr,
+    pub rtcp_mux: bool,
+    /// What we send; chosen by the answer.
+    pub send: PayloadFormat,
+    /// Everything we must be ready to receive.
+    pub receive: Vec<PayloadFormat>,
+    pub send_events: Option<TelephoneEvent>,
+    pub receive_events: Vec<TelephoneEvent>,
+    /// Length of the packets we send [ms resolution].
+    pub ptime: Duration,
+    /// RTCP bandwidth of the session (5 % of the session bandwidth) [bit/s].
+    pub rtcp_bandwidth: u32,
+    pub description: SourceDescription,
+}
+
+/// A sound the phone makes by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tone {
+    /// An incoming call rings.
+    Ring,
+    /// The far end is being alerted.
+    Ringback,
+    Busy,
+    /// A second call comes in while one is talked on.
+    CallWaiting,
+    /// The short acknowledgement of a dialled digit.
+    Digit(Digit),
+}
+
+/// A DTMF digit: `0`-`9`, `*`, `#`, `A`-`D`, and the hook flash (RFC 4733 §3.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Digit(u8);
+
+impl Digit {
+    pub fn from_event(event: u8) -> Option<Self> {
+        (event <= 16).then_some(Self(event))
+    }
+
+    pub fn from_char(c: char) -> Option<Self> {
+        let event = match c.to_ascii_uppercase() {
+            c @ '0'..='9' => c as u8 - b'0',
+            '*' => 10,
+            '#' => 11,
+            c @ 'A'..='D' => c as u8 - b'A' + 12,
+            '!' => 16,
+            _ => return None,
+        };
+        Some(Self(event))
+    }
+
+    /// The event code of RFC 4733 §3.2.
+    pub fn event(self) -> u8 {
+        self.0
+    }
+
+    pub fn to_char(self) -> char {
+        char::from(*b"0123456789*#ABCD!".get(usize::from(self.0)).unwrap_or(&b'?'))
+    }
+}
+
+/// Signalling to media.
+#[derive(Clone, Debug, PartialEq)]
+pub enum MediaCommand {
+    /// Bind an RTP and an RTCP port on `local`; answered by `Opened` or `OpenFailed`.
+    Open {
+        stream: StreamId,
+        local: IpAddr,
+    },
+    /// Run the stream as negotiated, or change it to this.
+    Configure {
+        stream: StreamId,
+        spec: Box<StreamSpec>,
+    },
+    /// Which streams the user hears and speaks to; all others stay silent both ways.
+    Focus {
+        streams: Vec<StreamId>,
+    },
+    /// Send an RFC 4733 event.
+    SendDigit {
+        stream: StreamId,
+        digit: Digit,
+        duration: Duration,
+    },
+    /// Say goodbye (RTCP BYE with `reason`) and release the ports.
+    Close {
+        stream: StreamId,
+        reason: String,
+    },
+    /// Start or stop (`None`) a local sound.
+    Play(Option<Tone>),
+    Mute(bool),
+    /// Gains as factors: 1.0 leaves the sound as it is.
+    Gain {
+        capture: f32,
+        playback: f32,
+    },
+}

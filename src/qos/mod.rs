@@ -1,0 +1,2 @@
+//! Judging a call from what media measured: the E-model, time lines, and the diagnosis in plain words.
+pub mod snapshot;

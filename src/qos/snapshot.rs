@@ -1,0 +1,60 @@
+//! The quality of a call as screen, JSON and export see it. `None` is "not measured".
+use std::time::Duration;
+
+/// Both directions of one call.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct CallQuality {
+    /// What we hear of them: measured here.
+    pub inbound: DirectionQuality,
+    /// What they hear of us: from their reports.
+    pub outbound: DirectionQuality,
+    pub round_trip: Option<Reading>,
+    /// Mouth-to-ear delay from the peer to us, and the parts that were measured.
+    pub delay: DelayParts,
+    /// One sentence on how the call is, and whose fault it is if it is bad.
+    pub diagnosis: String,
+}
+
+/// A value and how old the measurement is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Reading {
+    pub value: f64,
+    pub age: Duration,
+}
+
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct DirectionQuality {
+    /// MOS-CQ estimated by the E-model (G.107), `1.0..=4.5`.
+    pub mos: Option<Reading>,
+    /// The transmission rating R it was made from, `0..=100`.
+    pub rating: Option<f64>,
+    /// Loss over the last interval [%].
+    pub loss: Option<Reading>,
+    /// Loss since the start of the call [%].
+    pub loss_total: Option<f64>,
+    /// Interarrival jitter [ms].
+    pub jitter: Option<Reading>,
+    pub packets: u64,
+    pub lost: i64,
+    /// One column a second, the newest last; at most [`TIMELINE`] of them.
+    pub mos_line: Vec<Option<f32>>,
+    pub loss_line: Vec<Option<f32>>,
+    pub jitter_line: Vec<Option<f32>>,
+}
+
+/// Seconds of history kept in the time lines.
+pub const TIMELINE: usize = 120;
+
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct DelayParts {
+    /// Sum of the parts that were measured [ms]; `None` when the network's part is unknown.
+    pub total: Option<f64>,
+    /// Half the round-trip time [ms].
+    pub network: Option<f64>,
+    /// The jitter buffer [ms].
+    pub buffer: Option<f64>,
+    /// Playback ring and device [ms].
+    pub device: Option<f64>,
+    /// Packetisation and codec look-ahead at the sender [ms].
+    pub codec: Option<f64>,
+}

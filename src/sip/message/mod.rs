@@ -1,0 +1,39 @@
+//! SIP messages: framing of one message, its start line, headers and body (RFC 3261 §7). The only home of `rsip`.
+mod headers;
+mod lexer;
+mod method;
+mod name_addr;
+mod uri;
+mod via;
+
+pub use headers::{CSeq, HeaderError, Headers};
+pub use lexer::{ParseError, parse, reason_phrase};
+pub use method::Method;
+pub use name_addr::NameAddr;
+pub use uri::{Host, Params, Scheme, Uri};
+pub use via::Via;
+
+use bytes::Bytes;
+
+#[derive(Clone, Debug)]
+pub enum Message {
+    Request(Request),
+    Response(Response),
+}
+
+#[derive(Clone, Debug)]
+pub struct Request {
+    pub method: Method,
+    pub uri: Uri,
+    pub headers: Headers,
+    pub body: Bytes,
+}
+
+#[derive(Clone, Debug)]
+pub struct Response {
+    /// 100..=699
+    pub status: u16,
+    pub reason: String,
+    pub headers: Headers,
+    pub body: Bytes,
+}

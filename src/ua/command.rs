@@ -1,0 +1,50 @@
+//! Everything that may be asked of the user agent: keyboard, command line and tests speak these words and no others.
+use crate::base::id::{AccountId, CallNumber};
+use crate::base::netem::Impairment;
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Command {
+    Register(AccountId),
+    Unregister(AccountId),
+    /// Place a call. `target` is what the user typed: a number, `user`, `user@host` or a URI.
+    Call {
+        account: Option<AccountId>,
+        target: String,
+    },
+    Answer(CallNumber),
+    /// Refuse an incoming call: busy (486) or declined (603).
+    Reject(CallNumber, Rejection),
+    /// Stop ringing here, let the caller go on hearing ringback.
+    Ignore(CallNumber),
+    /// CANCEL, BYE or refuse, whatever ends the call in its state.
+    HangUp(CallNumber),
+    Hold(CallNumber),
+    Resume(CallNumber),
+    /// Make this call the one talked on; the one talked on now is held.
+    Switch(CallNumber),
+    /// Answer the question a 3xx response raised: call the new target or end.
+    Follow(CallNumber, bool),
+    /// Send DTMF digits (RFC 4733), in order.
+    Digits(CallNumber, String),
+    Mute(bool),
+    /// Gains [dB], 0 is unchanged.
+    Gain {
+        capture: f32,
+        playback: f32,
+    },
+    /// OPTIONS to a target, to learn whether it is there and what it can do.
+    Query {
+        account: Option<AccountId>,
+        target: String,
+    },
+    /// Change the simulated network of the demonstration; refused where there is none.
+    Impair(Impairment),
+    /// End all calls, unregister, and report `Event::Finished`.
+    Shutdown,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rejection {
+    Busy,
+    Decline,
+}

@@ -1,0 +1,54 @@
+//! Facts the user agent reports as they happen. What is true now is in `ua::snapshot`.
+use crate::base::id::{AccountId, CallNumber};
+use crate::ua::snapshot::{CallSummary, RegistrationState};
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    Registration {
+        account: AccountId,
+        state: RegistrationState,
+    },
+    /// Somebody calls: ring, and show who.
+    Incoming {
+        call: CallNumber,
+        from: String,
+    },
+    /// A call was placed.
+    Outgoing {
+        call: CallNumber,
+        to: String,
+    },
+    Ringing(CallNumber),
+    Established(CallNumber),
+    /// The peer or we put the call on hold, or took it off.
+    HoldChanged {
+        call: CallNumber,
+        by_us: bool,
+        by_peer: bool,
+    },
+    /// A 3xx asks to call somebody else.
+    Redirected {
+        call: CallNumber,
+        target: String,
+    },
+    Digit {
+        call: CallNumber,
+        digit: char,
+    },
+    /// The call is over and its whole story is known.
+    Ended {
+        call: CallNumber,
+        summary: Box<CallSummary>,
+    },
+    /// The answer to `Command::Query`, in words.
+    Capabilities {
+        target: String,
+        answer: String,
+    },
+    /// A command could not be carried out; the sentence says why and what to do.
+    Refused {
+        reason: String,
+    },
+    /// All calls ended and all accounts unregistered after `Command::Shutdown`.
+    Finished,
+}

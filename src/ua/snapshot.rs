@@ -1,0 +1,183 @@
+//! What is true of the user agent now, as plain and sanitised facts: the only thing the screen draws.
+use crate::base::id::{AccountId, CallNumber};
+use crate::base::netem::{Impairment, Truth};
+use crate::qos::snapshot::CallQuality;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Snapshot {
+    pub accounts: Vec<AccountView>,
+    /// In the order they began.
+    pub calls: Vec<CallView>,
+    /// The call that is talked on, or that rings.
+    pub focus: Option<CallNumber>,
+    pub muted: bool,
+    /// [dB]
+    pub capture_gain: f32,
+    pub playback_gain: f32,
+    /// Peak levels of the last 100 ms [dBov].
+    pub capture_level: Option<f32>,
+    pub playback_level: Option<f32>,
+    pub devices: DeviceView,
+    pub counters: Counters,
+    /// The simulated network of the demonstration: what was asked for and what it really did.
+    pub simulation: Option<(Impairment, Truth)>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct AccountView {
+    pub id: AccountId,
+    pub name: String,
+    /// `1001@pbx.example`
+    pub address: String,
+    pub state: RegistrationState,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum RegistrationState {
+    /// Not wanted: direct calls only, or unregistered by the user.
+    Off,
+    Registering,
+    Registered {
+        expires: Instant,
+    },
+    /// `cause` says what happened, in words; `retry` when the next try is due.
+    Failed {
+        cause: String,
+        status: Option<u16>,
+        retry: Option<Instant>,
+    },
+    Unregistering,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct CallView {
+    pub number: CallNumber,
+    pub account: AccountId,
+    pub outgoing: bool,
+    pub state: CallState,
+    /// Display name if there is one, else the user part.
+    pub peer_name: String,
+    /// The peer's address, `sip:` left out.
+    pub peer_address: String,
+    /// The display name is the caller's own word: no trusted server asserted it.
+    pub name_is_claimed: bool,
+    pub started: Instant,
+    pub answered: Option<Instant>,
+    pub held_by_us: bool,
+    pub held_by_peer: bool,
+    /// An incoming call the user silenced.
+    pub ignored: bool,
+    /// `PCMU 8k`, `Opus 48k`; empty until negotiated.
+    pub codec: String,
+    /// What protects the media: `none` so far.
+    pub security: String,
+    /// Where sound comes from and goes to.
+    pub media_remote: String,
+    /// The SDP session name and information lines, when they say anything.
+    pub session_name: String,
+    pub session_information: String,
+    /// What the peer says of itself in RTCP SDES, as `item: text`.
+    pub participant: Vec<(String, String)>,
+    pub digits_received: String,
+    pub media_flowing: bool,
+    pub quality: Arc<CallQuality>,
+    pub ladder: Arc<Vec<LadderEntry>>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum CallState {
+    /// Waiting for the account, the address or the ports.
+    Preparing,
+    Calling,
+    /// 18x received (outgoing) or sent (incoming).
+    Ringing {
+        early_media: bool,
+    },
+    /// The target moved: the user is asked whether to call this one.
+    Redirected {
+        target: String,
+    },
+    /// Answered by us, the ACK is awaited.
+    Answering,
+    Established,
+    Ending,
+    Ended(Arc<CallSummary>),
+}
+
+/// One message of a call, redacted and sanitised.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LadderEntry {
+    pub at: Instant,
+    pub wall: SystemTime,
+    pub sent: bool,
+    /// `INVITE`, `200 OK`
+    pub label: String,
+    /// CSeq, as `1 INVITE`.
+    pub cseq: String,
+    /// Peer and transport, `udp 192.0.2.1:5060`.
+    pub flow: String,
+    /// How often the same message was seen again.
+    pub repeats: u32,
+    /// The whole message, secrets masked, lines sanitised.
+    pub text: Arc<str>,
+}
+
+/// How a call ended and how it was.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CallSummary {
+    pub account: AccountId,
+    pub account_name: String,
+    pub outgoing: bool,
+    pub peer_name: String,
+    pub peer_address: String,
+    pub started: SystemTime,
+    /// Time from answer to end; `None` when never answered.
+    pub duration: Option<Duration>,
+    pub end: CallEnd,
+    /// The final SIP status of the INVITE, and the Reason given with it or with the BYE.
+    pub status: Option<u16>,
+    /// In plain words: who ended it and why.
+    pub cause: String,
+    pub codec: String,
+    pub quality: Arc<CallQuality>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CallEnd {
+    /// Talked, then one side hung up.
+    Normal,
+    /// Incoming, never answered.
+    Missed,
+    /// Incoming, refused here.
+    Rejected,
+    /// Incoming, taken by another phone of ours.
+    AnsweredElsewhere,
+    /// Outgoing, given up by us before an answer.
+    Cancelled,
+    /// Outgoing, the peer or a server refused (`status`).
+    Refused,
+    /// No answer from the network, or media never came.
+    Failed,
+    /// Media stopped and did not come back.
+    NoMedia,
+}
+
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct DeviceView {
+    pub capture: String,
+    pub playback: String,
+    /// One line for the user when something is not as asked for.
+    pub notice: Option<String>,
+}
+
+/// What was dropped, by kind: shown in the log page and in the metrics.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    pub malformed: u64,
+    /// Requests from strangers that were refused or ignored.
+    pub strangers: u64,
+    pub retransmissions: u64,
+    pub rate_limited: u64,
+}
