@@ -25,6 +25,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("media::error", &["base"]),
     ("media::rtp", &["base", "media::error"]),
     ("media::rtcp", &["base", "media::error", "media::rtp"]),
+    ("media::srtp", &["base", "media::error"]),
     ("media::dsp", &["base"]),
     ("media::codec", &["base", "media::error", "media::dsp", "media::spec"]),
     ("media::dtmf", &["base", "media::dsp", "media::rtp", "media::spec"]),
