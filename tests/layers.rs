@@ -23,13 +23,17 @@ const EDGES: &[(&str, &[&str])] = &[
     ("media::stats", &["base", "media::spec"]),
     ("media::event", &["base", "media::spec", "media::stats"]),
     ("media::error", &["base"]),
+    ("media::frame", &[]),
     ("media::rtp", &["base", "media::error"]),
     ("media::rtcp", &["base", "media::error", "media::rtp"]),
     ("media::srtp", &["base", "media::error"]),
-    ("media::dsp", &["base"]),
-    ("media::codec", &["base", "media::error", "media::dsp", "media::spec"]),
-    ("media::dtmf", &["base", "media::dsp", "media::rtp", "media::spec"]),
-    ("media::jitter", &["base", "media::error", "media::rtp", "media::dsp", "media::codec", "media::spec"]),
+    ("media::dsp", &["base", "media::frame", "media::spec"]),
+    ("media::codec", &["base", "media::error", "media::frame", "media::dsp", "media::spec"]),
+    ("media::dtmf", &["base", "media::frame", "media::dsp", "media::rtp", "media::spec"]),
+    (
+        "media::jitter",
+        &["base", "media::error", "media::frame", "media::rtp", "media::dsp", "media::codec", "media::spec"],
+    ),
     // L2: sessions, pure
     (
         "media",
@@ -39,6 +43,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "nat::ice",
             "dtls",
             "media::error",
+            "media::frame",
             "media::rtp",
             "media::rtcp",
             "media::srtp",
@@ -80,7 +85,7 @@ const EDGES: &[(&str, &[&str])] = &[
     // L5: shell
     ("control", &["base", "qos", "ua::command", "ua::event", "ua::snapshot"]),
     ("net", &["base", "sip::transport", "sip::locate"]),
-    ("audio", &["base", "media::dsp"]),
+    ("audio", &["base", "media::frame", "media::dsp"]),
     (
         "runtime",
         &[

@@ -1,0 +1,19 @@
+//! What can go wrong when sound is set up or a packet is read.
+
+/// Errors of the media layer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum MediaError {
+    /// A stream needs at least one format it can receive.
+    #[error("no payload format to receive")]
+    NoFormat,
+    /// A packet length the codec does not have.
+    #[error("{codec} has no packets of {milliseconds} ms")]
+    PacketTime { codec: &'static str, milliseconds: u128 },
+    /// The codec library refused, with its own words.
+    #[error("{codec}: {reason}")]
+    Codec { codec: &'static str, reason: String },
+    /// A payload that is not what its codec says.
+    #[error("{codec} payload of {length} octets cannot be decoded")]
+    Payload { codec: &'static str, length: usize },
+}
