@@ -11,8 +11,38 @@ pub struct CallQuality {
     pub round_trip: Option<Reading>,
     /// Mouth-to-ear delay from the peer to us, and the parts that were measured.
     pub delay: DelayParts,
+    /// The round-trip time [ms] and the total delay [ms] as time lines like those of the directions.
+    pub round_trip_line: Vec<Option<f32>>,
+    pub delay_line: Vec<Option<f32>>,
     /// One sentence on how the call is, and whose fault it is if it is bad.
     pub diagnosis: String,
+    /// The same judgement as plain words of a fixed set: how bad, and where the cause lies.
+    pub verdict: Verdict,
+    pub fault: Fault,
+}
+
+/// How the call is, in one word.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Verdict {
+    /// Not enough was measured yet.
+    #[default]
+    Unknown,
+    Good,
+    Fair,
+    Poor,
+}
+
+/// Where the cause of a bad call lies.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Fault {
+    #[default]
+    Nobody,
+    /// Our sound device, our machine, or our own mute.
+    Here,
+    /// Somewhere between the two phones.
+    Network,
+    /// The peer's device or machine.
+    There,
 }
 
 /// A value and how old the measurement is.
