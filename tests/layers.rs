@@ -85,7 +85,7 @@ const EDGES: &[(&str, &[&str])] = &[
     // L5: shell
     ("control", &["base", "qos", "ua::command", "ua::event", "ua::snapshot"]),
     ("net", &["base", "sip::transport", "sip::locate"]),
-    ("audio", &["base", "media::frame", "media::dsp"]),
+    ("audio", &["base", "media::frame", "media::stats", "media::dsp"]),
     (
         "runtime",
         &[
@@ -93,6 +93,8 @@ const EDGES: &[(&str, &[&str])] = &[
             "sip::transport",
             "sip::locate",
             "media",
+            "media::error",
+            "media::frame",
             "media::spec",
             "media::stats",
             "media::event",

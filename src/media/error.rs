@@ -4,6 +4,12 @@
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum MediaError {
+    /// A datagram that is not RTP (RFC 3550 A.1).
+    #[error("malformed RTP: {0}")]
+    Rtp(&'static str),
+    /// A datagram that is not compound RTCP (RFC 3550 A.2).
+    #[error("malformed RTCP: {0}")]
+    Rtcp(&'static str),
     /// A stream needs at least one format it can receive.
     #[error("no payload format to receive")]
     NoFormat,

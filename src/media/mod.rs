@@ -2,5 +2,6 @@
 pub mod error;
 pub mod event;
 pub mod frame;
+pub mod session;
 pub mod spec;
 pub mod stats;

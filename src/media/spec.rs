@@ -144,6 +144,8 @@ pub struct StreamSpec {
     pub ptime: Duration,
     /// RTCP bandwidth of the session (5 % of the session bandwidth) [bit/s].
     pub rtcp_bandwidth: u32,
+    /// Report more often than every 5 s where the bandwidth allows it (RFC 3550 §6.2, the reduced minimum).
+    pub rtcp_reduced_minimum: bool,
     pub description: SourceDescription,
 }
 
