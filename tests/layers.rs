@@ -56,7 +56,8 @@ const EDGES: &[(&str, &[&str])] = &[
             "media::event",
         ],
     ),
-    ("qos", &["base", "media::stats"]),
+    // The codec decides how much a loss hurts.
+    ("qos", &["base", "media::spec", "media::stats"]),
     // L3: agents, pure; the first three are the contract that views and APIs may see
     ("ua::command", &["base"]),
     ("ua::snapshot", &["base", "qos"]),

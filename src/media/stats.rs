@@ -24,6 +24,8 @@ pub struct StreamReport {
 pub struct ReceiveStats {
     pub ssrc: Option<u32>,
     pub codec: Option<Codec>,
+    /// Sound in one of their packets.
+    pub packet_time: Option<Duration>,
     pub source: Option<SocketAddr>,
     pub packets: u64,
     pub bytes: u64,
@@ -67,6 +69,8 @@ pub struct ReceiveStats {
 pub struct SendStats {
     pub ssrc: u32,
     pub codec: Option<Codec>,
+    /// Sound in one of our packets.
+    pub packet_time: Option<Duration>,
     pub destination: Option<SocketAddr>,
     pub packets: u64,
     pub bytes: u64,

@@ -1,2 +1,4 @@
 //! Judging a call from what media measured: the E-model, time lines, and the diagnosis in plain words.
+pub mod emodel;
+pub mod history;
 pub mod snapshot;
