@@ -1,2 +1,8 @@
 //! SIP as pure machines: messages, transactions, dialogs and usages. Bodies are bytes with a content type.
+pub mod invite;
+pub mod key;
 pub mod message;
+pub mod options;
+pub mod register;
+pub mod timer;
+pub mod transaction;

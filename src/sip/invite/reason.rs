@@ -1,0 +1,96 @@
+//! The Reason header: why a call is refused, cancelled or ended (RFC 3326).
+use crate::base::untrusted::Untrusted;
+use crate::sip::message::Headers;
+
+/// One reason, such as `Q.850;cause=16;text="Normal call clearing"`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reason {
+    /// `SIP`, `Q.850`, ... in upper case.
+    pub protocol: String,
+    /// A SIP status or a Q.850 cause.
+    pub cause: Option<u16>,
+    pub text: Option<Untrusted>,
+}
+
+impl Reason {
+    /// Most reasons read from one message.
+    const MAX: usize = 4;
+
+    /// All that can be read of a message's Reason headers.
+    pub fn of(headers: &Headers) -> Vec<Self> {
+        headers.all("Reason").take(Self::MAX).filter_map(Self::parse).collect()
+    }
+
+    fn parse(value: &str) -> Option<Self> {
+        let mut parts = split_unquoted(value);
+        let protocol = parts.next()?.trim().to_ascii_uppercase();
+        if protocol.is_empty() || !protocol.bytes().all(|b| b.is_ascii_graphic()) {
+            return None;
+        }
+        let mut reason = Self { protocol, cause: None, text: None };
+        for part in parts {
+            let Some((name, value)) = part.split_once('=') else { continue };
+            let value = value.trim();
+            match name.trim().to_ascii_lowercase().as_str() {
+                "cause" => reason.cause = value.parse().ok(),
+                "text" => reason.text = Some(Untrusted::new(unquote(value))),
+                _ => {}
+            }
+        }
+        Some(reason)
+    }
+}
+
+/// Splits at semicolons that are not inside of a quoted string.
+fn split_unquoted(text: &str) -> impl Iterator<Item = &str> {
+    let (mut quoted, mut escaped) = (false, false);
+    text.split(move |c| {
+        match c {
+            _ if escaped => escaped = false,
+            '\\' if quoted => escaped = true,
+            '"' => quoted = !quoted,
+            _ => {}
+        }
+        c == ';' && !quoted
+    })
+}
+
+fn unquote(text: &str) -> String {
+    let Some(inner) = text.strip_prefix('"').and_then(|t| t.strip_suffix('"')) else { return text.to_owned() };
+    let mut out = String::with_capacity(inner.len());
+    let mut chars = inner.chars();
+    while let Some(c) = chars.next() {
+        out.extend(if c == '\\' { chars.next() } else { Some(c) });
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_what_servers_send() {
+        let rows: [(&str, Option<(&str, Option<u16>, Option<&str>)>); 8] = [
+            ("", None),
+            (";cause=3", None),
+            ("\"Q.850\u{1}\";cause=3", None),
+            ("Q.850;cause=banana", Some(("Q.850", None, None))),
+            ("Q.850;cause=16", Some(("Q.850", Some(16), None))),
+            (
+                "sip ; cause=200 ; text=\"Call completed; elsewhere\"",
+                Some(("SIP", Some(200), Some("Call completed; elsewhere"))),
+            ),
+            ("SIP;text=\"a \\\"b\\\"\";cause=480", Some(("SIP", Some(480), Some("a \"b\"")))),
+            ("SIP;cause=487;text=plain", Some(("SIP", Some(487), Some("plain")))),
+        ];
+        for (value, expected) in rows {
+            let expected = expected.map(|(protocol, cause, text)| Reason {
+                protocol: protocol.into(),
+                cause,
+                text: text.map(Untrusted::new),
+            });
+            assert_eq!(Reason::parse(value), expected, "{value:?}");
+        }
+    }
+}
