@@ -10,7 +10,6 @@ const EDGES: &[(&str, &[&str])] = &[
     // L0: words and numbers
     ("base", &[]),
     // L1: protocol machines and signal code, pure
-    ("sdp", &["base"]),
     ("sip", &["base"]),
     ("sip::transport", &["base", "sip"]),
     ("sip::locate", &["base", "sip"]),
@@ -20,6 +19,8 @@ const EDGES: &[(&str, &[&str])] = &[
     ("nat", &["nat::stun", "nat::turn", "nat::ice"]),
     ("dtls", &["base"]),
     ("media::spec", &["base"]),
+    // plain data that descriptions and media share: codecs, formats, directions
+    ("sdp", &["base", "media::spec"]),
     ("media::stats", &["base", "media::spec"]),
     ("media::event", &["base", "media::spec", "media::stats"]),
     ("media::error", &["base"]),

@@ -1,1 +1,16 @@
-//! (room to be furnished)
+//! SDP (RFC 8866) and offer/answer over it (RFC 3264, RFC 6337) for one audio stream.
+//!
+//! [`Negotiator`] is the way in: one per dialog, it makes and answers offers and says what was agreed.
+mod answer;
+mod attribute;
+pub mod codec;
+pub mod direction;
+mod error;
+mod negotiator;
+mod normalise;
+mod offer;
+pub mod session;
+
+pub use error::SdpError;
+pub use negotiator::{LocalMedia, Negotiated, Negotiator};
+pub use session::Session;
