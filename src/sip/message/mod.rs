@@ -1,16 +1,21 @@
 //! SIP messages: framing of one message, its start line, headers and body (RFC 3261 §7). The only home of `rsip`.
+mod build;
 mod headers;
 mod lexer;
 mod method;
 mod name_addr;
+mod params;
+pub(crate) mod text;
 mod uri;
 mod via;
 
+pub use build::reason_phrase;
 pub use headers::{CSeq, HeaderError, Headers};
-pub use lexer::{ParseError, parse, reason_phrase};
+pub use lexer::{MAX_MESSAGE, ParseError, content_length, head_length, parse};
 pub use method::Method;
 pub use name_addr::NameAddr;
-pub use uri::{Host, Params, Scheme, Uri};
+pub use params::Params;
+pub use uri::{Host, Scheme, Uri};
 pub use via::Via;
 
 use bytes::Bytes;
