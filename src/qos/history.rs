@@ -60,7 +60,8 @@ mod tests {
 
     #[test]
     fn seconds_are_kept_in_their_place() {
-        let rows: [(&[(u64, f32)], &[Option<f32>]); 6] = [
+        type Row<'a> = (&'a [(u64, f32)], &'a [Option<f32>]);
+        let rows: [Row; 6] = [
             (&[], &[]),
             (&[(5, 1.0)], &[Some(1.0)]),
             (&[(5, 1.0), (5, 2.0)], &[Some(2.0)]),
