@@ -6,6 +6,8 @@ pub mod error;
 pub mod event;
 pub mod frame;
 pub mod jitter;
+pub mod rtcp;
+pub mod rtp;
 pub mod session;
 pub mod spec;
 pub mod stats;
