@@ -25,7 +25,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("media::event", &["base", "media::spec", "media::stats"]),
     ("media::error", &["base"]),
     ("media::frame", &[]),
-    ("media::rtp", &["base", "media::error"]),
+    ("media::rtp", &["base", "media::error", "media::frame"]),
     ("media::rtcp", &["base", "media::error", "media::rtp"]),
     ("media::srtp", &["base", "media::error"]),
     ("media::dsp", &["base", "media::frame", "media::spec"]),
