@@ -26,7 +26,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("media::error", &["base"]),
     ("media::frame", &[]),
     ("media::rtp", &["base", "media::error", "media::frame"]),
-    ("media::rtcp", &["base", "media::error", "media::rtp"]),
+    ("media::rtcp", &["base", "media::error", "media::rtp", "media::spec", "media::stats"]),
     ("media::srtp", &["base", "media::error"]),
     ("media::dsp", &["base", "media::frame", "media::spec"]),
     ("media::codec", &["base", "media::error", "media::frame", "media::dsp", "media::spec"]),
