@@ -6,3 +6,4 @@ pub mod options;
 pub mod register;
 pub mod timer;
 pub mod transaction;
+pub mod transport;
