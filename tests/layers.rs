@@ -25,8 +25,8 @@ const EDGES: &[(&str, &[&str])] = &[
     ("media::event", &["base", "media::spec", "media::stats"]),
     ("media::error", &["base"]),
     ("media::frame", &[]),
-    ("media::rtp", &["base", "media::error", "media::frame"]),
-    ("media::rtcp", &["base", "media::error", "media::rtp", "media::spec", "media::stats"]),
+    ("media::rtp", &["base", "media::error"]),
+    ("media::rtcp", &["base", "media::error", "media::rtp"]),
     ("media::srtp", &["base", "media::error"]),
     ("media::dsp", &["base", "media::frame", "media::spec"]),
     ("media::codec", &["base", "media::error", "media::frame", "media::dsp", "media::spec"]),
@@ -198,10 +198,15 @@ fn collect(dir: &Path, out: &mut Vec<PathBuf>) {
     for path in entries {
         if path.is_dir() {
             collect(&path, out);
-        } else if path.extension().is_some_and(|e| e == "rs") {
+        } else if path.extension().is_some_and(|e| e == "rs") && !is_test_only(&path) {
             out.push(path);
         }
     }
+}
+
+/// Files behind `#[cfg(test)] mod testing;` or `mod tests;`: not part of the product.
+fn is_test_only(path: &Path) -> bool {
+    path.file_stem().is_some_and(|stem| stem == "testing" || stem == "tests")
 }
 
 /// `src/sip/dialog/fork.rs` is `sip::dialog::fork`; `src/sip/mod.rs` is `sip`.

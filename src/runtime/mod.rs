@@ -1,2 +1,1 @@
 //! (room to be furnished)
-pub mod storage;

@@ -24,6 +24,11 @@ impl ClientKey {
         Ok(Self::new(branch, response.headers.cseq()?.method))
     }
 
+    /// The CANCEL of the INVITE of this name: it has the same branch.
+    pub fn of_cancel(&self) -> Self {
+        Self { branch: self.branch.clone(), method: Method::Cancel }
+    }
+
     pub fn method(&self) -> &Method {
         &self.method
     }

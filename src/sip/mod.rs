@@ -6,4 +6,6 @@ pub mod options;
 pub mod register;
 pub mod timer;
 pub mod transaction;
-pub mod transport;
+
+#[cfg(test)]
+pub(crate) mod testing;

@@ -1,6 +1,7 @@
 //! The Reason header: why a call is refused, cancelled or ended (RFC 3326).
 use crate::base::untrusted::Untrusted;
 use crate::sip::message::Headers;
+use crate::sip::message::text::{is_token, quoted_string, split_outside, trim};
 
 /// One reason, such as `Q.850;cause=16;text="Normal call clearing"`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,47 +23,22 @@ impl Reason {
     }
 
     fn parse(value: &str) -> Option<Self> {
-        let mut parts = split_unquoted(value);
-        let protocol = parts.next()?.trim().to_ascii_uppercase();
-        if protocol.is_empty() || !protocol.bytes().all(|b| b.is_ascii_graphic()) {
-            return None;
-        }
+        let mut parts = split_outside(value, b';').map(trim);
+        let protocol = parts.next().filter(|p| is_token(p))?.to_ascii_uppercase();
         let mut reason = Self { protocol, cause: None, text: None };
-        for part in parts {
-            let Some((name, value)) = part.split_once('=') else { continue };
-            let value = value.trim();
-            match name.trim().to_ascii_lowercase().as_str() {
+        for (name, value) in parts.filter_map(|part| part.split_once('=')) {
+            let value = trim(value);
+            match trim(name).to_ascii_lowercase().as_str() {
                 "cause" => reason.cause = value.parse().ok(),
-                "text" => reason.text = Some(Untrusted::new(unquote(value))),
+                "text" => {
+                    let text = quoted_string(value).map_or_else(|| value.to_owned(), |(text, _)| text);
+                    reason.text = Some(Untrusted::new(text));
+                }
                 _ => {}
             }
         }
         Some(reason)
     }
-}
-
-/// Splits at semicolons that are not inside of a quoted string.
-fn split_unquoted(text: &str) -> impl Iterator<Item = &str> {
-    let (mut quoted, mut escaped) = (false, false);
-    text.split(move |c| {
-        match c {
-            _ if escaped => escaped = false,
-            '\\' if quoted => escaped = true,
-            '"' => quoted = !quoted,
-            _ => {}
-        }
-        c == ';' && !quoted
-    })
-}
-
-fn unquote(text: &str) -> String {
-    let Some(inner) = text.strip_prefix('"').and_then(|t| t.strip_suffix('"')) else { return text.to_owned() };
-    let mut out = String::with_capacity(inner.len());
-    let mut chars = inner.chars();
-    while let Some(c) = chars.next() {
-        out.extend(if c == '\\' { chars.next() } else { Some(c) });
-    }
-    out
 }
 
 #[cfg(test)]

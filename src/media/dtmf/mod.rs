@@ -1,2 +1,0 @@
-//! DTMF digits over RTP.
-pub mod telephone_event;
