@@ -12,6 +12,8 @@ impl Negotiator {
     /// The place of the line to accept: the one used so far if it can still be used, else the first that can.
     ///
     /// - `running`: this is not the first exchange, so the peer may also take the audio away.
+    ///
+    /// `None`: the offer is fine, but holds no stream.
     pub(super) fn choose(&self, offer: &Session, local: &LocalMedia, running: bool) -> Result<Option<usize>, SdpError> {
         let is_audio = |line: &MediaLine| line.kind == MediaKind::Audio;
         let offered = |at: &usize| offer.media.get(*at).is_some_and(|line| is_audio(line) && line.port != 0);
@@ -24,7 +26,7 @@ impl Negotiator {
         }
         match first_fault {
             Some(fault) => Err(fault),
-            None if running && offer.media.iter().any(is_audio) => Ok(None),
+            None if offer.media.is_empty() || running && offer.media.iter().any(is_audio) => Ok(None),
             None => Err(SdpError::NoAudio),
         }
     }

@@ -2,6 +2,7 @@
 //! RTCP port (RFC 3605), multiplexing (RFC 5761), RTCP bandwidth (RFC 3556).
 use super::SdpError;
 use super::session::{Attribute, Bandwidth, Host, MediaLine, Session};
+use crate::base::untrusted::Untrusted;
 use crate::media::spec::{Codec, Direction};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -47,7 +48,7 @@ impl<'a> View<'a> {
     }
 
     /// # Errors
-    /// No `c=` at all, a name, or a multicast address.
+    /// No `c=` at all, a name, a multicast address, or no address.
     pub fn address(self) -> Result<Address, SdpError> {
         let host = self.line.connection.as_ref().or(self.session.connection.as_ref());
         match host.ok_or(SdpError::Missing("c="))? {
@@ -55,7 +56,8 @@ impl<'a> View<'a> {
             Host::Ip(ip) if ip.is_multicast() => Err(SdpError::Multicast(ip.to_string())),
             Host::Ip(ip) => Ok(Address::Ip(*ip)),
             Host::Name { name, .. } if is_invalid(name) => Ok(Address::Nowhere),
-            Host::Name { name, .. } => Err(SdpError::HostName(shown(name))),
+            Host::Name { name, .. } if is_host_name(name) => Err(SdpError::HostName(name.clone())),
+            Host::Name { name, .. } => Err(SdpError::Address(Untrusted::new(name.as_str()).sanitize(60))),
         }
     }
 
@@ -109,6 +111,10 @@ fn is_invalid(name: &str) -> bool {
     name == "invalid" || name.ends_with(".invalid")
 }
 
-fn shown(name: &str) -> String {
-    crate::base::untrusted::Untrusted::new(name).sanitize(60)
+/// Letters, digits and hyphens in labels (RFC 1123 §2.1), which is what can be looked up and shown as it is.
+fn is_host_name(name: &str) -> bool {
+    let label =
+        |l: &str| (1..=63).contains(&l.len()) && l.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
+    let digits_only = name.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+    name.len() <= 253 && !digits_only && name.trim_end_matches('.').split('.').all(label)
 }

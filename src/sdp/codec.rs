@@ -31,12 +31,17 @@ impl Format {
 /// The formats of an RTP line in its order; what is no payload type, or comes twice, is left out.
 pub fn formats(line: &MediaLine) -> Vec<Format> {
     let mut out: Vec<Format> = Vec::new();
-    for payload_type in line.formats.iter().filter_map(|f| f.parse().ok()).filter(|pt| *pt < 128) {
+    for payload_type in line.formats.iter().filter_map(|f| payload_type(f)) {
         if out.iter().all(|f| f.payload_type() != payload_type) {
             out.push(format(line, payload_type));
         }
     }
     out
+}
+
+/// Without sign or leading zero, since the answer names it in the same digits.
+fn payload_type(text: &str) -> Option<u8> {
+    text.parse().ok().filter(|number: &u8| *number < 128 && number.to_string() == text)
 }
 
 /// The codecs among them.
@@ -144,4 +149,35 @@ fn fmtp(opus: &OpusParameters) -> String {
         [("stereo", opus.stereo), ("cbr", opus.cbr), ("useinbandfec", opus.use_inband_fec), ("usedtx", opus.use_dtx)];
     out.extend(flags.into_iter().filter(|(_, on)| *on).map(|(name, _)| format!("{name}=1")));
     out.join(";")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn opus_parameters_are_read_leniently_and_written_sparsely() {
+        let none = OpusParameters::default();
+        let rows = [
+            ("", none, ""),
+            ("useinbandfec", none, ""),
+            ("useinbandfec=yes;=1;;stereo=2;maxaveragebitrate=-1", none, ""),
+            (
+                "maxaveragebitrate=1",
+                OpusParameters { max_average_bitrate: Some(6_000), ..none },
+                "maxaveragebitrate=6000",
+            ),
+            ("maxplaybackrate=4000000000", none, ""),
+            ("maxplaybackrate=16000", OpusParameters { max_playback_rate: 16_000, ..none }, "maxplaybackrate=16000"),
+            (
+                "minptime=10; UseInBandFEC=1 ;stereo = 1; cbr=1;usedtx=1;sprop-stereo=1",
+                OpusParameters { use_inband_fec: true, stereo: true, cbr: true, use_dtx: true, ..none },
+                "stereo=1;cbr=1;useinbandfec=1;usedtx=1",
+            ),
+        ];
+        for (text, read, written) in rows {
+            assert_eq!(parameters(text), read, "{text}");
+            assert_eq!(fmtp(&read), written, "{text}");
+        }
+    }
 }

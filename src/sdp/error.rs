@@ -24,8 +24,12 @@ pub enum SdpError {
     NoCommonCodec { peer: String, ours: String },
     #[error("media protocol `{0}` is not supported")]
     Protocol(String),
-    #[error("media address `{0}` is a name that would have to be looked up")]
+    /// Look it up, tell [`super::Negotiator::host_resolved`], and give the description again; or refuse.
+    #[error("media address `{0}` is a name that has to be looked up")]
     HostName(String),
+    /// `0` is fit for a log.
+    #[error("media address `{0}` is neither an IP address nor a host name")]
+    Address(String),
     #[error("media address `{0}` is a multicast address")]
     Multicast(String),
     #[error("media address `{peer}` cannot be reached from `{ours}`: another IP version")]
@@ -47,7 +51,7 @@ impl SdpError {
     pub fn status(&self) -> u16 {
         match self {
             Self::TooLong(_) | Self::TooManyLines | Self::TooManyMedia => 400,
-            Self::Line { .. } | Self::Missing(_) | Self::Unreadable => 400,
+            Self::Line { .. } | Self::Missing(_) | Self::Unreadable | Self::Address(_) => 400,
             Self::NoAudio | Self::NoCommonCodec { .. } | Self::Protocol(_) => 488,
             Self::HostName(_) | Self::Multicast(_) | Self::AddressFamily { .. } => 488,
             Self::AnswerMismatch | Self::Refused | Self::NoOffer => 488,
@@ -64,7 +68,7 @@ impl SdpError {
             Self::NoCommonCodec { .. } => 305,
             Self::Multicast(_) => 330,
             Self::TooLong(_) | Self::TooManyLines | Self::TooManyMedia => 399,
-            Self::Line { .. } | Self::Missing(_) | Self::Unreadable => 399,
+            Self::Line { .. } | Self::Missing(_) | Self::Unreadable | Self::Address(_) => 399,
             Self::AnswerMismatch | Self::Refused | Self::NoOffer | Self::OfferPending => 399,
         }
     }

@@ -18,6 +18,9 @@ use crate::media::spec::{Codec, Direction, OpusParameters, PayloadFormat, Teleph
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
+/// Names of one dialog that are remembered.
+const MAX_HOSTS: usize = 8;
+
 /// What we can do and want: the ground of an offer or answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LocalMedia {
@@ -71,10 +74,10 @@ enum State {
     Fresh,
     /// Our offer waits for its answer; `previous` is what holds until then.
     Offered {
-        offer: Session,
-        previous: Option<Agreed>,
+        offer: Box<Session>,
+        previous: Option<Box<Agreed>>,
     },
-    Agreed(Agreed),
+    Agreed(Box<Agreed>),
 }
 
 #[derive(Clone, Debug)]
@@ -105,6 +108,8 @@ pub struct Negotiator {
     /// Place of the media line that carries our audio.
     pub(super) audio: Option<usize>,
     generation: u32,
+    /// Names in `c=` lines that were looked up.
+    hosts: Vec<(String, IpAddr)>,
     state: State,
 }
 
@@ -118,6 +123,7 @@ impl Negotiator {
             payload_types: Vec::new(),
             audio: None,
             generation: 0,
+            hosts: Vec::new(),
             state: State::Fresh,
         }
     }
@@ -138,7 +144,7 @@ impl Negotiator {
         let media = self.offered_lines(local, previous.as_ref().map(|p| &p.local));
         let offer = self.describe(local.address, "0 0", media);
         let text = offer.to_string();
-        self.state = State::Offered { offer, previous };
+        self.state = State::Offered { offer: Box::new(offer), previous };
         Ok(text)
     }
 
@@ -150,25 +156,25 @@ impl Negotiator {
     pub fn handle_answer(&mut self, body: &[u8]) -> Result<Negotiated, SdpError> {
         let local = match &self.state {
             State::Offered { offer, .. } => offer,
-            State::Agreed(Agreed { local, offered_by_us: true, .. }) => local,
+            State::Agreed(agreed) if agreed.offered_by_us => &agreed.local,
             State::Agreed(_) | State::Fresh => return Err(SdpError::NoOffer),
         };
-        let remote = Session::parse(body)?;
+        let remote = self.read(body)?;
         let line = self.answered_line(&remote)?;
         let mut negotiated = self.agree(local, &remote, line)?;
-        let local = local.clone();
+        let local = Session::clone(local);
         match &self.state {
             State::Agreed(agreed) if agreed.remote == remote => {}
             State::Agreed(_) | State::Offered { .. } | State::Fresh => self.generation += 1,
         }
         negotiated.generation = self.generation;
         self.learn(&remote);
-        self.state = State::Agreed(Agreed { local, offered_by_us: true, remote });
+        self.state = State::Agreed(Box::new(Agreed { local, offered_by_us: true, remote }));
         Ok(negotiated)
     }
 
-    /// Answers an offer of the peer. Without `Negotiated` the peer took the audio away: no stream runs until a later
-    /// exchange brings it back.
+    /// Answers an offer of the peer. Without `Negotiated` the peer took the audio away, or has offered nothing yet (RFC
+    /// 3725 calls begin so): no stream runs until a later exchange brings one.
     ///
     /// # Errors
     /// The offer is refused with [`SdpError::status`]; what was agreed before still holds.
@@ -176,7 +182,7 @@ impl Negotiator {
         if matches!(self.state, State::Offered { .. }) {
             return Err(SdpError::OfferPending);
         }
-        let remote = Session::parse(body)?;
+        let remote = self.read(body)?;
         let chosen = self.choose(&remote, local, matches!(self.state, State::Agreed(_)))?;
         let media = self.answered_lines(&remote, local, chosen);
         let mut trial = self.clone();
@@ -189,7 +195,7 @@ impl Negotiator {
         }
         trial.learn(&remote);
         let text = answer.to_string();
-        trial.state = State::Agreed(Agreed { local: answer, offered_by_us: false, remote });
+        trial.state = State::Agreed(Box::new(Agreed { local: answer, offered_by_us: false, remote }));
         *self = trial;
         Ok((text, negotiated))
     }
@@ -203,6 +209,27 @@ impl Negotiator {
 
     pub fn is_offer_pending(&self) -> bool {
         matches!(self.state, State::Offered { .. })
+    }
+
+    /// Tells what a name of [`SdpError::HostName`] stands for; give the same description again then.
+    pub fn host_resolved(&mut self, name: &str, ip: IpAddr) {
+        self.hosts.retain(|(known, _)| known != name);
+        self.hosts.truncate(MAX_HOSTS - 1);
+        self.hosts.insert(0, (name.to_owned(), ip));
+    }
+
+    fn read(&self, body: &[u8]) -> Result<Session, SdpError> {
+        let mut session = Session::parse(body)?;
+        let connections = session.media.iter_mut().map(|line| &mut line.connection);
+        for host in connections.chain([&mut session.connection]).flatten() {
+            let known = |name: &str| self.hosts.iter().find(|(n, _)| n == name).map(|(_, ip)| Host::Ip(*ip));
+            if let Host::Name { name, .. } = host
+                && let Some(ip) = known(name)
+            {
+                *host = ip;
+            }
+        }
+        Ok(session)
     }
 
     /// Puts a description together; its version rises when it differs from the one before (RFC 3264 §8).

@@ -140,8 +140,10 @@ impl MediaLine {
 
     /// The same line refused: port zero, in its place, with its formats (RFC 3264 §6).
     pub(super) fn refused(&self) -> Self {
+        let none = self.formats.is_empty().then(|| "0".to_owned());
         Self {
             port: 0,
+            formats: self.formats.iter().cloned().chain(none).collect(),
             information: Untrusted::default(),
             connection: None,
             bandwidths: Vec::new(),

@@ -6,6 +6,7 @@ pub mod options;
 pub mod register;
 pub mod timer;
 pub mod transaction;
+pub mod transport;
 
 #[cfg(test)]
 pub(crate) mod testing;

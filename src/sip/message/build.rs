@@ -59,27 +59,27 @@ impl Message {
     }
 }
 
-/// Of these, entries that follow each other share a line: a long Allow or Supported need not cost a fragment.
+/// Of these, tokens that follow each other share a line: a long Allow or Supported need not cost a fragment.
 const JOINED: [&str; 6] = ["Accept", "Allow", "Allow-Events", "Proxy-Require", "Require", "Supported"];
+/// No token is added to a line longer than this [bytes].
+const JOINED_LINE: usize = 1_000;
 
 fn write(mut out: String, headers: &Headers, body: &Bytes) -> Bytes {
-    let mut last = None;
+    let mut open_list: Option<(&str, usize)> = None;
     for (name, value) in headers.iter().filter(|(name, _)| !name.eq_ignore_ascii_case("Content-Length")) {
-        if last == Some(name) && JOINED.contains(&name) && !value.is_empty() {
-            out.push_str(", ");
-            out.push_str(value);
-            continue;
+        let may_join = JOINED.contains(&name) && !value.is_empty() && !value.contains(['"', '<', '>', '\\']);
+        match open_list {
+            Some((list, start)) if may_join && list == name && out.len() - start < JOINED_LINE => {
+                out.truncate(out.len() - 2);
+                out.push_str(", ");
+            }
+            _ => {
+                open_list = may_join.then_some((name, out.len()));
+                out.push_str(name);
+                out.push_str(": ");
+            }
         }
-        if last.is_some() {
-            out.push_str("\r\n");
-        }
-        out.push_str(name);
-        out.push_str(": ");
         out.push_str(value);
-        // An empty value is a list of its own and is not continued.
-        last = Some(if value.is_empty() { "" } else { name });
-    }
-    if last.is_some() {
         out.push_str("\r\n");
     }
     out.push_str(&format!("Content-Length: {}\r\n\r\n", body.len()));

@@ -108,10 +108,14 @@ known_headers! {
     WwwAuthenticate "WWW-Authenticate",
 }
 
-/// One line without anything that could end it.
+/// One line without anything that could end it, and without blanks at its ends.
 pub(super) fn one_line(value: impl std::fmt::Display) -> String {
-    let text = value.to_string();
-    if text.contains(['\r', '\n', '\0']) { text.replace(['\r', '\n', '\0'], " ") } else { text }
+    let mut text = value.to_string();
+    if text.contains(['\r', '\n', '\0']) {
+        text = text.replace(['\r', '\n', '\0'], " ");
+    }
+    let trimmed = trim(&text);
+    if trimmed.len() == text.len() { text } else { trimmed.to_owned() }
 }
 
 fn has_name(header: &Header, name: &str) -> bool {

@@ -1,5 +1,5 @@
 //! From bytes to a message: framing of header and body, unfolding, compact names, comma lists (RFC 3261 §7, §18.3).
-use super::headers::Headers;
+use super::headers::{Headers, one_line};
 use super::text::{is_token, number, split_outside, trim};
 use super::uri::Uri;
 use super::{HeaderError, Message, Method, Request, Response, Via};
@@ -143,7 +143,7 @@ impl StartLine {
         if !version.eq_ignore_ascii_case("SIP/2.0") || !(100..=699).contains(&status) {
             return None;
         }
-        Some(Self::Status { status, reason: trim(reason).to_owned() })
+        Some(Self::Status { status, reason: one_line(reason) })
     }
 
     fn finish(self, mut lines: HeadReader, body: Bytes) -> Result<Message, ParseError> {

@@ -11,6 +11,7 @@ mod via;
 
 pub use build::reason_phrase;
 pub use headers::{CSeq, HeaderError, Headers};
+pub(crate) use lexer::head_length_from;
 pub use lexer::{MAX_MESSAGE, ParseError, content_length, head_length, parse};
 pub use method::Method;
 pub use name_addr::NameAddr;

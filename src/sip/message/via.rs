@@ -36,7 +36,9 @@ impl Via {
         let (protocol, rest) = value.split_once('/')?;
         let (version, rest) = rest.split_once('/')?;
         let (transport, rest) = trim(rest).split_once([' ', '\t'])?;
-        if !trim(protocol).eq_ignore_ascii_case("SIP") || trim(version) != "2.0" || !is_token(transport) {
+        // Another version is readable, so that it can be told 505.
+        let is_version = trim(version).bytes().all(|b| b.is_ascii_digit() || b == b'.');
+        if !trim(protocol).eq_ignore_ascii_case("SIP") || !is_version || !is_token(transport) {
             return None;
         }
         let (sent_by, params) = rest.split_at_checked(rest.find(';').unwrap_or(rest.len()))?;
@@ -111,7 +113,7 @@ mod tests {
             "SIP/2.0/UDP",
             "SIP/2.0/UDP ",
             "SIP/2.0/UDP ;branch=x",
-            "SIP/3.0/UDP h",
+            "SIP/x.0/UDP h",
             "HTTP/2.0/UDP h",
             "SIP/2.0/UDP h:x",
             "SIP/2.0/UDP h h2",

@@ -1,0 +1,5 @@
+//! Signal processing on plain samples: levels, sample rates, tones, concealment. Knows neither packets nor time.
+pub mod goertzel;
+pub mod level;
+pub mod resample;
+pub mod tone;

@@ -1,0 +1,2 @@
+//! DTMF digits over RTP.
+pub mod telephone_event;
