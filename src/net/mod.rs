@@ -1,1 +1,6 @@
-//! (room to be furnished)
+//! SIP sockets: UDP and TCP behind one manager that speaks in flows.
+mod limit;
+mod manager;
+mod tcp;
+
+pub use manager::{Net, NetConfig, NetError, NetEvent, Router};

@@ -1,6 +1,7 @@
 //! SIP as pure machines: messages, transactions, dialogs and usages. Bodies are bytes with a content type.
 pub mod invite;
 pub mod key;
+pub mod locate;
 pub mod message;
 pub mod options;
 pub mod register;

@@ -1,4 +1,467 @@
 //! The user agent: accounts, calls and their media, as one pure machine.
+//!
+//! It hears commands, messages, media events, located hosts and the passing of time, and speaks through its `poll_*`
+//! functions. After each input the runtime drains all of them.
+mod account;
+mod call;
+mod cause;
 pub mod command;
 pub mod event;
+mod incoming;
+mod ladder;
+mod outbox;
+mod outgoing;
+mod plan;
+mod sending;
+pub mod settings;
 pub mod snapshot;
+mod target;
+
+use crate::base::id::{AccountId, CallNumber};
+use crate::base::net::{Flow, Received, Transmit};
+use crate::base::rng::Rng;
+use crate::base::time::WallAnchor;
+use crate::media::event::MediaEvent;
+use crate::media::spec::{MediaCommand, Tone};
+use crate::media::stats::DeviceReport;
+use crate::sip::key::SessionKey;
+use crate::sip::locate::Question;
+use crate::sip::message::Message;
+use crate::sip::{message, transaction};
+use account::Account;
+use bytes::Bytes;
+use call::Call;
+use command::{Command, Rejection};
+use event::Event;
+use outbox::Outbox;
+use sending::{Owner, Sending};
+use settings::Settings;
+use snapshot::{CallEnd, Counters, DeviceView, RegistrationState, Snapshot};
+use std::collections::{BTreeMap, VecDeque};
+use std::time::{Duration, Instant};
+
+/// Calls at once, those included that are over and still shown.
+const CALLS: usize = 16;
+/// How long the busy tone sounds after a refusal.
+const BUSY_TONE: Duration = Duration::from_secs(3);
+/// How long the last BYE and the un-registration may take at the end.
+const FAREWELL: Duration = Duration::from_secs(3);
+
+pub struct UserAgent {
+    settings: Settings,
+    anchor: WallAnchor,
+    rng: Rng,
+    layer: transaction::Layer,
+    accounts: Vec<Account>,
+    calls: BTreeMap<CallNumber, Call>,
+    sessions: BTreeMap<SessionKey, CallNumber>,
+    next_call: u32,
+    sending: Sending,
+    queries: BTreeMap<u32, outgoing::Query>,
+    next_query: u32,
+    /// The call that is talked on.
+    focus: Option<CallNumber>,
+    /// What media was told last, so that it is told only what changes.
+    heard: Vec<CallNumber>,
+    tone: Option<Tone>,
+    busy_until: Option<Instant>,
+    muted: bool,
+    gain: (f32, f32),
+    levels: (Option<f32>, Option<f32>),
+    devices: DeviceReport,
+    counters: Counters,
+    shutdown: Option<Instant>,
+    finished: bool,
+    questions: VecDeque<Question>,
+    keep_alives: VecDeque<Transmit>,
+    out: Outbox,
+}
+
+impl UserAgent {
+    pub fn new(settings: Settings, anchor: WallAnchor, mut rng: Rng) -> Self {
+        let layer = transaction::Layer::new(transaction::Config::default(), rng.fork());
+        let ids = (0..u16::MAX).map(AccountId);
+        let accounts = ids.zip(&settings.accounts).map(|(id, s)| Account::new(id, s.clone(), &mut rng)).collect();
+        Self {
+            settings,
+            anchor,
+            rng,
+            layer,
+            accounts,
+            calls: BTreeMap::new(),
+            sessions: BTreeMap::new(),
+            next_call: 1,
+            sending: Sending::default(),
+            queries: BTreeMap::new(),
+            next_query: 0,
+            focus: None,
+            heard: Vec::new(),
+            tone: None,
+            busy_until: None,
+            muted: false,
+            gain: (0.0, 0.0),
+            levels: (None, None),
+            devices: DeviceReport::default(),
+            counters: Counters::default(),
+            shutdown: None,
+            finished: false,
+            questions: VecDeque::new(),
+            keep_alives: VecDeque::new(),
+            out: Outbox::default(),
+        }
+    }
+
+    /// Registers every account that wants to be.
+    pub fn start(&mut self, now: Instant) {
+        let wanted: Vec<AccountId> = self.accounts.iter().filter(|a| a.settings.register).map(|a| a.id).collect();
+        for account in wanted {
+            self.handle_command(now, Command::Register(account));
+        }
+    }
+
+    pub fn handle_command(&mut self, now: Instant, command: Command) {
+        match command {
+            Command::Register(account) => self.register(now, account),
+            Command::Unregister(account) => self.unregister(now, account),
+            Command::Call { account, target } => self.place_call(now, account, &target),
+            Command::Answer(call) => {
+                self.focus_on(now, call);
+                self.with_call(call, |c, anchor, out| c.answer(now, anchor, out));
+            }
+            Command::Reject(call, Rejection::Busy) => {
+                self.with_call(call, |c, anchor, out| c.reject(now, 486, anchor, out));
+            }
+            Command::Reject(call, Rejection::Decline) => {
+                self.with_call(call, |c, anchor, out| c.reject(now, 603, anchor, out));
+            }
+            Command::Ignore(call) => self.with_call(call, |c, _, _| c.ignored = true),
+            Command::HangUp(call) => self.with_call(call, |c, anchor, out| c.hang_up(now, anchor, out)),
+            Command::Hold(call) => self.with_call(call, |c, _, _| c.set_hold(now, true)),
+            Command::Resume(call) | Command::Switch(call) => {
+                if self.calls.get(&call).is_some_and(Call::is_ringing_in) {
+                    return self.handle_command(now, Command::Answer(call));
+                }
+                self.focus_on(now, call);
+                self.with_call(call, |c, _, _| c.set_hold(now, false));
+            }
+            Command::Follow(call, yes) => self.with_call(call, |c, anchor, out| c.follow(now, yes, anchor, out)),
+            Command::Digits(call, digits) => self.with_call(call, |c, _, out| c.dial_digits(now, &digits, out)),
+            Command::Mute(muted) => {
+                self.muted = muted;
+                self.out.media.push_back(MediaCommand::Mute(muted));
+            }
+            Command::Gain { capture, playback } => {
+                let limit = |gain: f32| if gain.is_finite() { gain.clamp(-40.0, 20.0) } else { 0.0 };
+                self.gain = (limit(capture), limit(playback));
+                let factor = |gain: f32| 10_f32.powf(gain / 20.0);
+                self.out.media.push_back(MediaCommand::Gain {
+                    capture: factor(self.gain.0),
+                    playback: factor(self.gain.1),
+                });
+            }
+            Command::Query { account, target } => self.query(now, account, &target),
+            Command::Impair(_) => self.out.refuse("there is no simulated network here; `offhook demo` has one"),
+            Command::Shutdown => self.shut_down(now),
+        }
+        self.settle(now);
+    }
+
+    pub fn handle_received(&mut self, now: Instant, received: Received) {
+        // CRLF keep-alives and pings of other protocols carry nothing.
+        if received.bytes.iter().all(|b| matches!(b, b'\r' | b'\n' | 0)) {
+            return;
+        }
+        match message::parse(&received.bytes) {
+            Ok(message) => {
+                self.tap(now, received.flow, false, &message, &received.bytes);
+                self.layer.handle_message(now, message, received.flow);
+            }
+            // The layer answers what can be answered, and counts.
+            Err(_) => self.layer.handle_received(now, received),
+        }
+        self.settle(now);
+    }
+
+    /// Nothing can be sent on this flow.
+    pub fn handle_refused(&mut self, now: Instant, flow: Flow, error: &str) {
+        self.out.log(format!("{} {}: {}", flow.transport.uri_token(), flow.remote, account::shown(error, 80)));
+        self.layer.handle_transport_error(now, &flow);
+        self.settle(now);
+    }
+
+    pub fn handle_media(&mut self, now: Instant, event: MediaEvent) {
+        match event {
+            MediaEvent::Levels { capture, playback } => self.levels = (Some(capture), Some(playback)),
+            MediaEvent::Device(report) => {
+                for call in self.calls.values_mut() {
+                    call.handle_devices(&report);
+                }
+                self.log_devices(&report);
+                self.devices = report;
+            }
+            MediaEvent::Opened { stream, rtp, rtcp } => self.media_opened(now, CallNumber(stream.0), rtp, rtcp),
+            MediaEvent::OpenFailed { stream, error } => {
+                let cause = format!("no media ports: {}", account::shown(&error, 80));
+                self.with_call(CallNumber(stream.0), |c, anchor, out| c.fail(now, anchor, CallEnd::Failed, cause, out));
+            }
+            MediaEvent::Flowing { stream }
+            | MediaEvent::Digit { stream, .. }
+            | MediaEvent::Goodbye { stream, .. }
+            | MediaEvent::Report { stream, .. } => {
+                self.with_call(CallNumber(stream.0), |c, _, out| c.handle_media(now, event, out));
+                self.watch_silence(now);
+            }
+        }
+        self.settle(now);
+    }
+
+    /// The answer to [`UserAgent::poll_question`]: flows, the best first, or why there is none.
+    pub fn handle_located(&mut self, now: Instant, question: &Question, answer: Result<Vec<Flow>, String>) {
+        self.located(now, question, answer);
+        self.settle(now);
+    }
+
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.layer.handle_timeout(now);
+        for index in 0..self.accounts.len() {
+            self.account_timeout(now, index);
+        }
+        let due: Vec<CallNumber> = self.calls.values().filter(|c| c.poll_timeout().is_some_and(|at| at <= now)).map(|c| c.number).collect();
+        for number in due {
+            self.with_call(number, |c, anchor, out| c.handle_timeout(now, anchor, out));
+        }
+        if self.busy_until.is_some_and(|at| at <= now) {
+            self.busy_until = None;
+        }
+        self.settle(now);
+    }
+
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let accounts = self.accounts.iter().flat_map(|a| {
+            [a.retry_at, a.keep_alive_at, a.registration.as_ref().and_then(|r| r.poll_timeout())]
+        });
+        let calls = self.calls.values().map(Call::poll_timeout);
+        let own = [self.layer.poll_timeout(), self.busy_until, self.shutdown];
+        accounts.chain(calls).chain(own).flatten().min()
+    }
+
+    pub fn poll_transmit(&mut self, now: Instant) -> Option<Transmit> {
+        if let Some(transmit) = self.keep_alives.pop_front() {
+            return Some(transmit);
+        }
+        let transmit = self.layer.poll_transmit()?;
+        if let Ok(message) = message::parse(&transmit.bytes) {
+            self.tap(now, transmit.flow, true, &message, &transmit.bytes);
+        }
+        Some(transmit)
+    }
+
+    pub fn poll_media(&mut self) -> Option<MediaCommand> {
+        self.out.media.pop_front()
+    }
+
+    pub fn poll_question(&mut self) -> Option<Question> {
+        self.questions.pop_front()
+    }
+
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.out.events.pop_front()
+    }
+
+    pub fn poll_log(&mut self) -> Option<String> {
+        self.out.log.pop_front()
+    }
+
+    pub fn snapshot(&self, _now: Instant) -> Snapshot {
+        let layer = self.layer.counters();
+        Snapshot {
+            accounts: self.accounts.iter().map(Account::view).collect(),
+            calls: self.calls.values().map(Call::view).collect(),
+            focus: self.focus,
+            muted: self.muted,
+            capture_gain: self.gain.0,
+            playback_gain: self.gain.1,
+            capture_level: self.levels.0,
+            playback_level: self.levels.1,
+            devices: self.device_view(),
+            counters: Counters {
+                malformed: layer.malformed,
+                retransmissions: layer.retransmissions,
+                strangers: self.counters.strangers,
+                rate_limited: self.counters.rate_limited,
+            },
+            ..Snapshot::default()
+        }
+    }
+
+    fn device_view(&self) -> DeviceView {
+        let trouble = [&self.devices.playback, &self.devices.capture].into_iter().find_map(|d| d.trouble.clone());
+        DeviceView {
+            capture: self.devices.capture.name.clone(),
+            playback: self.devices.playback.name.clone(),
+            notice: trouble.map(|t| account::shown(&t, 120)),
+        }
+    }
+
+    fn log_devices(&mut self, report: &DeviceReport) {
+        for (old, new, what) in [
+            (&self.devices.capture, &report.capture, "microphone"),
+            (&self.devices.playback, &report.playback, "speaker"),
+        ] {
+            if old.name != new.name || old.running != new.running || old.trouble != new.trouble {
+                let state = if new.running { "runs" } else { "stands still" };
+                let trouble = new.trouble.as_ref().map(|t| format!(": {t}")).unwrap_or_default();
+                self.out.log(account::shown(&format!("{what} {} {state}{trouble}", new.name), 160));
+            }
+        }
+    }
+
+    /// A message of a call goes into that call's ladder.
+    fn tap(&mut self, now: Instant, flow: Flow, sent: bool, message: &Message, bytes: &Bytes) {
+        let headers = match message {
+            Message::Request(request) => &request.headers,
+            Message::Response(response) => &response.headers,
+        };
+        let Ok(call_id) = headers.call_id() else { return };
+        let number = self.sessions.iter().find(|(key, _)| key.call_id == call_id).map(|(_, number)| *number);
+        if let Some(call) = number.and_then(|n| self.calls.get_mut(&n)) {
+            call.ladder.record(now, self.anchor.wall(now), flow, sent, message, bytes);
+        }
+    }
+
+    fn with_call(&mut self, number: CallNumber, act: impl FnOnce(&mut Call, &WallAnchor, &mut Outbox)) {
+        match self.calls.get_mut(&number) {
+            Some(call) => act(call, &self.anchor, &mut self.out),
+            None => self.out.log(format!("there is no call {number}")),
+        }
+    }
+
+    /// The one talked on becomes `number`; the one before is held.
+    fn focus_on(&mut self, now: Instant, number: CallNumber) {
+        if !self.calls.get(&number).is_some_and(|c| !c.is_over()) {
+            return;
+        }
+        self.focus = Some(number);
+        for call in self.calls.values_mut().filter(|c| c.number != number) {
+            call.set_hold(now, true);
+        }
+    }
+
+    /// A call in which nothing is heard for too long is ended with that cause.
+    fn watch_silence(&mut self, now: Instant) {
+        let limit = self.settings.no_media_timeout;
+        if limit.is_zero() {
+            return;
+        }
+        let silent = |c: &&Call| c.silent_since().is_some_and(|since| now.saturating_duration_since(since) >= limit);
+        let dead: Vec<CallNumber> = self.calls.values().filter(silent).map(|c| c.number).collect();
+        for number in dead {
+            let cause = format!("no sound arrived for {} s; check NAT and firewall", limit.as_secs());
+            self.with_call(number, |c, anchor, out| c.fail(now, anchor, CallEnd::NoMedia, cause, out));
+        }
+    }
+
+    /// After each input: passes on what the machines have to say until none has anything left, then puts tones, focus
+    /// and farewell in order.
+    fn settle(&mut self, now: Instant) {
+        loop {
+            let mut quiet = true;
+            while let Some(event) = self.layer.poll_event() {
+                quiet = false;
+                self.handle_layer(now, event);
+            }
+            quiet &= !self.drain_usages(now);
+            if quiet {
+                break;
+            }
+        }
+        self.bury(now);
+        self.set_sound(now);
+        self.say_farewell(now);
+    }
+
+    /// Removes what is over and was shown long enough.
+    fn bury(&mut self, now: Instant) {
+        let gone: Vec<CallNumber> = self.calls.values().filter(|c| c.is_gone(now)).map(|c| c.number).collect();
+        for number in gone {
+            self.calls.remove(&number);
+            self.sessions.retain(|_, of| *of != number);
+        }
+        let focus_is_over = self.focus.is_some_and(|n| self.calls.get(&n).is_none_or(Call::is_over));
+        if focus_is_over || self.focus.is_none() {
+            let alive = self.calls.values().filter(|c| !c.is_over());
+            self.focus = alive.max_by_key(|c| (c.is_established(), c.outgoing)).map(|c| c.number);
+        }
+    }
+
+    /// Which calls are heard, and which tone sounds.
+    fn set_sound(&mut self, now: Instant) {
+        let focus = self.focus.and_then(|n| self.calls.get(&n));
+        let heard: Vec<CallNumber> = focus.filter(|c| c.has_sound() && !c.is_held_by_us()).map(|c| c.number).into_iter().collect();
+        if heard != self.heard {
+            let streams = heard.iter().filter_map(|n| self.calls.get(n)).map(Call::stream).collect();
+            self.heard = heard;
+            self.out.media.push_back(MediaCommand::Focus { streams });
+        }
+        let talking = self.calls.values().any(|c| c.is_established() && !c.is_held_by_us());
+        let ringing = self.calls.values().any(|c| c.is_ringing_in() && !c.ignored);
+        let tone = match (ringing, talking) {
+            (true, false) if !self.settings.auto_answer => Some(Tone::Ring),
+            (true, true) if !self.settings.auto_answer => Some(Tone::CallWaiting),
+            _ if focus.is_some_and(Call::wants_ringback) => Some(Tone::Ringback),
+            _ if !talking && self.busy_until.is_some_and(|at| now < at) => Some(Tone::Busy),
+            _ => None,
+        };
+        if tone != self.tone {
+            self.tone = tone;
+            self.out.media.push_back(MediaCommand::Play(tone));
+        }
+    }
+
+    fn shut_down(&mut self, now: Instant) {
+        if self.shutdown.is_some() {
+            return;
+        }
+        self.shutdown = Some(now + FAREWELL);
+        let alive: Vec<CallNumber> = self.calls.values().filter(|c| !c.is_over()).map(|c| c.number).collect();
+        for number in alive {
+            self.with_call(number, |c, anchor, out| c.hang_up(now, anchor, out));
+        }
+        for index in 0..self.accounts.len() {
+            self.unregister(now, AccountId(u16::try_from(index).unwrap_or(u16::MAX)));
+        }
+    }
+
+    fn say_farewell(&mut self, now: Instant) {
+        let Some(limit) = self.shutdown.filter(|_| !self.finished) else { return };
+        let registered = |a: &Account| {
+            !matches!(a.state, RegistrationState::Off | RegistrationState::Failed { .. })
+        };
+        let busy = self.calls.values().any(|c| !c.is_done()) || self.accounts.iter().any(registered);
+        if !busy || now >= limit {
+            self.finished = true;
+            // What is still to be sent goes out before anybody reads this.
+            self.out.event(Event::Finished);
+            self.shutdown = Some(now + Duration::from_secs(3600));
+        }
+    }
+}
+
+/// The position of an account.
+fn index(account: AccountId) -> usize {
+    usize::from(account.0)
+}
+
+impl UserAgent {
+    fn account(&self, id: AccountId) -> Option<&Account> {
+        self.accounts.get(index(id))
+    }
+
+    fn owner_exists(&self, owner: Owner) -> bool {
+        match owner {
+            Owner::Call(number) => self.calls.contains_key(&number),
+            Owner::Account(id) => self.account(id).is_some(),
+            Owner::Query(id) => self.queries.contains_key(&id),
+        }
+    }
+}

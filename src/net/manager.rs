@@ -1,0 +1,372 @@
+//! All SIP sockets of one agent: binds them, sends what the core has to say, hands up what arrives.
+use super::limit::RateLimit;
+use super::tcp;
+use crate::base::net::{Flow, Received, Transmit, Transport};
+use bytes::Bytes;
+use std::collections::BTreeMap;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::net::{TcpListener, UdpSocket};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+/// Connections open at once, in and out.
+const CONNECTIONS: usize = 256;
+/// Messages waiting for the core; a datagram beyond that is dropped and counted, a connection waits.
+const INBOX: usize = 1024;
+/// The largest datagram there is.
+const DATAGRAM: usize = 65_535;
+
+#[derive(Clone, Debug)]
+pub struct NetConfig {
+    /// The address to bind; all addresses of both families when `None`.
+    pub address: Option<IpAddr>,
+    /// The port for UDP and TCP; 0 lets the system choose.
+    pub port: u16,
+}
+
+#[derive(Debug)]
+pub enum NetEvent {
+    Received(Received),
+    /// A flow broke, or never came up.
+    Refused {
+        flow: Flow,
+        error: String,
+    },
+}
+
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum NetError {
+    #[error("cannot open a SIP socket on {address}: {source}")]
+    Bind { address: SocketAddr, source: io::Error },
+    #[error("no way to {remote}: {source}")]
+    NoRoute { remote: SocketAddr, source: io::Error },
+}
+
+/// What the socket tasks share: the connections by remote address, and the way to the core.
+pub struct Shared {
+    inbox: mpsc::Sender<NetEvent>,
+    connections: Mutex<BTreeMap<SocketAddr, mpsc::Sender<Bytes>>>,
+    limit: Mutex<RateLimit>,
+    dropped: AtomicU64,
+}
+
+pub struct Net {
+    /// The port all sockets share.
+    port: u16,
+    address: Option<IpAddr>,
+    udp: Vec<std::net::UdpSocket>,
+    inbox: mpsc::Receiver<NetEvent>,
+    shared: Arc<Shared>,
+    tasks: JoinSet<()>,
+    /// What the user should know about the sockets, in words.
+    pub notice: Option<String>,
+}
+
+impl Net {
+    /// Binds UDP and TCP on the same port; when it is taken, on a free one, and `notice` says so.
+    ///
+    /// # Errors
+    /// [`NetError::Bind`] when not even a free port can be had on that address.
+    pub fn bind(config: &NetConfig) -> Result<Self, NetError> {
+        let (sockets, notice) = match Sockets::bind(config.address, config.port) {
+            Ok(sockets) => (sockets, None),
+            Err(first) => {
+                let mut found = Err(first);
+                for _ in 0..16 {
+                    found = Sockets::bind(config.address, 0);
+                    if found.is_ok() {
+                        break;
+                    }
+                }
+                let sockets = found?;
+                let notice = format!("SIP port {} is taken; using port {}", config.port, sockets.port);
+                (sockets, Some(notice))
+            }
+        };
+        let (sender, inbox) = mpsc::channel(INBOX);
+        let shared = Arc::new(Shared {
+            inbox: sender,
+            connections: Mutex::default(),
+            limit: Mutex::default(),
+            dropped: AtomicU64::new(0),
+        });
+        let (mut tasks, mut udp) = (JoinSet::new(), Vec::new());
+        let bind_error = |source| NetError::Bind {
+            address: SocketAddr::new(config.address.unwrap_or(Ipv4Addr::UNSPECIFIED.into()), sockets.port),
+            source,
+        };
+        for socket in sockets.udp {
+            // The core's replies leave at once, whatever the reader waits for: hence a handle of our own.
+            udp.push(socket.try_clone().map_err(bind_error)?);
+            let socket = UdpSocket::from_std(socket).map_err(bind_error)?;
+            tasks.spawn(read_datagrams(socket, config.address, Arc::clone(&shared)));
+        }
+        for listener in sockets.tcp {
+            let listener = TcpListener::from_std(listener).map_err(bind_error)?;
+            tasks.spawn(accept(listener, sockets.port, Arc::clone(&shared)));
+        }
+        Ok(Self { port: sockets.port, address: config.address, udp, inbox, shared, tasks, notice })
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Messages refused by the rate limit or dropped because the core was busy.
+    pub fn dropped(&self) -> u64 {
+        self.shared.dropped.load(Ordering::Relaxed) + lock(&self.shared.limit).refused
+    }
+
+    /// The next thing that happened; never ends while the manager lives.
+    pub async fn next(&mut self) -> NetEvent {
+        loop {
+            if let Some(event) = self.inbox.recv().await {
+                return event;
+            }
+        }
+    }
+
+    /// The flow to `remote`, with the local address the system would use towards it.
+    ///
+    /// # Errors
+    /// [`NetError::NoRoute`] when the system knows no way there.
+    pub fn flow(&self, transport: Transport, remote: SocketAddr) -> Result<Flow, NetError> {
+        self.router().flow(transport, remote)
+    }
+
+    /// A copy of what is needed to find flows elsewhere.
+    pub fn router(&self) -> Router {
+        Router { address: self.address, port: self.port }
+    }
+
+    /// Sends without waiting. What cannot be sent comes back as [`NetEvent::Refused`].
+    pub fn send(&mut self, transmit: Transmit) {
+        let Transmit { flow, bytes } = transmit;
+        match flow.transport {
+            Transport::Udp => {
+                let Some(socket) = self.udp.iter().find(|s| {
+                    s.local_addr().is_ok_and(|a| a.is_ipv4() == flow.remote.is_ipv4())
+                }) else {
+                    return self.refuse(flow, "no socket of that address family".to_owned());
+                };
+                match socket.send_to(&bytes, flow.remote) {
+                    Ok(_) => {}
+                    // A full send buffer is a lost packet: the transaction sends it again.
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                        self.shared.dropped.fetch_add(1, Ordering::Relaxed);
+                    }
+                    Err(error) => self.refuse(flow, error.to_string()),
+                }
+            }
+            Transport::Tcp => self.send_on_connection(flow, bytes),
+        }
+    }
+
+    fn send_on_connection(&mut self, flow: Flow, bytes: Bytes) {
+        while self.tasks.try_join_next().is_some() {}
+        let mut connections = lock(&self.shared.connections);
+        if let Some(connection) = connections.get(&flow.remote) {
+            match connection.try_send(bytes) {
+                Ok(()) => return,
+                Err(mpsc::error::TrySendError::Full(_)) => {
+                    connections.remove(&flow.remote);
+                    drop(connections);
+                    return self.refuse(flow, "the peer does not read".to_owned());
+                }
+                Err(mpsc::error::TrySendError::Closed(bytes)) => {
+                    connections.remove(&flow.remote);
+                    drop(connections);
+                    return self.open_connection(flow, bytes);
+                }
+            }
+        }
+        drop(connections);
+        self.open_connection(flow, bytes);
+    }
+
+    fn open_connection(&mut self, flow: Flow, bytes: Bytes) {
+        let Some(outgoing) = self.shared.enter(flow.remote) else {
+            return self.refuse(flow, format!("{CONNECTIONS} connections are open already"));
+        };
+        // The queue is new and empty.
+        if let Some(connection) = lock(&self.shared.connections).get(&flow.remote) {
+            let _ = connection.try_send(bytes);
+        }
+        self.tasks.spawn(tcp::connect(flow, outgoing, Arc::clone(&self.shared)));
+    }
+
+    fn refuse(&self, flow: Flow, error: String) {
+        // A full inbox has plenty of other news; the transaction's own timer ends it then.
+        let _ = self.shared.inbox.try_send(NetEvent::Refused { flow, error });
+    }
+}
+
+/// Knows which local address leads where.
+#[derive(Clone, Copy, Debug)]
+pub struct Router {
+    address: Option<IpAddr>,
+    port: u16,
+}
+
+impl Router {
+    /// The flow to `remote`.
+    ///
+    /// # Errors
+    /// [`NetError::NoRoute`] when the system knows no way there.
+    pub fn flow(&self, transport: Transport, remote: SocketAddr) -> Result<Flow, NetError> {
+        let local = match self.address {
+            Some(address) if !address.is_unspecified() => address,
+            _ => local_address(remote).map_err(|source| NetError::NoRoute { remote, source })?,
+        };
+        Ok(Flow { transport, local: SocketAddr::new(local, self.port), remote })
+    }
+
+    /// The flows to those of `remotes` that there is a way to; `None` when there is none.
+    pub fn all(&self, transport: Transport, remotes: Vec<SocketAddr>) -> Option<Vec<Flow>> {
+        let flows: Vec<_> = remotes.into_iter().filter_map(|remote| self.flow(transport, remote).ok()).collect();
+        (!flows.is_empty()).then_some(flows)
+    }
+}
+
+impl Shared {
+    /// Hands a whole message of a connection up; waits while the core is busy.
+    pub async fn received(&self, received: Received) {
+        if self.admit(received.flow.remote.ip()) {
+            self.report(NetEvent::Received(received)).await;
+        }
+    }
+
+    pub async fn report(&self, event: NetEvent) {
+        // The core is gone only when the program ends.
+        let _ = self.inbox.send(event).await;
+    }
+
+    pub fn forget(&self, remote: SocketAddr) {
+        lock(&self.connections).remove(&remote);
+    }
+
+    fn enter(&self, remote: SocketAddr) -> Option<mpsc::Receiver<Bytes>> {
+        let mut connections = lock(&self.connections);
+        if connections.len() >= CONNECTIONS {
+            return None;
+        }
+        let (sender, receiver) = mpsc::channel(tcp::QUEUE);
+        connections.insert(remote, sender);
+        Some(receiver)
+    }
+
+    fn admit(&self, source: IpAddr) -> bool {
+        lock(&self.limit).admit(Instant::now(), source)
+    }
+}
+
+/// A panic in another task must not take the sockets with it.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+async fn read_datagrams(socket: UdpSocket, address: Option<IpAddr>, shared: Arc<Shared>) {
+    let mut buffer = vec![0; DATAGRAM];
+    let Ok(bound) = socket.local_addr() else { return };
+    loop {
+        let Ok((length, remote)) = socket.recv_from(&mut buffer).await else {
+            // An ICMP error of an earlier datagram; it is not about this socket.
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            continue;
+        };
+        if !shared.admit(remote.ip()) {
+            continue;
+        }
+        let local = address.filter(|a| !a.is_unspecified()).or_else(|| local_address(remote).ok());
+        let flow = Flow {
+            transport: Transport::Udp,
+            local: SocketAddr::new(local.unwrap_or(bound.ip()), bound.port()),
+            remote,
+        };
+        let bytes = Bytes::copy_from_slice(buffer.get(..length).unwrap_or_default());
+        if shared.inbox.try_send(NetEvent::Received(Received { flow, bytes })).is_err() {
+            shared.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+async fn accept(listener: TcpListener, port: u16, shared: Arc<Shared>) {
+    let mut connections = JoinSet::new();
+    loop {
+        while connections.try_join_next().is_some() {}
+        let Ok((stream, remote)) = listener.accept().await else {
+            // Out of descriptors: wait for one to be closed.
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            continue;
+        };
+        let Ok(local) = stream.local_addr() else { continue };
+        let flow = Flow { transport: Transport::Tcp, local: SocketAddr::new(local.ip(), port), remote };
+        if let Some(outgoing) = shared.enter(remote) {
+            connections.spawn(tcp::serve(stream, flow, outgoing, Arc::clone(&shared)));
+        }
+    }
+}
+
+/// The address the system would send from; asks the routing table, sends nothing.
+fn local_address(remote: SocketAddr) -> io::Result<IpAddr> {
+    let any: SocketAddr = match remote {
+        SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
+        SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
+    };
+    let probe = std::net::UdpSocket::bind(any)?;
+    probe.connect(remote)?;
+    Ok(probe.local_addr()?.ip())
+}
+
+struct Sockets {
+    port: u16,
+    udp: Vec<std::net::UdpSocket>,
+    tcp: Vec<std::net::TcpListener>,
+}
+
+impl Sockets {
+    fn bind(address: Option<IpAddr>, port: u16) -> Result<Self, NetError> {
+        match address {
+            Some(address) => Self::bind_one(SocketAddr::new(address, port)),
+            None => {
+                let mut sockets = Self::bind_one((Ipv4Addr::UNSPECIFIED, port).into())?;
+                // A host without IPv6 is a host with IPv4 only.
+                if let Ok(six) = Self::bind_one((Ipv6Addr::UNSPECIFIED, sockets.port).into()) {
+                    sockets.udp.extend(six.udp);
+                    sockets.tcp.extend(six.tcp);
+                }
+                Ok(sockets)
+            }
+        }
+    }
+
+    fn bind_one(address: SocketAddr) -> Result<Self, NetError> {
+        let open = || -> io::Result<Self> {
+            let (udp, port) = socket(address, socket2::Type::DGRAM)?;
+            let (tcp, _) = socket(SocketAddr::new(address.ip(), port), socket2::Type::STREAM)?;
+            tcp.listen(128)?;
+            Ok(Self { port, udp: vec![udp.into()], tcp: vec![tcp.into()] })
+        };
+        open().map_err(|source| NetError::Bind { address, source })
+    }
+}
+
+fn socket(address: SocketAddr, kind: socket2::Type) -> io::Result<(socket2::Socket, u16)> {
+    let socket = socket2::Socket::new(socket2::Domain::for_address(address), kind, None)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    if kind == socket2::Type::STREAM {
+        // A restarted phone takes its port again although old connections linger.
+        socket.set_reuse_address(true)?;
+    }
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    let port = socket.local_addr()?.as_socket().map_or(0, |a| a.port());
+    Ok((socket, port))
+}

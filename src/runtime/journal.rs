@@ -1,0 +1,69 @@
+//! The log: lines for people, kept for the screen and written to a file by a thread of their own.
+use std::collections::VecDeque;
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::time::{SystemTime, UNIX_EPOCH};
+use tokio::sync::watch;
+
+/// Lines kept for the screen.
+const KEPT: usize = 500;
+/// Lines waiting for the disk; more are dropped, the screen has them still.
+const WAITING: usize = 1024;
+
+/// Where log lines go. Cheap to clone.
+#[derive(Clone)]
+pub struct Journal {
+    lines: Arc<watch::Sender<Arc<VecDeque<String>>>>,
+    file: Option<SyncSender<String>>,
+}
+
+impl Journal {
+    /// A journal that also writes to `path`, when one is given.
+    ///
+    /// # Errors
+    /// When the file cannot be opened for appending.
+    pub fn open(path: Option<&Path>) -> std::io::Result<Self> {
+        let file = path.map(open_file).transpose()?;
+        Ok(Self { lines: Arc::new(watch::channel(Arc::default()).0), file: file.map(writer) })
+    }
+
+    pub fn subscribe(&self) -> watch::Receiver<Arc<VecDeque<String>>> {
+        self.lines.subscribe()
+    }
+
+    /// Adds one line, stamped with the time of day (UTC). Never waits.
+    pub fn line(&self, text: impl AsRef<str>) {
+        let seconds = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let (h, m, s) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
+        let line = format!("{h:02}:{m:02}:{s:02} {}", text.as_ref());
+        if let Some(file) = &self.file {
+            let _ = file.try_send(line.clone());
+        }
+        self.lines.send_modify(|lines| {
+            let lines = Arc::make_mut(lines);
+            if lines.len() >= KEPT {
+                lines.pop_front();
+            }
+            lines.push_back(line);
+        });
+    }
+}
+
+fn open_file(path: &Path) -> std::io::Result<File> {
+    OpenOptions::new().create(true).append(true).mode(0o600).open(path)
+}
+
+fn writer(mut file: File) -> SyncSender<String> {
+    let (sender, receiver): (_, Receiver<String>) = sync_channel(WAITING);
+    std::thread::spawn(move || {
+        // A full disk loses log lines and nothing else.
+        while let Ok(line) = receiver.recv() {
+            let _ = writeln!(file, "{line}");
+        }
+    });
+    sender
+}

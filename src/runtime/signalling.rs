@@ -1,0 +1,162 @@
+//! Drives one user agent: its sockets, its timers, its resolver and its media thread.
+//!
+//! One input, then everything the agent has to say, then wait: [`Signalling::run`] is the only place that does this.
+use crate::base::net::Flow;
+use crate::media::event::MediaEvent;
+use crate::media::spec::MediaCommand;
+use crate::net::{Net, NetEvent};
+use crate::runtime::journal::Journal;
+use crate::sip::locate::Question;
+use crate::sip::message::Host;
+use crate::ua::UserAgent;
+use crate::ua::command::Command;
+use crate::ua::event::Event;
+use crate::ua::snapshot::Snapshot;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+
+/// The screen is told of changes at most this often.
+const SNAPSHOT: Duration = Duration::from_millis(33);
+/// How long a name may take to be resolved.
+const RESOLVE: Duration = Duration::from_secs(5);
+/// Commands waiting.
+pub const COMMANDS: usize = 64;
+
+/// What media looks like from here.
+pub trait Media: Send {
+    fn send(&self, command: MediaCommand);
+}
+
+pub struct Signalling<M> {
+    pub agent: UserAgent,
+    pub net: Net,
+    pub media: M,
+    pub media_events: mpsc::Receiver<MediaEvent>,
+    pub commands: mpsc::Receiver<Command>,
+    pub snapshots: watch::Sender<Arc<Snapshot>>,
+    /// Facts for the front end and the storage; bounded by the front end's reading, dropped when it is gone.
+    pub events: std::sync::mpsc::SyncSender<Event>,
+    pub journal: Journal,
+    /// Changes a snapshot before it is published: what only the runtime knows.
+    pub decorate: Box<dyn Fn(&mut Snapshot) + Send>,
+}
+
+impl<M: Media> Signalling<M> {
+    /// Runs until the agent has finished after `Command::Shutdown`.
+    pub async fn run(mut self) {
+        let mut resolving: JoinSet<(Question, Result<Vec<Flow>, String>)> = JoinSet::new();
+        let mut published = Instant::now() - SNAPSHOT;
+        let (mut changed, mut open) = (true, true);
+        loop {
+            if self.drain(&mut resolving) {
+                self.publish();
+                return;
+            }
+            let now = Instant::now();
+            if changed && now.duration_since(published) >= SNAPSHOT {
+                self.publish();
+                (published, changed) = (now, false);
+            }
+            let publish_at = if changed { Some(published + SNAPSHOT) } else { None };
+            let wake = [self.agent.poll_timeout(), publish_at].into_iter().flatten().min();
+            let sleep = tokio::time::sleep_until(wake.unwrap_or(now + Duration::from_secs(3600)).into());
+            tokio::select! {
+                biased;
+                event = self.net.next() => match event {
+                    NetEvent::Received(received) => self.agent.handle_received(Instant::now(), received),
+                    NetEvent::Refused { flow, error } => self.agent.handle_refused(Instant::now(), flow, &error),
+                },
+                Some(event) = self.media_events.recv() => self.agent.handle_media(Instant::now(), event),
+                command = self.commands.recv(), if open => {
+                    // Nobody is left to command: end in good order.
+                    open = command.is_some();
+                    self.agent.handle_command(Instant::now(), command.unwrap_or(Command::Shutdown));
+                }
+                Some(Ok((question, answer))) = resolving.join_next() => {
+                    self.agent.handle_located(Instant::now(), &question, answer);
+                }
+                () = sleep => {
+                    let now = Instant::now();
+                    if self.agent.poll_timeout().is_some_and(|at| at <= now) {
+                        self.agent.handle_timeout(now);
+                    } else {
+                        continue;
+                    }
+                }
+            }
+            changed = true;
+        }
+    }
+
+    /// Carries out all the agent asks for; `true` when it has finished.
+    fn drain(&mut self, resolving: &mut JoinSet<(Question, Result<Vec<Flow>, String>)>) -> bool {
+        let mut finished = false;
+        loop {
+            let mut quiet = true;
+            while let Some(question) = self.agent.poll_question() {
+                quiet = false;
+                self.locate(question, resolving);
+            }
+            while let Some(command) = self.agent.poll_media() {
+                quiet = false;
+                self.media.send(command);
+            }
+            while let Some(transmit) = self.agent.poll_transmit() {
+                quiet = false;
+                self.net.send(transmit);
+            }
+            while let Some(line) = self.agent.poll_log() {
+                self.journal.line(line);
+            }
+            while let Some(event) = self.agent.poll_event() {
+                finished |= event == Event::Finished;
+                // A front end that does not read loses events, never the call.
+                let _ = self.events.try_send(event);
+            }
+            if quiet {
+                return finished;
+            }
+        }
+    }
+
+    fn publish(&mut self) {
+        let mut snapshot = self.agent.snapshot(Instant::now());
+        snapshot.counters.rate_limited = self.net.dropped();
+        (self.decorate)(&mut snapshot);
+        let snapshot = Arc::new(snapshot);
+        self.snapshots.send_if_modified(|old| {
+            let differs = **old != *snapshot;
+            *old = snapshot;
+            differs
+        });
+    }
+
+    /// Numeric hosts are answered at once, names by the system's resolver.
+    fn locate(&mut self, question: Question, resolving: &mut JoinSet<(Question, Result<Vec<Flow>, String>)>) {
+        match question.host.clone() {
+            Host::Ip(ip) => {
+                let flow = self.net.flow(question.transport, SocketAddr::new(ip, question.port));
+                let answer = flow.map(|flow| vec![flow]).map_err(|error| error.to_string());
+                self.agent.handle_located(Instant::now(), &question, answer);
+            }
+            Host::Name(name) => {
+                let (port, transport) = (question.port, question.transport);
+                let flows = self.net.router();
+                resolving.spawn(async move {
+                    let looked_up = tokio::time::timeout(RESOLVE, tokio::net::lookup_host((name.as_str(), port))).await;
+                    let answer = match looked_up {
+                        Ok(Ok(addresses)) => flows.all(transport, addresses.collect()).ok_or_else(|| {
+                            format!("no way to any address of {name}")
+                        }),
+                        Ok(Err(error)) => Err(format!("the name {name} is not known: {error}")),
+                        Err(_) => Err(format!("the name server did not answer for {name}")),
+                    };
+                    (question, answer)
+                });
+            }
+        }
+    }
+}

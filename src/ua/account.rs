@@ -1,0 +1,248 @@
+//! One account: its registration, its credentials, and how requests of its server are told from those of strangers.
+use crate::base::id::AccountId;
+use crate::base::net::{Flow, Transport};
+use crate::base::rng::Rng;
+use crate::base::untrusted::Untrusted;
+use crate::sip::locate::Question;
+use crate::sip::message::{Host, NameAddr, Params, Scheme, Uri};
+use crate::sip::register::{self, Registration};
+use crate::ua::cause;
+use crate::ua::settings::AccountSettings;
+use crate::ua::snapshot::{AccountView, RegistrationState};
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+/// Servers' addresses remembered for an account.
+const SERVERS: usize = 32;
+/// Waits before a name that could not be resolved is asked for again.
+const FIRST_RETRY: Duration = Duration::from_secs(1);
+const LAST_RETRY: Duration = Duration::from_secs(60);
+/// How often a NAT on the way is reminded of us over UDP.
+const KEEP_ALIVE: Duration = Duration::from_secs(25);
+
+#[derive(Debug)]
+pub struct Account {
+    pub id: AccountId,
+    pub settings: AccountSettings,
+    pub registration: Option<Registration>,
+    pub state: RegistrationState,
+    /// The way to the registrar, once it is known.
+    pub flow: Option<Flow>,
+    /// Names us to those who learnt it from our server, and to nobody else.
+    contact_user: String,
+    servers: BTreeSet<IpAddr>,
+    /// The registration is wanted but has not begun: the registrar's address is not known yet.
+    pub waits_for_address: bool,
+    retry_wait: Duration,
+    pub retry_at: Option<Instant>,
+    pub keep_alive_at: Option<Instant>,
+}
+
+impl Account {
+    pub fn new(id: AccountId, settings: AccountSettings, rng: &mut Rng) -> Self {
+        Self {
+            id,
+            settings,
+            registration: None,
+            state: RegistrationState::Off,
+            flow: None,
+            contact_user: rng.hex(12),
+            servers: BTreeSet::new(),
+            waits_for_address: false,
+            retry_wait: FIRST_RETRY,
+            retry_at: None,
+            keep_alive_at: None,
+        }
+    }
+
+    /// `user@domain`
+    pub fn address(&self) -> String {
+        let port = self.settings.domain_port.map(|p| format!(":{p}")).unwrap_or_default();
+        format!("{}@{}{port}", self.settings.user, self.settings.domain)
+    }
+
+    pub fn aor(&self) -> NameAddr {
+        let settings = &self.settings;
+        let mut aor = NameAddr::new(Uri::sip(Some(&settings.user), settings.domain.clone(), settings.domain_port));
+        aor.display = (!settings.display_name.is_empty()).then(|| settings.display_name.clone());
+        aor
+    }
+
+    /// Where requests outside of a dialog towards our own domain go.
+    pub fn server(&self) -> (Host, Option<u16>) {
+        let own = (self.settings.domain.clone(), self.settings.domain_port);
+        self.settings.outbound_proxy.clone().or_else(|| self.settings.registrar.clone()).unwrap_or(own)
+    }
+
+    pub fn server_question(&self) -> Question {
+        let (host, port) = self.server();
+        let transport = self.settings.transport;
+        Question { host, port: port.unwrap_or(transport.default_port()), transport }
+    }
+
+    /// The Route of a request outside of a dialog: the outbound proxy, or our server for targets in our own domain that
+    /// the Request-URI alone would not lead to.
+    pub fn route(&self, target: &Uri) -> Vec<NameAddr> {
+        let at_home = target.host == self.settings.domain
+            && target.port.unwrap_or(5060) == self.settings.domain_port.unwrap_or(5060);
+        let hop = match (&self.settings.outbound_proxy, &self.settings.registrar) {
+            (Some(proxy), _) => Some(proxy),
+            (None, Some(registrar)) if at_home => Some(registrar),
+            (None, _) => None,
+        };
+        let Some((host, port)) = hop else { return Vec::new() };
+        let mut uri = Uri::sip(None, host.clone(), *port);
+        if self.settings.transport != Transport::Udp {
+            uri.params.set("transport", Some(self.settings.transport.uri_token()));
+        }
+        uri.params.set("lr", None);
+        vec![NameAddr::new(uri)]
+    }
+
+    /// The Contact for a dialog over `flow`: the registered one where it is the same interface.
+    pub fn contact(&self, flow: &Flow) -> NameAddr {
+        let same = self.flow.is_some_and(|f| f.local == flow.local && f.transport == flow.transport);
+        let mut contact = match self.registration.as_ref().filter(|_| same) {
+            Some(registration) => registration.contact().clone(),
+            None => contact_uri(self.user_part(), flow),
+        };
+        contact.headers = None;
+        NameAddr::new(contact)
+    }
+
+    fn user_part(&self) -> &str {
+        let registered = self.registration.as_ref().and_then(|r| r.contact().user.as_deref());
+        registered.unwrap_or(&self.contact_user)
+    }
+
+    /// The registrar's address is known: register from there.
+    pub fn begin(&mut self, now: Instant, flow: Flow, user_agent: &str, rng: &mut Rng) {
+        self.flow = Some(flow);
+        self.waits_for_address = false;
+        self.retry_at = None;
+        self.retry_wait = FIRST_RETRY;
+        let contact = contact_uri(&self.contact_user, &flow);
+        match &mut self.registration {
+            Some(registration) => {
+                if registration.contact().host != contact.host || registration.contact().port != contact.port {
+                    registration.set_contact(contact);
+                }
+                registration.start(now);
+            }
+            None => {
+                let registrar = Uri {
+                    scheme: Scheme::Sip,
+                    user: None,
+                    password: None,
+                    host: self.settings.domain.clone(),
+                    port: self.settings.domain_port,
+                    params: Params::default(),
+                    headers: None,
+                };
+                let config = register::Config {
+                    aor: self.aor(),
+                    route: self.route(&registrar),
+                    registrar,
+                    expires: self.settings.expires,
+                    user_agent: user_agent.to_owned(),
+                };
+                let mut registration = Registration::new(config, contact, rng.fork());
+                registration.start(now);
+                self.registration = Some(registration);
+            }
+        }
+    }
+
+    /// The registrar's name leads nowhere: said, and tried again.
+    pub fn postpone(&mut self, now: Instant, cause: &str, rng: &mut Rng) {
+        let wait = self.retry_wait.mul_f64(0.5 + rng.unit() / 2.0);
+        self.retry_wait = (self.retry_wait * 2).min(LAST_RETRY);
+        self.retry_at = Some(now + wait);
+        self.state = RegistrationState::Failed { cause: cause.to_owned(), status: None, retry: self.retry_at };
+    }
+
+    /// Learns an address our own server speaks from.
+    pub fn trust(&mut self, address: IpAddr) {
+        if self.servers.len() < SERVERS {
+            self.servers.insert(address);
+        }
+    }
+
+    /// Whether a request from `source` to `target` may reach this account.
+    pub fn accepts(&self, source: IpAddr, target: &Uri) -> bool {
+        self.settings.direct_calls || self.names_us(target) || self.servers.contains(&source)
+    }
+
+    /// Whether the Request-URI has the secret user part only our server knows.
+    pub fn names_us(&self, target: &Uri) -> bool {
+        target.user.as_deref() == Some(self.user_part())
+    }
+
+    pub fn is_server(&self, source: IpAddr) -> bool {
+        self.servers.contains(&source)
+    }
+
+    /// Takes over what the registration machine reports.
+    pub fn set_state(&mut self, now: Instant, state: &register::State) {
+        self.state = match state {
+            register::State::Off => RegistrationState::Off,
+            register::State::Registering => RegistrationState::Registering,
+            register::State::Registered { expires } => RegistrationState::Registered { expires: *expires },
+            register::State::Unregistering => RegistrationState::Unregistering,
+            register::State::Failed { cause, retry } => {
+                let (words, status) = failure_words(cause, &self.server());
+                RegistrationState::Failed { cause: words, status, retry: Some(*retry) }
+            }
+        };
+        let wants_keep_alive = matches!(self.state, RegistrationState::Registered { .. })
+            && self.flow.is_some_and(|f| f.transport == Transport::Udp && !f.remote.ip().is_loopback());
+        self.keep_alive_at = wants_keep_alive.then(|| self.keep_alive_at.unwrap_or(now + KEEP_ALIVE));
+    }
+
+    /// The flow to remind, when it is time (RFC 5626 §3.5.1: two CRLF).
+    pub fn keep_alive(&mut self, now: Instant) -> Option<Flow> {
+        if self.keep_alive_at? > now {
+            return None;
+        }
+        self.keep_alive_at = Some(now + KEEP_ALIVE);
+        self.flow
+    }
+
+    pub fn view(&self) -> AccountView {
+        AccountView {
+            id: self.id,
+            name: self.settings.name.clone(),
+            address: self.address(),
+            state: self.state.clone(),
+        }
+    }
+}
+
+fn failure_words(cause: &register::Cause, server: &(Host, Option<u16>)) -> (String, Option<u16>) {
+    let port = server.1.map(|p| format!(":{p}")).unwrap_or_default();
+    match cause {
+        register::Cause::Unreachable(register::Failure::Timeout) => {
+            (format!("no answer from {}{port}; is the server running, and is the port open?", server.0), None)
+        }
+        register::Cause::Unreachable(register::Failure::Transport) => {
+            (format!("{}{port} cannot be reached", server.0), None)
+        }
+        register::Cause::Refused { status, reason, .. } => {
+            (cause::registration_refused(*status, &reason.sanitize(60)), Some(*status))
+        }
+    }
+}
+
+fn contact_uri(user: &str, flow: &Flow) -> Uri {
+    let mut uri = Uri::sip(Some(user), Host::Ip(flow.local.ip()), Some(flow.local.port()));
+    if flow.transport != Transport::Udp {
+        uri.params.set("transport", Some(flow.transport.uri_token()));
+    }
+    uri
+}
+
+/// A header's text for the screen.
+pub fn shown(text: &str, width: usize) -> String {
+    Untrusted::new(text).sanitize(width)
+}

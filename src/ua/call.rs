@@ -1,0 +1,664 @@
+//! One call: its SIP session, its media stream, and what is known of it for the screen.
+use crate::base::id::{AccountId, CallNumber, StreamId};
+use crate::base::net::Flow;
+use crate::base::time::WallAnchor;
+use crate::media::event::MediaEvent;
+use crate::media::spec::{Codec, Digit, Direction, MediaCommand, StreamSpec};
+use crate::media::stats::{Participant, StreamReport};
+use crate::qos::CallMonitor;
+use crate::qos::snapshot::CallQuality;
+use crate::sdp::SdpError;
+use crate::sip::invite::{self, Answer, Body, Fork, OfferId, Session};
+use crate::sip::message::{NameAddr, Uri};
+use crate::ua::account::shown;
+use crate::ua::cause;
+use crate::ua::event::Event;
+use crate::ua::ladder::Ladder;
+use crate::ua::outbox::Outbox;
+use crate::ua::plan::Plan;
+use crate::ua::snapshot::{CallEnd, CallState, CallSummary, CallView};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How long a digit sounds, and the silence after it (RFC 4733 leaves it to us; ITU-T Q.24 asks for 40 ms each).
+const DIGIT: Duration = Duration::from_millis(120);
+const DIGIT_GAP: Duration = Duration::from_millis(80);
+/// What a comma among the digits waits.
+const PAUSE: Duration = Duration::from_secs(1);
+/// Digits kept, in each direction.
+const DIGITS: usize = 256;
+/// How long a call that is over stays to be read.
+const EPITAPH: Duration = Duration::from_secs(10);
+/// How long an answer of ours may wait for the ports.
+const OPENING: Duration = Duration::from_secs(5);
+
+#[derive(Debug)]
+pub struct Call {
+    pub number: CallNumber,
+    pub account: AccountId,
+    pub account_name: String,
+    pub outgoing: bool,
+    pub session: Option<Session>,
+    pub plan: Plan,
+    /// Outgoing: whom we call, and over which flow once it is known.
+    pub target: Uri,
+    pub flow: Option<Flow>,
+    pub ladder: Ladder,
+    peer_name: String,
+    peer_address: String,
+    name_is_claimed: bool,
+    started: Instant,
+    answered: Option<Instant>,
+    ringing: bool,
+    early_media: bool,
+    redirected: Option<Uri>,
+    /// The user has answered; the ports or the ACK are awaited.
+    answering: bool,
+    pub ignored: bool,
+    /// What the user wants, and what the peer has agreed to.
+    want_hold: bool,
+    held_by_us: bool,
+    held_by_peer: bool,
+    digits: VecDeque<char>,
+    digit_at: Option<Instant>,
+    digits_received: String,
+    monitor: CallMonitor,
+    quality: Arc<CallQuality>,
+    participant: Participant,
+    media_flowing: bool,
+    media_opened: bool,
+    /// The stream as media runs it by now.
+    spec: Option<StreamSpec>,
+    packets: u64,
+    media_heard: Instant,
+    opening_until: Option<Instant>,
+    /// Why we end the call, when that is more than "hung up".
+    verdict: Option<(CallEnd, String)>,
+    ended: Option<(Instant, Arc<CallSummary>)>,
+}
+
+/// What a call is made from.
+pub struct Beginning {
+    pub number: CallNumber,
+    pub account: AccountId,
+    pub account_name: String,
+    pub outgoing: bool,
+    pub peer: NameAddr,
+    pub target: Uri,
+    pub plan: Plan,
+}
+
+impl Call {
+    pub fn new(now: Instant, beginning: Beginning) -> Self {
+        let Beginning { number, account, account_name, outgoing, peer, target, mut plan } = beginning;
+        if !outgoing {
+            plan.choose(Fork(0));
+        }
+        let (peer_name, peer_address) = names(&peer);
+        Self {
+            number,
+            account,
+            account_name,
+            outgoing,
+            session: None,
+            plan,
+            target,
+            flow: None,
+            ladder: Ladder::default(),
+            peer_name,
+            peer_address,
+            name_is_claimed: !outgoing && peer.display.is_some(),
+            started: now,
+            answered: None,
+            ringing: false,
+            early_media: false,
+            redirected: None,
+            answering: false,
+            ignored: false,
+            want_hold: false,
+            held_by_us: false,
+            held_by_peer: false,
+            digits: VecDeque::new(),
+            digit_at: None,
+            digits_received: String::new(),
+            monitor: CallMonitor::new(now),
+            quality: Arc::default(),
+            participant: Participant::default(),
+            media_flowing: false,
+            media_opened: false,
+            spec: None,
+            packets: 0,
+            media_heard: now,
+            opening_until: None,
+            verdict: None,
+            ended: None,
+        }
+    }
+
+    pub fn stream(&self) -> StreamId {
+        StreamId(self.number.0)
+    }
+
+    pub fn peer_address(&self) -> &str {
+        &self.peer_address
+    }
+
+    pub fn peer_label(&self) -> String {
+        if self.peer_name == self.peer_address {
+            self.peer_name.clone()
+        } else {
+            format!("{} <{}>", self.peer_name, self.peer_address)
+        }
+    }
+
+    pub fn is_over(&self) -> bool {
+        self.ended.is_some()
+    }
+
+    pub fn is_established(&self) -> bool {
+        self.answered.is_some() && !self.is_over()
+    }
+
+    /// Rings here and waits for the user.
+    pub fn is_ringing_in(&self) -> bool {
+        !self.outgoing && self.answered.is_none() && !self.answering && !self.is_over()
+    }
+
+    /// Ringback is to be made here: the peer rings and sends no sound of its own.
+    pub fn wants_ringback(&self) -> bool {
+        self.outgoing && self.ringing && self.answered.is_none() && !self.early_media && !self.is_over()
+    }
+
+    pub fn is_held_by_us(&self) -> bool {
+        self.want_hold || self.held_by_us
+    }
+
+    /// Sound may flow: established, or early media.
+    pub fn has_sound(&self) -> bool {
+        !self.is_over() && self.spec.is_some()
+    }
+
+    /// Nothing more will happen and it was shown long enough.
+    pub fn is_gone(&self, now: Instant) -> bool {
+        self.ended.as_ref().is_some_and(|(at, _)| now >= *at + EPITAPH)
+            && self.session.as_ref().is_none_or(Session::is_done)
+    }
+
+    /// The session has said its last word, whatever the screen still shows.
+    pub fn is_done(&self) -> bool {
+        self.is_over() && self.session.as_ref().is_none_or(Session::is_done)
+    }
+
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let epitaph = self.ended.as_ref().map(|(at, _)| *at + EPITAPH);
+        let session = self.session.as_ref().and_then(Session::poll_timeout);
+        [epitaph, session, self.digit_at, self.opening_until].into_iter().flatten().min()
+    }
+
+    pub fn handle_timeout(&mut self, now: Instant, anchor: &WallAnchor, out: &mut Outbox) {
+        if let Some(session) = &mut self.session
+            && session.poll_timeout().is_some_and(|at| at <= now)
+        {
+            session.handle_timeout(now);
+        }
+        if self.digit_at.is_some_and(|at| at <= now) {
+            self.digit_at = None;
+            self.send_digit(now, out);
+        }
+        if self.opening_until.is_some_and(|at| at <= now) {
+            self.opening_until = None;
+            self.fail(now, anchor, CallEnd::Failed, "the media ports could not be opened in time".to_owned(), out);
+        }
+    }
+
+    /// Asks media for ports on the interface of the flow.
+    pub fn open_media(&mut self, now: Instant, flow: Flow, out: &mut Outbox) {
+        self.flow = Some(flow);
+        if !self.media_opened {
+            self.media_opened = true;
+            self.opening_until = Some(now + OPENING);
+            out.media.push_back(MediaCommand::Open { stream: self.stream(), local: flow.local.ip() });
+        }
+    }
+
+    pub fn handle_opened(&mut self, rtp: std::net::SocketAddr, rtcp: std::net::SocketAddr) {
+        self.opening_until = None;
+        self.plan.set_ports(rtp, rtcp);
+    }
+
+    /// The user takes the call; it is answered as soon as the ports are there.
+    pub fn answer(&mut self, now: Instant, anchor: &WallAnchor, out: &mut Outbox) {
+        if self.is_over() || self.outgoing || self.answered.is_some() {
+            return;
+        }
+        self.answering = true;
+        if !self.plan.is_open() {
+            return;
+        }
+        let Some(session) = &mut self.session else { return };
+        let made = match session.offer().cloned() {
+            Some(offer) => self.plan.answer(&offer, Direction::SendRecv),
+            None => self.plan.offer(Direction::SendRecv).map(|body| (body, None)),
+        };
+        match made {
+            Ok((body, spec)) => {
+                session.accept(now, Some(body));
+                self.answered = Some(now);
+                self.media_heard = now;
+                self.configure(now, spec, out);
+                out.event(Event::Established(self.number));
+            }
+            Err(error) => {
+                let warning = warning(&error);
+                session.reject(now, error.status(), &[("Warning", &warning)]);
+                self.verdict = Some((CallEnd::Failed, error.to_string()));
+            }
+        }
+        self.drain_events(now, anchor, out);
+    }
+
+    pub fn reject(&mut self, now: Instant, status: u16, anchor: &WallAnchor, out: &mut Outbox) {
+        if let Some(session) = &mut self.session {
+            session.reject(now, status, &[]);
+        }
+        self.drain_events(now, anchor, out);
+    }
+
+    /// Ends the call from here.
+    pub fn hang_up(&mut self, now: Instant, anchor: &WallAnchor, out: &mut Outbox) {
+        match &mut self.session {
+            Some(session) => session.hang_up(now, None),
+            None => self.finish(now, anchor, CallEnd::Cancelled, None, "given up by you".to_owned(), out),
+        }
+        self.drain_events(now, anchor, out);
+    }
+
+    /// Ends the call because something went wrong.
+    pub fn fail(&mut self, now: Instant, anchor: &WallAnchor, end: CallEnd, cause: String, out: &mut Outbox) {
+        match &mut self.session {
+            Some(session) => {
+                self.verdict = Some((end, cause));
+                session.hang_up(now, None);
+            }
+            None => self.finish(now, anchor, end, None, cause, out),
+        }
+        self.drain_events(now, anchor, out);
+    }
+
+    pub fn set_hold(&mut self, now: Instant, hold: bool) {
+        if self.is_established()
+            && self.want_hold != hold
+            && let Some(session) = &mut self.session
+        {
+            self.want_hold = hold;
+            session.reinvite(now);
+        }
+    }
+
+    pub fn follow(&mut self, now: Instant, yes: bool, anchor: &WallAnchor, out: &mut Outbox) {
+        let (Some(session), Some(target)) = (&mut self.session, self.redirected.take()) else { return };
+        if yes {
+            session.follow(now, target);
+        } else {
+            self.verdict = Some((CallEnd::Cancelled, "the target had moved, and you did not follow".to_owned()));
+            session.hang_up(now, None);
+        }
+        self.drain_events(now, anchor, out);
+    }
+
+    /// Queues digits; a comma waits a second.
+    pub fn dial_digits(&mut self, now: Instant, digits: &str, out: &mut Outbox) {
+        let wanted: Vec<char> = digits.chars().filter(|c| !c.is_whitespace()).collect();
+        if let Some(bad) = wanted.iter().find(|c| **c != ',' && Digit::from_char(**c).is_none()) {
+            return out.refuse(format!("{} is not a digit: 0-9, *, #, A-D, ! (flash) and , (pause) are", shown(&bad.to_string(), 4)));
+        }
+        if !self.spec.as_ref().is_some_and(|spec| spec.send_events.is_some()) {
+            return out.refuse("the peer takes no digits on this call (no telephone-event was agreed)");
+        }
+        self.digits.extend(wanted);
+        self.digits.truncate(DIGITS);
+        if self.digit_at.is_none() {
+            self.send_digit(now, out);
+        }
+    }
+
+    fn send_digit(&mut self, now: Instant, out: &mut Outbox) {
+        let wait = match self.digits.pop_front() {
+            None => return,
+            Some(',') => PAUSE,
+            Some(c) => {
+                if let Some(digit) = Digit::from_char(c) {
+                    out.media.push_back(MediaCommand::SendDigit { stream: self.stream(), digit, duration: DIGIT });
+                }
+                DIGIT + DIGIT_GAP
+            }
+        };
+        self.digit_at = Some(now + wait);
+    }
+
+    /// Hears what the session has to tell; challenges are the agent's and come back to it.
+    pub fn drain_events(&mut self, now: Instant, anchor: &WallAnchor, out: &mut Outbox) {
+        while let Some(event) = self.session.as_mut().and_then(Session::poll_event) {
+            self.handle_session(now, event, anchor, out);
+        }
+    }
+
+    pub fn handle_session(&mut self, now: Instant, event: invite::Event, anchor: &WallAnchor, out: &mut Outbox) {
+        match event {
+            invite::Event::Progress { fork, status, body, .. } => {
+                let rang = std::mem::replace(&mut self.ringing, true);
+                if let Some(body) = body {
+                    match self.plan.handle_answer(fork, &body) {
+                        Ok(spec) => {
+                            self.early_media = true;
+                            self.configure(now, spec, out);
+                        }
+                        Err(error) => out.log(format!("call {}: early media of a {status}: {error}", self.number)),
+                    }
+                }
+                if !rang {
+                    out.event(Event::Ringing(self.number));
+                }
+            }
+            invite::Event::Answered { fork, .. } => {
+                self.plan.choose(fork);
+                self.answered = Some(now);
+                self.media_heard = now;
+                self.redirected = None;
+                out.event(Event::Established(self.number));
+            }
+            invite::Event::Confirmed => {}
+            invite::Event::Answer { fork, body } => match self.plan.handle_answer(fork, &body) {
+                Ok(spec) => self.configure(now, spec, out),
+                Err(error) => {
+                    let words = format!("the answer cannot be used: {error}");
+                    self.fail(now, anchor, CallEnd::Failed, words, out);
+                }
+            },
+            invite::Event::Offer { id, body } => self.handle_offer(now, id, &body, out),
+            invite::Event::OfferWanted { id } => {
+                let answer = match self.plan.offer(self.direction()) {
+                    Ok(offer) => Answer::Accept(offer),
+                    Err(error) => Answer::Reject(error.status()),
+                };
+                if let Some(session) = &mut self.session {
+                    session.answer(now, id, answer);
+                }
+            }
+            invite::Event::OfferRejected { status, .. } => {
+                self.plan.withdraw();
+                if self.want_hold != self.held_by_us {
+                    let what = if self.want_hold { "putting the call on hold" } else { "resuming the call" };
+                    self.want_hold = self.held_by_us;
+                    out.refuse(format!("the peer refused {what} ({status})"));
+                }
+            }
+            // The agent answers challenges before events come here.
+            invite::Event::Challenged { .. } => {}
+            invite::Event::Redirected { contacts, .. } => match contacts.into_iter().next() {
+                Some(contact) => {
+                    let target = shown(&contact.uri.to_string(), 120);
+                    self.redirected = Some(contact.uri);
+                    out.event(Event::Redirected { call: self.number, target });
+                }
+                None => self.fail(now, anchor, CallEnd::Refused, "the target moved without saying where".to_owned(), out),
+            },
+            invite::Event::Notified { .. } => {}
+            invite::Event::Ended { cause } => self.handle_end(now, &cause, anchor, out),
+        }
+    }
+
+    fn handle_offer(&mut self, now: Instant, id: OfferId, body: &Body, out: &mut Outbox) {
+        let answer = match self.plan.answer(body, self.direction()) {
+            Ok((answer, spec)) => {
+                self.configure(now, spec, out);
+                Answer::Accept(answer)
+            }
+            Err(error) => {
+                out.log(format!("call {}: the peer's offer is refused: {error}", self.number));
+                Answer::Reject(error.status())
+            }
+        };
+        if let Some(session) = &mut self.session {
+            session.answer(now, id, answer);
+        }
+    }
+
+    fn direction(&self) -> Direction {
+        if self.want_hold { Direction::SendOnly } else { Direction::SendRecv }
+    }
+
+    fn configure(&mut self, now: Instant, spec: Option<StreamSpec>, out: &mut Outbox) {
+        let held_by_peer = self.plan.negotiated().is_some_and(|n| n.held_by_peer);
+        if self.held_by_us != self.want_hold || self.held_by_peer != held_by_peer {
+            (self.held_by_us, self.held_by_peer) = (self.want_hold, held_by_peer);
+            out.event(Event::HoldChanged { call: self.number, by_us: self.held_by_us, by_peer: held_by_peer });
+        }
+        let Some(spec) = spec else { return };
+        self.monitor.handle_direction(now, spec.direction.sends(), spec.direction.receives());
+        self.media_heard = now;
+        self.spec = Some(spec.clone());
+        out.media.push_back(MediaCommand::Configure { stream: self.stream(), spec: Box::new(spec) });
+    }
+
+    /// What media tells of this call's stream.
+    pub fn handle_media(&mut self, now: Instant, event: MediaEvent, out: &mut Outbox) {
+        match event {
+            MediaEvent::Flowing { .. } => {
+                self.media_flowing = true;
+                self.media_heard = now;
+            }
+            MediaEvent::Digit { digit, .. } => {
+                if self.digits_received.len() < DIGITS {
+                    self.digits_received.push(digit.to_char());
+                }
+                out.event(Event::Digit { call: self.number, digit: digit.to_char() });
+            }
+            MediaEvent::Goodbye { reason, .. } => {
+                // RTCP is easily forged: it never ends a call, it only explains one.
+                out.log(format!("call {}: the peer's media said goodbye {}", self.number, reason.sanitize(60)));
+            }
+            MediaEvent::Report { report, .. } => self.handle_report(now, &report),
+            MediaEvent::Opened { .. }
+            | MediaEvent::OpenFailed { .. }
+            | MediaEvent::Levels { .. }
+            | MediaEvent::Device(_) => {}
+        }
+    }
+
+    fn handle_report(&mut self, now: Instant, report: &StreamReport) {
+        if report.receive.packets > self.packets {
+            self.packets = report.receive.packets;
+            self.media_heard = now;
+        }
+        self.quality = Arc::new(self.monitor.handle_report(report));
+        self.participant = report.participant.clone();
+    }
+
+    pub fn handle_devices(&mut self, devices: &crate::media::stats::DeviceReport) {
+        self.monitor.handle_devices(devices);
+    }
+
+    /// Since when nothing was heard although something should be.
+    pub fn silent_since(&self) -> Option<Instant> {
+        let expects = self.is_established() && self.spec.as_ref().is_some_and(|spec| spec.direction.receives());
+        expects.then_some(self.media_heard)
+    }
+
+    fn handle_end(&mut self, now: Instant, cause: &invite::Cause, anchor: &WallAnchor, out: &mut Outbox) {
+        let reason = |reasons: &[invite::Reason]| {
+            let text = reasons.iter().find_map(|r| r.text.as_ref().map(|t| t.sanitize(60)));
+            text.filter(|t| !t.is_empty()).or_else(|| reasons.iter().find_map(cause::reason).map(str::to_owned))
+        };
+        let (end, status, words) = match cause {
+            invite::Cause::HungUp => (CallEnd::Normal, Some(200), "you hung up".to_owned()),
+            invite::Cause::PeerHungUp { reasons } => {
+                let because = reason(reasons).map(|r| format!(" ({r})")).unwrap_or_default();
+                (CallEnd::Normal, Some(200), format!("the other side hung up{because}"))
+            }
+            invite::Cause::Cancelled => (CallEnd::Cancelled, Some(487), "given up by you".to_owned()),
+            invite::Cause::Refused { response, reasons } => {
+                let words = cause::call_refused(response.status, &shown(&response.reason, 60));
+                let because = reason(reasons).map(|r| format!("; {r}")).unwrap_or_default();
+                (CallEnd::Refused, Some(response.status), format!("{words}{because}"))
+            }
+            invite::Cause::PeerCancelled { reasons } => {
+                let elsewhere = reasons.iter().any(|r| r.protocol == "SIP" && r.cause == Some(200))
+                    || reasons.iter().any(|r| r.protocol == "Q.850" && r.cause == Some(26));
+                if elsewhere {
+                    (CallEnd::AnsweredElsewhere, Some(487), "answered by another phone".to_owned())
+                } else {
+                    (CallEnd::Missed, Some(487), "the caller gave up".to_owned())
+                }
+            }
+            invite::Cause::Rejected { status } => (CallEnd::Rejected, Some(*status), "you refused the call".to_owned()),
+            invite::Cause::Unanswered if self.outgoing => (CallEnd::Cancelled, Some(487), "nobody answered".to_owned()),
+            invite::Cause::Unanswered => (CallEnd::Missed, Some(480), "you did not answer".to_owned()),
+            invite::Cause::Unreachable(invite::Failure::Timeout) => {
+                (CallEnd::Failed, Some(408), "no answer from the network; check the address and the firewall".to_owned())
+            }
+            invite::Cause::Unreachable(invite::Failure::Transport) => {
+                (CallEnd::Failed, None, "the server cannot be reached".to_owned())
+            }
+            invite::Cause::NoAck => (CallEnd::Failed, None, "the caller never confirmed your answer".to_owned()),
+            invite::Cause::Negotiation(what) => (CallEnd::Failed, None, format!("no agreement on the media: {what}")),
+            invite::Cause::DialogLost { status } => {
+                (CallEnd::Failed, Some(*status), format!("the other side lost the call ({status})"))
+            }
+        };
+        let (end, words) = self.verdict.take().unwrap_or((end, words));
+        self.finish(now, anchor, end, status, words, out);
+    }
+
+    /// The call is over: its story is told once.
+    pub fn finish(
+        &mut self,
+        now: Instant,
+        anchor: &WallAnchor,
+        end: CallEnd,
+        status: Option<u16>,
+        cause: String,
+        out: &mut Outbox,
+    ) {
+        if self.is_over() {
+            return;
+        }
+        if self.media_opened {
+            out.media.push_back(MediaCommand::Close { stream: self.stream(), reason: "call ended".to_owned() });
+        }
+        self.opening_until = None;
+        self.digits.clear();
+        self.digit_at = None;
+        if self.spec.is_some() {
+            self.quality = Arc::new(self.monitor.summary());
+        }
+        let summary = CallSummary {
+            account: self.account,
+            account_name: self.account_name.clone(),
+            outgoing: self.outgoing,
+            peer_name: self.peer_name.clone(),
+            peer_address: self.peer_address.clone(),
+            started: anchor.wall(self.started),
+            duration: self.answered.map(|at| now.saturating_duration_since(at)),
+            end,
+            status,
+            cause,
+            codec: self.codec(),
+            quality: Arc::clone(&self.quality),
+        };
+        out.log(format!("call {}: {}: {}", self.number, self.peer_label(), summary.cause));
+        self.ended = Some((now, Arc::new(summary.clone())));
+        out.event(Event::Ended { call: self.number, summary: Box::new(summary) });
+    }
+
+    fn codec(&self) -> String {
+        self.spec.as_ref().map_or(String::new(), |spec| {
+            match spec.send.codec {
+                Codec::Pcmu => "PCMU 8k",
+                Codec::Pcma => "PCMA 8k",
+                Codec::Opus => "Opus 48k",
+            }
+            .to_owned()
+        })
+    }
+
+    fn state(&self) -> CallState {
+        if let Some((_, summary)) = &self.ended {
+            return CallState::Ended(Arc::clone(summary));
+        }
+        if let Some(target) = &self.redirected {
+            return CallState::Redirected { target: shown(&target.to_string(), 120) };
+        }
+        match (&self.session, self.answered) {
+            (_, Some(_)) => CallState::Established,
+            (None, None) => CallState::Preparing,
+            (Some(_), None) if self.verdict.is_some() => CallState::Ending,
+            (Some(_), None) if self.answering => CallState::Answering,
+            (Some(_), None) if self.ringing || !self.outgoing => CallState::Ringing { early_media: self.early_media },
+            (Some(_), None) => CallState::Calling,
+        }
+    }
+
+    pub fn view(&self) -> CallView {
+        let session_text = |text: Option<&crate::base::untrusted::Untrusted>| text.map(|t| t.sanitize(80)).unwrap_or_default();
+        let negotiated = self.plan.negotiated();
+        CallView {
+            number: self.number,
+            account: self.account,
+            outgoing: self.outgoing,
+            state: self.state(),
+            peer_name: self.peer_name.clone(),
+            peer_address: self.peer_address.clone(),
+            name_is_claimed: self.name_is_claimed,
+            started: self.started,
+            answered: self.answered,
+            held_by_us: self.held_by_us,
+            held_by_peer: self.held_by_peer,
+            ignored: self.ignored,
+            codec: self.codec(),
+            security: if self.spec.is_some() { "none".to_owned() } else { String::new() },
+            media_remote: self.spec.as_ref().map(|spec| spec.remote_rtp.to_string()).unwrap_or_default(),
+            session_name: session_text(negotiated.map(|n| &n.session_name)),
+            session_information: session_text(negotiated.map(|n| &n.session_information)),
+            participant: self.participant(),
+            digits_received: self.digits_received.clone(),
+            media_flowing: self.media_flowing,
+            quality: Arc::clone(&self.quality),
+            ladder: self.ladder.entries(),
+        }
+    }
+
+    fn participant(&self) -> Vec<(String, String)> {
+        let p = &self.participant;
+        [
+            ("name", &p.name),
+            ("email", &p.email),
+            ("phone", &p.phone),
+            ("location", &p.location),
+            ("tool", &p.tool),
+            ("note", &p.note),
+            ("cname", &p.cname),
+        ]
+        .into_iter()
+        .filter(|(_, text)| !text.is_empty())
+        .map(|(item, text)| (item.to_owned(), text.sanitize(80)))
+        .collect()
+    }
+}
+
+/// The Warning header that tells the peer what was wrong with its offer (RFC 3261 §20.43).
+pub fn warning(error: &SdpError) -> String {
+    format!("{} offhook \"{}\"", error.warning(), error.to_string().replace(['"', '\\'], "'"))
+}
+
+/// Name and address of a peer, fit for the screen.
+fn names(peer: &NameAddr) -> (String, String) {
+    let uri = &peer.uri;
+    let port = uri.port.map(|p| format!(":{p}")).unwrap_or_default();
+    let user = uri.user.as_deref().map(|u| format!("{u}@")).unwrap_or_default();
+    let address = shown(&format!("{user}{}{port}", uri.host), 80);
+    let display = peer.display.as_deref().map(|d| shown(d, 60)).filter(|d| !d.trim().is_empty());
+    let name = display.or_else(|| uri.user.as_deref().map(|u| shown(u, 60))).unwrap_or_else(|| address.clone());
+    (name, address)
+}

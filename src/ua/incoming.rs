@@ -1,0 +1,232 @@
+//! What reaches the agent: who may, what is answered at once, and what becomes a call.
+use super::account::shown;
+use super::call::{Beginning, Call, warning};
+use super::outgoing::session_config;
+use super::plan::Plan;
+use super::sending::Owner;
+use super::{CALLS, UserAgent, index};
+use crate::base::id::{AccountId, CallNumber};
+use crate::base::net::Flow;
+use crate::sip::invite::{Failure, Session};
+use crate::sip::key::{DialogKey, ServerKey, SessionKey};
+use crate::sip::message::{Method, Request, Response, Scheme};
+use crate::sip::{options, transaction};
+use crate::ua::event::Event;
+use std::time::Instant;
+
+impl UserAgent {
+    pub(super) fn handle_layer(&mut self, now: Instant, event: transaction::Event) {
+        match event {
+            transaction::Event::Request { key, request, flow, merged } => {
+                self.handle_request(now, key, request, flow, merged);
+            }
+            transaction::Event::Ack { request, .. } => {
+                if let Some(session) = self.session_of_request(&request) {
+                    session.handle_ack(now, request);
+                }
+            }
+            transaction::Event::Cancelled { key, cancel } => {
+                let session = self.calls.values_mut().find_map(|c| c.session.as_mut().filter(|s| s.is_invited_by(&key)));
+                match session {
+                    Some(session) => session.handle_cancelled(now, &key, &cancel),
+                    None => {
+                        if let Some(session) = self.session_of_request(&cancel) {
+                            session.handle_cancelled(now, &key, &cancel);
+                        }
+                    }
+                }
+            }
+            transaction::Event::Response { key, response, .. } => self.handle_response(now, &key, response),
+            transaction::Event::StrayResponse { response, .. } => {
+                let key = DialogKey::of_response(&response.headers).ok().map(|key| key.session());
+                if let Some(session) = key.and_then(|key| self.session(&key)) {
+                    session.handle_stray_response(now, response);
+                }
+            }
+            transaction::Event::Timeout { key } => {
+                if let Some(pending) = self.sending.finish(&key) {
+                    self.request_failed(now, pending, Failure::Timeout);
+                }
+            }
+            transaction::Event::TransportError { key } => {
+                if let Some(pending) = self.sending.finish(&key) {
+                    self.request_failed(now, pending, Failure::Transport);
+                }
+            }
+            transaction::Event::ServerFailed { .. } => {}
+        }
+    }
+
+    fn handle_response(&mut self, now: Instant, key: &crate::sip::key::ClientKey, response: Response) {
+        // A 2xx to INVITE may come again; everything else final ends the errand.
+        let keeps = response.status < 200 || (*key.method() == Method::Invite && response.status < 300);
+        let Some((owner, id, request)) =
+            self.sending.pending(key).map(|p| (p.errand.owner, p.errand.id, p.errand.request.clone()))
+        else {
+            return;
+        };
+        if !keeps {
+            self.sending.finish(key);
+        }
+        let Some(id) = id else { return };
+        match owner {
+            Owner::Call(number) => {
+                if let Some(session) = self.calls.get_mut(&number).and_then(|c| c.session.as_mut()) {
+                    session.handle_response(now, id, response);
+                }
+            }
+            Owner::Account(account) => {
+                if let Some(registration) = self.accounts.get_mut(index(account)).and_then(|a| a.registration.as_mut()) {
+                    registration.handle_response(now, id, response);
+                }
+            }
+            Owner::Query(query) if response.status >= 200 => self.query_answered(now, query, &request, &response),
+            Owner::Query(_) => {}
+        }
+    }
+
+    fn handle_request(&mut self, now: Instant, key: ServerKey, request: Request, flow: Flow, merged: bool) {
+        if matches!(DialogKey::of_request(&request.headers), Ok(Some(_))) {
+            if let Some(session) = self.session_of_request(&request) {
+                session.handle_request(now, key, request);
+            } else {
+                self.respond(now, &key, &request, 481, &[]);
+            }
+            return;
+        }
+        if merged {
+            return self.respond(now, &key, &request, 482, &[]);
+        }
+        if !matches!(request.uri.scheme, Scheme::Sip) {
+            return self.respond(now, &key, &request, 416, &[]);
+        }
+        let Some(account) = self.addressee(&request, &flow) else {
+            self.counters.strangers += 1;
+            self.out.log(format!("{} from {}: refused, it is not from a server of ours", shown(request.method.as_str(), 20), flow.remote));
+            return self.respond(now, &key, &request, 403, &[]);
+        };
+        if request.method != Method::Invite && self.refuses_extension(now, &key, &request) {
+            return;
+        }
+        match request.method {
+            Method::Invite => self.handle_invite(now, key, &request, flow, account),
+            Method::Options => {
+                let busy = self.calls.values().filter(|c| !c.is_over()).count() >= CALLS;
+                let status = if busy { 486 } else { 200 };
+                let Some(contact) = self.account(account).map(|a| a.contact(&flow)) else { return };
+                let response = options::answer(&request, status, &contact, &self.settings.user_agent, &mut self.rng);
+                self.layer.respond(now, &key, response);
+            }
+            // Servers tell the state of a mailbox unasked; to refuse that would only make them repeat it.
+            Method::Notify if request.headers.get("Event").is_some_and(|e| e.trim_start().starts_with("message-summary")) => {
+                self.respond(now, &key, &request, 200, &[]);
+            }
+            Method::Notify => self.respond(now, &key, &request, 481, &[]),
+            Method::Bye | Method::Info | Method::Update | Method::Prack | Method::Cancel | Method::Ack => {
+                self.respond(now, &key, &request, 481, &[]);
+            }
+            Method::Register | Method::Subscribe | Method::Publish | Method::Message | Method::Refer => {
+                self.respond(now, &key, &request, 405, &[("Allow", options::ALLOW)]);
+            }
+            Method::Other(_) => self.respond(now, &key, &request, 501, &[("Allow", options::ALLOW)]),
+        }
+    }
+
+    /// Answers 420 to what demands an extension; this phone has none that may be demanded.
+    fn refuses_extension(&mut self, now: Instant, key: &ServerKey, request: &Request) -> bool {
+        let demanded: Vec<String> = request.headers.all("Require").take(8).map(|t| shown(t, 40)).collect();
+        if demanded.is_empty() {
+            return false;
+        }
+        self.respond(now, key, request, 420, &[("Unsupported", &demanded.join(", "))]);
+        true
+    }
+
+    /// The account a request from outside is for: named by our secret Contact, else known by its server.
+    fn addressee(&self, request: &Request, flow: &Flow) -> Option<AccountId> {
+        let (uri, source) = (&request.uri, flow.remote.ip());
+        let named = self.accounts.iter().find(|a| a.names_us(uri));
+        let by_user = || {
+            let user = uri.user.as_deref();
+            self.accounts.iter().find(|a| a.is_server(source) && user == Some(a.settings.user.as_str()))
+        };
+        let by_server = || self.accounts.iter().find(|a| a.is_server(source));
+        let direct = || self.accounts.iter().find(|a| a.accepts(source, uri));
+        named.or_else(by_user).or_else(by_server).or_else(direct).map(|a| a.id)
+    }
+
+    fn handle_invite(&mut self, now: Instant, key: ServerKey, request: &Request, flow: Flow, account_id: AccountId) {
+        if self.shutdown.is_some() {
+            return self.respond(now, &key, request, 480, &[]);
+        }
+        if self.calls.values().filter(|c| !c.is_over()).count() >= CALLS {
+            return self.respond(now, &key, request, 486, &[]);
+        }
+        let (Some(account), Ok(from)) = (self.account(account_id), request.headers.from()) else { return };
+        let (contact, name) = (account.contact(&flow), account.settings.name.clone());
+        let made = Session::incoming(
+            now,
+            session_config(&self.settings.user_agent),
+            contact,
+            key.clone(),
+            request,
+            self.rng.fork(),
+        );
+        let mut session = match made {
+            Ok(session) => session,
+            Err(response) => return self.layer.respond(now, &key, *response),
+        };
+        let wishes = self.wishes(account_id);
+        let plan = Plan::new(wishes, &mut self.rng);
+        if let Some(offer) = session.offer()
+            && let Err(error) = plan.try_offer(offer, flow.local)
+        {
+            self.out.log(format!("a call from {} is refused: {error}", shown(&from.uri.to_string(), 80)));
+            let warning = warning(&error);
+            return self.respond(now, &key, request, error.status(), &[("Warning", &warning)]);
+        }
+        let number = CallNumber(self.next_call);
+        self.next_call += 1;
+        let beginning = Beginning {
+            number,
+            account: account_id,
+            account_name: name,
+            outgoing: false,
+            target: from.uri.clone(),
+            peer: from,
+            plan,
+        };
+        session.provisional(now, 180, None);
+        self.sessions.insert(session.key().clone(), number);
+        let mut call = Call::new(now, beginning);
+        call.session = Some(session);
+        call.open_media(now, flow, &mut self.out);
+        self.out.log(format!("call {number}: from {} at {}", call.peer_label(), flow.remote));
+        self.out.event(Event::Incoming { call: number, from: call.peer_label() });
+        let message = crate::sip::message::Message::Request(request.clone());
+        call.ladder.record(now, self.anchor.wall(now), flow, false, &message, &request.to_bytes());
+        self.calls.insert(number, call);
+    }
+
+    fn respond(&mut self, now: Instant, key: &ServerKey, request: &Request, status: u16, headers: &[(&str, &str)]) {
+        let tag = self.rng.hex(12);
+        let mut response = Response::to_request(request, status, Some(&tag));
+        if !self.settings.user_agent.is_empty() {
+            response.headers.set("Server", &self.settings.user_agent);
+        }
+        for (name, value) in headers {
+            response.headers.set(name, value);
+        }
+        self.layer.respond(now, key, response);
+    }
+
+    fn session(&mut self, key: &SessionKey) -> Option<&mut Session> {
+        let number = self.sessions.get(key)?;
+        self.calls.get_mut(number)?.session.as_mut()
+    }
+
+    fn session_of_request(&mut self, request: &Request) -> Option<&mut Session> {
+        let key = DialogKey::of_request(&request.headers).ok()??.session();
+        self.session(&key)
+    }
+}

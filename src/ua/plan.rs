@@ -1,0 +1,182 @@
+//! One call's plan: what SIP bodies and SDP agree on, made into the stream media runs.
+//!
+//! This is the one place where SIP, SDP and media meet, and only through plain data.
+use crate::base::rng::Rng;
+use crate::media::spec::{Codec, Direction, OpusParameters, SourceDescription, StreamSpec};
+use crate::sdp::{LocalMedia, Negotiated, Negotiator, SdpError};
+use crate::sip::invite::{Body, Fork};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// Early dialogs whose answers are remembered; more are ignored until one of them wins.
+const FORKS: usize = 8;
+
+/// What this side wants of its streams.
+#[derive(Clone, Debug)]
+pub struct Wishes {
+    pub codecs: Vec<Codec>,
+    pub dtmf: bool,
+    pub ptime: Duration,
+    pub description: SourceDescription,
+}
+
+#[derive(Debug)]
+pub struct Plan {
+    wishes: Wishes,
+    /// Our ports, once they are bound.
+    ports: Option<(SocketAddr, SocketAddr)>,
+    /// Offer/answer of the INVITE itself, copied for each early dialog that answers.
+    base: Negotiator,
+    forks: BTreeMap<Fork, Negotiator>,
+    /// The dialog that counts.
+    chosen: Option<Fork>,
+    /// Counts what media was told, over all forks.
+    generation: u32,
+    /// The dialog and the exchange the stream runs by now.
+    running: Option<(Option<Fork>, u32)>,
+    negotiated: Option<Negotiated>,
+}
+
+impl Plan {
+    pub fn new(wishes: Wishes, rng: &mut Rng) -> Self {
+        Self {
+            wishes,
+            ports: None,
+            base: Negotiator::new(rng),
+            forks: BTreeMap::new(),
+            chosen: None,
+            generation: 0,
+            running: None,
+            negotiated: None,
+        }
+    }
+
+    pub fn is_open(&self) -> bool {
+        self.ports.is_some()
+    }
+
+    pub fn set_ports(&mut self, rtp: SocketAddr, rtcp: SocketAddr) {
+        self.ports = Some((rtp, rtcp));
+    }
+
+    /// What was agreed last.
+    pub fn negotiated(&self) -> Option<&Negotiated> {
+        self.negotiated.as_ref()
+    }
+
+    /// Whether an offer could be accepted at all; tried before the phone rings, when no ports are bound yet.
+    pub fn try_offer(&self, offer: &Body, local: SocketAddr) -> Result<(), SdpError> {
+        let (mut trial, rtp) = (self.base.clone(), SocketAddr::new(local.ip(), 9));
+        trial.answer(sdp(offer)?, &self.local(rtp, rtp, Direction::SendRecv)).map(|_| ())
+    }
+
+    /// Our offer: of a new call, or of a change within it.
+    pub fn offer(&mut self, direction: Direction) -> Result<Body, SdpError> {
+        let local = self.local_now(direction)?;
+        self.negotiator(self.chosen).offer(&local).map(Body::sdp)
+    }
+
+    /// Our offer came to nothing.
+    pub fn withdraw(&mut self) {
+        self.negotiator(self.chosen).withdraw();
+    }
+
+    /// Answers the peer's offer; the stream to run, when it is to change.
+    pub fn answer(&mut self, offer: &Body, direction: Direction) -> Result<(Body, Option<StreamSpec>), SdpError> {
+        let local = self.local_now(direction)?;
+        let (text, negotiated) = self.negotiator(self.chosen).answer(sdp(offer)?, &local)?;
+        let spec = match negotiated {
+            Some(negotiated) => self.run(self.chosen, negotiated),
+            // The peer took the audio away: what ran is silenced until an offer brings it back.
+            None => self.silence(),
+        };
+        Ok((Body::sdp(text), spec))
+    }
+
+    /// Takes the answer of an early dialog or of the dialog that won; the stream to run, when it is to change.
+    pub fn handle_answer(&mut self, fork: Fork, body: &Body) -> Result<Option<StreamSpec>, SdpError> {
+        let bytes = sdp(body)?;
+        if self.chosen.is_none() && !self.forks.contains_key(&fork) {
+            if self.forks.len() >= FORKS {
+                return Ok(None);
+            }
+            self.forks.insert(fork, self.base.clone());
+        }
+        let negotiated = self.negotiator(Some(fork)).handle_answer(bytes)?;
+        Ok(self.run(Some(fork), negotiated))
+    }
+
+    /// This dialog won: the others are forgotten.
+    pub fn choose(&mut self, fork: Fork) {
+        if let Some(negotiator) = self.forks.remove(&fork) {
+            self.base = negotiator;
+        }
+        self.forks.clear();
+        self.chosen = Some(fork);
+    }
+
+    fn negotiator(&mut self, fork: Option<Fork>) -> &mut Negotiator {
+        match fork.filter(|fork| self.chosen != Some(*fork)).and_then(|fork| self.forks.get_mut(&fork)) {
+            Some(negotiator) => negotiator,
+            None => &mut self.base,
+        }
+    }
+
+    fn run(&mut self, fork: Option<Fork>, negotiated: Negotiated) -> Option<StreamSpec> {
+        let running = Some((fork, negotiated.generation));
+        if self.running == running {
+            return None;
+        }
+        self.running = running;
+        self.generation += 1;
+        let spec = StreamSpec {
+            generation: self.generation,
+            direction: negotiated.direction,
+            remote_rtp: negotiated.remote_rtp,
+            remote_rtcp: negotiated.remote_rtcp,
+            rtcp_mux: negotiated.rtcp_mux,
+            send: negotiated.send,
+            receive: negotiated.receive.clone(),
+            send_events: negotiated.send_events,
+            receive_events: negotiated.receive_events.clone(),
+            ptime: negotiated.ptime,
+            rtcp_bandwidth: negotiated.rtcp_bandwidth,
+            description: self.wishes.description.clone(),
+        };
+        self.negotiated = Some(negotiated);
+        Some(spec)
+    }
+
+    fn silence(&mut self) -> Option<StreamSpec> {
+        let mut negotiated = self.negotiated.clone()?;
+        negotiated.direction = Direction::Inactive;
+        negotiated.generation = 0;
+        self.run(self.chosen, negotiated)
+    }
+
+    fn local_now(&self, direction: Direction) -> Result<LocalMedia, SdpError> {
+        let (rtp, rtcp) = self.ports.ok_or(SdpError::NoAudio)?;
+        Ok(self.local(rtp, rtcp, direction))
+    }
+
+    fn local(&self, rtp: SocketAddr, rtcp: SocketAddr, direction: Direction) -> LocalMedia {
+        LocalMedia {
+            address: rtp.ip(),
+            rtp_port: rtp.port(),
+            rtcp_port: rtcp.port(),
+            codecs: self.wishes.codecs.clone(),
+            // Losses happen: ask for the redundancy that costs nothing while there are none.
+            opus: OpusParameters { use_inband_fec: true, ..OpusParameters::default() },
+            events: self.wishes.dtmf,
+            ptime: self.wishes.ptime,
+            direction,
+            rtcp_mux: true,
+        }
+    }
+}
+
+fn sdp(body: &Body) -> Result<&[u8], SdpError> {
+    let kind = body.content_type.split(';').next().unwrap_or_default().trim();
+    if kind.eq_ignore_ascii_case("application/sdp") { Ok(&body.bytes) } else { Err(SdpError::Missing("v=")) }
+}

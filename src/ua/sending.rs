@@ -1,0 +1,118 @@
+//! On the way out: who sent which request, and over which flow it goes once its next hop is located.
+use crate::base::id::{AccountId, CallNumber};
+use crate::base::net::{Flow, Transport};
+use crate::sip::invite::RequestId;
+use crate::sip::key::ClientKey;
+use crate::sip::locate::Question;
+use crate::sip::message::{Method, Request};
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+/// How long an answer of the resolver is used.
+const FRESH: Duration = Duration::from_secs(60);
+/// Answers remembered, and requests waiting for one.
+const ROUTES: usize = 256;
+const WAITING: usize = 256;
+/// Larger requests over UDP would be fragmented: they go over TCP (RFC 3261 §18.1.1).
+const DATAGRAM: usize = 1300;
+/// What the layer adds before it sends: our Via.
+const VIA: usize = 120;
+
+/// Whose request it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Owner {
+    Call(CallNumber),
+    Account(AccountId),
+    Query(u32),
+}
+
+/// A request that waits for its flow, or for another try on the next one.
+#[derive(Clone, Debug)]
+pub struct Errand {
+    pub owner: Owner,
+    /// `None` for an ACK, which nobody answers.
+    pub id: Option<RequestId>,
+    pub request: Request,
+}
+
+#[derive(Debug)]
+pub struct Pending {
+    pub errand: Errand,
+    /// Flows to try when this one fails to carry the request.
+    pub alternatives: Vec<Flow>,
+}
+
+/// What is waited for, and what is known of the ways.
+#[derive(Debug, Default)]
+pub struct Sending {
+    pending: BTreeMap<ClientKey, Pending>,
+    waiting: BTreeMap<Question, Vec<Errand>>,
+    routes: BTreeMap<Question, (Instant, Vec<Flow>)>,
+}
+
+impl Sending {
+    /// The flows towards a host, if they are known and fresh.
+    pub fn route(&self, now: Instant, question: &Question) -> Option<&[Flow]> {
+        let (at, flows) = self.routes.get(question)?;
+        (now.saturating_duration_since(*at) < FRESH).then_some(flows.as_slice())
+    }
+
+    pub fn learn(&mut self, now: Instant, question: &Question, flows: Vec<Flow>) {
+        if self.routes.len() >= ROUTES {
+            self.routes.retain(|_, (at, _)| now.saturating_duration_since(*at) < FRESH);
+        }
+        if self.routes.len() < ROUTES {
+            self.routes.insert(question.clone(), (now, flows));
+        }
+    }
+
+    /// Keeps an errand until its question is answered; `false` when too many wait already.
+    pub fn wait(&mut self, question: Question, errand: Errand) -> bool {
+        if self.waiting.values().map(Vec::len).sum::<usize>() >= WAITING {
+            return false;
+        }
+        self.waiting.entry(question).or_default().push(errand);
+        true
+    }
+
+    pub fn answered(&mut self, question: &Question) -> Vec<Errand> {
+        self.waiting.remove(question).unwrap_or_default()
+    }
+
+    pub fn sent(&mut self, key: ClientKey, pending: Pending) {
+        self.pending.insert(key, pending);
+    }
+
+    pub fn pending(&self, key: &ClientKey) -> Option<&Pending> {
+        self.pending.get(key)
+    }
+
+    pub fn finish(&mut self, key: &ClientKey) -> Option<Pending> {
+        self.pending.remove(key)
+    }
+
+    /// The transaction a request of an owner runs in.
+    pub fn key_of(&self, owner: Owner, id: RequestId) -> Option<ClientKey> {
+        let found = self.pending.iter().find(|(_, p)| p.errand.owner == owner && p.errand.id == Some(id));
+        found.map(|(key, _)| key.clone())
+    }
+
+    /// A request its owner gave up before it was sent; it is dropped.
+    pub fn forget_waiting(&mut self, owner: Owner, id: RequestId) -> Option<Errand> {
+        for errands in self.waiting.values_mut() {
+            if let Some(at) = errands.iter().position(|e| e.owner == owner && e.id == Some(id)) {
+                return Some(errands.remove(at));
+            }
+        }
+        None
+    }
+}
+
+/// The flows to try in order: a request too large for a datagram goes over TCP first, and over UDP only when there is no
+/// TCP at the other end.
+pub fn by_size(request: &Request, flows: &[Flow]) -> Vec<Flow> {
+    // An ACK goes where its INVITE was answered from.
+    let large = request.method != Method::Ack && request.to_bytes().len() + VIA > DATAGRAM;
+    let over_tcp = flows.iter().filter(|f| large && f.transport == Transport::Udp);
+    over_tcp.map(|flow| Flow { transport: Transport::Tcp, ..*flow }).chain(flows.iter().copied()).collect()
+}

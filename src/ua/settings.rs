@@ -1,0 +1,57 @@
+//! What the user agent is told at its start: accounts and preferences, as plain validated data.
+use crate::base::net::Transport;
+use crate::base::secret::Secret;
+use crate::media::spec::{Codec, SourceDescription};
+use crate::sip::message::Host;
+use std::time::Duration;
+
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub accounts: Vec<AccountSettings>,
+    /// The User-Agent and Server header.
+    pub user_agent: String,
+    /// What we say of ourselves in RTCP.
+    pub description: SourceDescription,
+    /// Answer every call at once.
+    pub auto_answer: bool,
+    /// Length of the packets we send.
+    pub ptime: Duration,
+    /// A call without any media for so long is ended; zero never ends it.
+    pub no_media_timeout: Duration,
+}
+
+#[derive(Clone, Debug)]
+pub struct AccountSettings {
+    /// What the user calls it.
+    pub name: String,
+    pub user: String,
+    pub display_name: String,
+    /// The domain of the address-of-record.
+    pub domain: Host,
+    pub domain_port: Option<u16>,
+    /// Where REGISTER goes, when it is not the domain.
+    pub registrar: Option<(Host, Option<u16>)>,
+    /// Where every request outside a dialog goes first.
+    pub outbound_proxy: Option<(Host, Option<u16>)>,
+    pub transport: Transport,
+    pub register: bool,
+    /// Registration interval asked for.
+    pub expires: Duration,
+    pub auth_user: Option<String>,
+    pub password: Option<Password>,
+    /// The only realm credentials are given to; any when `None`.
+    pub realm: Option<String>,
+    /// In order of preference.
+    pub codecs: Vec<Codec>,
+    /// Offer RFC 4733 events.
+    pub dtmf: bool,
+    /// Calls from anywhere ring, not only those of the account's server.
+    pub direct_calls: bool,
+}
+
+#[derive(Clone, Debug)]
+pub enum Password {
+    Text(Secret),
+    /// MD5 of `user:realm:password` in hexadecimal (RFC 7616 §3.4.2).
+    Ha1(Secret),
+}
