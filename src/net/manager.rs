@@ -149,9 +149,9 @@ impl Net {
         let Transmit { flow, bytes } = transmit;
         match flow.transport {
             Transport::Udp => {
-                let Some(socket) = self.udp.iter().find(|s| {
-                    s.local_addr().is_ok_and(|a| a.is_ipv4() == flow.remote.is_ipv4())
-                }) else {
+                let Some(socket) =
+                    self.udp.iter().find(|s| s.local_addr().is_ok_and(|a| a.is_ipv4() == flow.remote.is_ipv4()))
+                else {
                     return self.refuse(flow, "no socket of that address family".to_owned());
                 };
                 match socket.send_to(&bytes, flow.remote) {

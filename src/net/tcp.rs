@@ -1,7 +1,8 @@
 //! One SIP connection over TCP: cut into messages on the way in, written in order on the way out (RFC 3261 §18).
 use super::manager::{NetEvent, Shared};
 use crate::base::net::{Flow, Received};
-use crate::sip::transport::framing::{FrameEvent, StreamFramer};
+use crate::sip::message::{ParseError, parse};
+use crate::sip::transport::framing::{Event, PONG, StreamFramer};
 use bytes::Bytes;
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,7 +37,7 @@ pub async fn serve(stream: TcpStream, flow: Flow, mut outgoing: mpsc::Receiver<B
     // A small message must not wait for the acknowledgement of the one before it.
     let _ = stream.set_nodelay(true);
     let (mut reader, mut writer) = stream.into_split();
-    let (mut framer, mut chunk) = (StreamFramer::default(), vec![0; 16 * 1024]);
+    let (mut framer, mut chunk) = (StreamFramer::new(), vec![0; 16 * 1024]);
     let mut begun: Option<Instant> = None;
     let error = 'connection: loop {
         let deadline = begun.map(|since| since + MESSAGE);
@@ -56,20 +57,26 @@ pub async fn serve(stream: TcpStream, flow: Flow, mut outgoing: mpsc::Receiver<B
                     framer.handle_bytes(chunk.get(..length).unwrap_or_default());
                     while let Some(event) = framer.poll_event() {
                         match event {
-                            FrameEvent::Frame(bytes) => {
+                            Event::Frame(bytes) => {
                                 shared.received(Received { flow, bytes }).await;
                             }
-                            FrameEvent::Ping => {
-                                let pong = tokio::time::timeout(WRITE, writer.write_all(b"\r\n")).await;
+                            Event::Ping => {
+                                let pong = tokio::time::timeout(WRITE, writer.write_all(PONG)).await;
                                 if !matches!(pong, Ok(Ok(()))) {
                                     break 'connection "the peer does not read".to_owned();
                                 }
                             }
-                            FrameEvent::Pong => {}
-                            FrameEvent::Fatal(error) => break 'connection error.to_string(),
+                            Event::Pong => {}
+                            Event::Fatal { error, head } => {
+                                // What can be answered is: 400 with the reason, then the end.
+                                if let Err(ParseError::Refused { answer }) = parse(&head) {
+                                    let _ = tokio::time::timeout(WRITE, writer.write_all(&answer.to_bytes())).await;
+                                }
+                                break 'connection error.to_string();
+                            }
                         }
                     }
-                    begun = if framer.is_empty() { None } else { Some(begun.unwrap_or_else(Instant::now)) };
+                    begun = framer.is_mid_message().then(|| begun.unwrap_or_else(Instant::now));
                 }
                 Ok(Err(error)) => break error.to_string(),
                 Err(_) if begun.is_some() => break "a message was begun and not finished".to_owned(),

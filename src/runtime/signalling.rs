@@ -104,7 +104,7 @@ impl<M: Media> Signalling<M> {
                 quiet = false;
                 self.media.send(command);
             }
-            while let Some(transmit) = self.agent.poll_transmit() {
+            while let Some(transmit) = self.agent.poll_transmit(Instant::now()) {
                 quiet = false;
                 self.net.send(transmit);
             }
@@ -148,9 +148,9 @@ impl<M: Media> Signalling<M> {
                 resolving.spawn(async move {
                     let looked_up = tokio::time::timeout(RESOLVE, tokio::net::lookup_host((name.as_str(), port))).await;
                     let answer = match looked_up {
-                        Ok(Ok(addresses)) => flows.all(transport, addresses.collect()).ok_or_else(|| {
-                            format!("no way to any address of {name}")
-                        }),
+                        Ok(Ok(addresses)) => flows
+                            .all(transport, addresses.collect())
+                            .ok_or_else(|| format!("no way to any address of {name}")),
                         Ok(Err(error)) => Err(format!("the name {name} is not known: {error}")),
                         Err(_) => Err(format!("the name server did not answer for {name}")),
                     };

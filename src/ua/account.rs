@@ -4,7 +4,7 @@ use crate::base::net::{Flow, Transport};
 use crate::base::rng::Rng;
 use crate::base::untrusted::Untrusted;
 use crate::sip::locate::Question;
-use crate::sip::message::{Host, NameAddr, Params, Scheme, Uri};
+use crate::sip::message::{Host, NameAddr, Params, Request, Response, Scheme, Uri};
 use crate::sip::register::{self, Registration};
 use crate::ua::cause;
 use crate::ua::settings::AccountSettings;
@@ -181,6 +181,16 @@ impl Account {
 
     pub fn is_server(&self, source: IpAddr) -> bool {
         self.servers.contains(&source)
+    }
+
+    /// The headers that answer a challenge, or why it cannot be answered.
+    pub fn authorize(
+        &mut self,
+        _request: &Request,
+        _response: &Response,
+        _rng: &mut Rng,
+    ) -> Result<Vec<(String, String)>, String> {
+        Err("no password is set for this account".to_owned())
     }
 
     /// Takes over what the registration machine reports.

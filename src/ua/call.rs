@@ -5,7 +5,7 @@ use crate::base::time::WallAnchor;
 use crate::media::event::MediaEvent;
 use crate::media::spec::{Codec, Digit, Direction, MediaCommand, StreamSpec};
 use crate::media::stats::{Participant, StreamReport};
-use crate::qos::CallMonitor;
+use crate::qos::monitor::CallMonitor;
 use crate::qos::snapshot::CallQuality;
 use crate::sdp::SdpError;
 use crate::sip::invite::{self, Answer, Body, Fork, OfferId, Session};
@@ -311,7 +311,10 @@ impl Call {
     pub fn dial_digits(&mut self, now: Instant, digits: &str, out: &mut Outbox) {
         let wanted: Vec<char> = digits.chars().filter(|c| !c.is_whitespace()).collect();
         if let Some(bad) = wanted.iter().find(|c| **c != ',' && Digit::from_char(**c).is_none()) {
-            return out.refuse(format!("{} is not a digit: 0-9, *, #, A-D, ! (flash) and , (pause) are", shown(&bad.to_string(), 4)));
+            return out.refuse(format!(
+                "{} is not a digit: 0-9, *, #, A-D, ! (flash) and , (pause) are",
+                shown(&bad.to_string(), 4)
+            ));
         }
         if !self.spec.as_ref().is_some_and(|spec| spec.send_events.is_some()) {
             return out.refuse("the peer takes no digits on this call (no telephone-event was agreed)");
@@ -402,7 +405,9 @@ impl Call {
                     self.redirected = Some(contact.uri);
                     out.event(Event::Redirected { call: self.number, target });
                 }
-                None => self.fail(now, anchor, CallEnd::Refused, "the target moved without saying where".to_owned(), out),
+                None => {
+                    self.fail(now, anchor, CallEnd::Refused, "the target moved without saying where".to_owned(), out)
+                }
             },
             invite::Event::Notified { .. } => {}
             invite::Event::Ended { cause } => self.handle_end(now, &cause, anchor, out),
@@ -515,9 +520,11 @@ impl Call {
             invite::Cause::Rejected { status } => (CallEnd::Rejected, Some(*status), "you refused the call".to_owned()),
             invite::Cause::Unanswered if self.outgoing => (CallEnd::Cancelled, Some(487), "nobody answered".to_owned()),
             invite::Cause::Unanswered => (CallEnd::Missed, Some(480), "you did not answer".to_owned()),
-            invite::Cause::Unreachable(invite::Failure::Timeout) => {
-                (CallEnd::Failed, Some(408), "no answer from the network; check the address and the firewall".to_owned())
-            }
+            invite::Cause::Unreachable(invite::Failure::Timeout) => (
+                CallEnd::Failed,
+                Some(408),
+                "no answer from the network; check the address and the firewall".to_owned(),
+            ),
             invite::Cause::Unreachable(invite::Failure::Transport) => {
                 (CallEnd::Failed, None, "the server cannot be reached".to_owned())
             }
@@ -601,7 +608,8 @@ impl Call {
     }
 
     pub fn view(&self) -> CallView {
-        let session_text = |text: Option<&crate::base::untrusted::Untrusted>| text.map(|t| t.sanitize(80)).unwrap_or_default();
+        let session_text =
+            |text: Option<&crate::base::untrusted::Untrusted>| text.map(|t| t.sanitize(80)).unwrap_or_default();
         let negotiated = self.plan.negotiated();
         CallView {
             number: self.number,

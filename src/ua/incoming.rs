@@ -26,7 +26,8 @@ impl UserAgent {
                 }
             }
             transaction::Event::Cancelled { key, cancel } => {
-                let session = self.calls.values_mut().find_map(|c| c.session.as_mut().filter(|s| s.is_invited_by(&key)));
+                let session =
+                    self.calls.values_mut().find_map(|c| c.session.as_mut().filter(|s| s.is_invited_by(&key)));
                 match session {
                     Some(session) => session.handle_cancelled(now, &key, &cancel),
                     None => {
@@ -76,7 +77,8 @@ impl UserAgent {
                 }
             }
             Owner::Account(account) => {
-                if let Some(registration) = self.accounts.get_mut(index(account)).and_then(|a| a.registration.as_mut()) {
+                if let Some(registration) = self.accounts.get_mut(index(account)).and_then(|a| a.registration.as_mut())
+                {
                     registration.handle_response(now, id, response);
                 }
             }
@@ -102,7 +104,11 @@ impl UserAgent {
         }
         let Some(account) = self.addressee(&request, &flow) else {
             self.counters.strangers += 1;
-            self.out.log(format!("{} from {}: refused, it is not from a server of ours", shown(request.method.as_str(), 20), flow.remote));
+            self.out.log(format!(
+                "{} from {}: refused, it is not from a server of ours",
+                shown(request.method.as_str(), 20),
+                flow.remote
+            ));
             return self.respond(now, &key, &request, 403, &[]);
         };
         if request.method != Method::Invite && self.refuses_extension(now, &key, &request) {
@@ -118,7 +124,9 @@ impl UserAgent {
                 self.layer.respond(now, &key, response);
             }
             // Servers tell the state of a mailbox unasked; to refuse that would only make them repeat it.
-            Method::Notify if request.headers.get("Event").is_some_and(|e| e.trim_start().starts_with("message-summary")) => {
+            Method::Notify
+                if request.headers.get("Event").is_some_and(|e| e.trim_start().starts_with("message-summary")) =>
+            {
                 self.respond(now, &key, &request, 200, &[]);
             }
             Method::Notify => self.respond(now, &key, &request, 481, &[]),
@@ -203,8 +211,6 @@ impl UserAgent {
         call.open_media(now, flow, &mut self.out);
         self.out.log(format!("call {number}: from {} at {}", call.peer_label(), flow.remote));
         self.out.event(Event::Incoming { call: number, from: call.peer_label() });
-        let message = crate::sip::message::Message::Request(request.clone());
-        call.ladder.record(now, self.anchor.wall(now), flow, false, &message, &request.to_bytes());
         self.calls.insert(number, call);
     }
 

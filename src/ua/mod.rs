@@ -154,10 +154,9 @@ impl UserAgent {
                 let limit = |gain: f32| if gain.is_finite() { gain.clamp(-40.0, 20.0) } else { 0.0 };
                 self.gain = (limit(capture), limit(playback));
                 let factor = |gain: f32| 10_f32.powf(gain / 20.0);
-                self.out.media.push_back(MediaCommand::Gain {
-                    capture: factor(self.gain.0),
-                    playback: factor(self.gain.1),
-                });
+                self.out
+                    .media
+                    .push_back(MediaCommand::Gain { capture: factor(self.gain.0), playback: factor(self.gain.1) });
             }
             Command::Query { account, target } => self.query(now, account, &target),
             Command::Impair(_) => self.out.refuse("there is no simulated network here; `offhook demo` has one"),
@@ -173,13 +172,21 @@ impl UserAgent {
         }
         match message::parse(&received.bytes) {
             Ok(message) => {
-                self.tap(now, received.flow, false, &message, &received.bytes);
+                let known = self.tap(now, received.flow, false, &message, &received.bytes);
+                let first = (!known).then(|| message.clone());
                 self.layer.handle_message(now, message, received.flow);
+                self.settle(now);
+                // The message began a call: it is the first of that call's ladder.
+                if let Some(message) = first {
+                    self.tap(now, received.flow, false, &message, &received.bytes);
+                }
             }
             // The layer answers what can be answered, and counts.
-            Err(_) => self.layer.handle_received(now, received),
+            Err(_) => {
+                self.layer.handle_received(now, received);
+                self.settle(now);
+            }
         }
-        self.settle(now);
     }
 
     /// Nothing can be sent on this flow.
@@ -226,7 +233,8 @@ impl UserAgent {
         for index in 0..self.accounts.len() {
             self.account_timeout(now, index);
         }
-        let due: Vec<CallNumber> = self.calls.values().filter(|c| c.poll_timeout().is_some_and(|at| at <= now)).map(|c| c.number).collect();
+        let due: Vec<CallNumber> =
+            self.calls.values().filter(|c| c.poll_timeout().is_some_and(|at| at <= now)).map(|c| c.number).collect();
         for number in due {
             self.with_call(number, |c, anchor, out| c.handle_timeout(now, anchor, out));
         }
@@ -237,9 +245,10 @@ impl UserAgent {
     }
 
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let accounts = self.accounts.iter().flat_map(|a| {
-            [a.retry_at, a.keep_alive_at, a.registration.as_ref().and_then(|r| r.poll_timeout())]
-        });
+        let accounts = self
+            .accounts
+            .iter()
+            .flat_map(|a| [a.retry_at, a.keep_alive_at, a.registration.as_ref().and_then(|r| r.poll_timeout())]);
         let calls = self.calls.values().map(Call::poll_timeout);
         let own = [self.layer.poll_timeout(), self.busy_until, self.shutdown];
         accounts.chain(calls).chain(own).flatten().min()
@@ -316,17 +325,19 @@ impl UserAgent {
         }
     }
 
-    /// A message of a call goes into that call's ladder.
-    fn tap(&mut self, now: Instant, flow: Flow, sent: bool, message: &Message, bytes: &Bytes) {
+    /// A message of a call goes into that call's ladder; `false` when it is of none.
+    fn tap(&mut self, now: Instant, flow: Flow, sent: bool, message: &Message, bytes: &Bytes) -> bool {
         let headers = match message {
             Message::Request(request) => &request.headers,
             Message::Response(response) => &response.headers,
         };
-        let Ok(call_id) = headers.call_id() else { return };
+        let Ok(call_id) = headers.call_id() else { return false };
         let number = self.sessions.iter().find(|(key, _)| key.call_id == call_id).map(|(_, number)| *number);
         if let Some(call) = number.and_then(|n| self.calls.get_mut(&n)) {
             call.ladder.record(now, self.anchor.wall(now), flow, sent, message, bytes);
+            return true;
         }
+        false
     }
 
     fn with_call(&mut self, number: CallNumber, act: impl FnOnce(&mut Call, &WallAnchor, &mut Outbox)) {
@@ -397,7 +408,8 @@ impl UserAgent {
     /// Which calls are heard, and which tone sounds.
     fn set_sound(&mut self, now: Instant) {
         let focus = self.focus.and_then(|n| self.calls.get(&n));
-        let heard: Vec<CallNumber> = focus.filter(|c| c.has_sound() && !c.is_held_by_us()).map(|c| c.number).into_iter().collect();
+        let heard: Vec<CallNumber> =
+            focus.filter(|c| c.has_sound() && !c.is_held_by_us()).map(|c| c.number).into_iter().collect();
         if heard != self.heard {
             let streams = heard.iter().filter_map(|n| self.calls.get(n)).map(Call::stream).collect();
             self.heard = heard;
@@ -434,9 +446,7 @@ impl UserAgent {
 
     fn say_farewell(&mut self, now: Instant) {
         let Some(limit) = self.shutdown.filter(|_| !self.finished) else { return };
-        let registered = |a: &Account| {
-            !matches!(a.state, RegistrationState::Off | RegistrationState::Failed { .. })
-        };
+        let registered = |a: &Account| !matches!(a.state, RegistrationState::Off | RegistrationState::Failed { .. });
         let busy = self.calls.values().any(|c| !c.is_done()) || self.accounts.iter().any(registered);
         if !busy || now >= limit {
             self.finished = true;

@@ -92,7 +92,7 @@ impl UserAgent {
             Ok(target) => target,
             Err(error) => return self.out.refuse(error.to_string()),
         };
-        let question = match locate::Question::of(&hop(account, &target), account.settings.transport) {
+        let question = match Question::of(&hop(account, &target), account.settings.transport) {
             Ok(question) => question,
             Err(error) => return self.out.refuse(error.to_string()),
         };
@@ -141,7 +141,7 @@ impl UserAgent {
             Ok(target) => target,
             Err(error) => return self.out.refuse(error.to_string()),
         };
-        match locate::Question::of(&hop(account, &target), account.settings.transport) {
+        match Question::of(&hop(account, &target), account.settings.transport) {
             Ok(question) => {
                 let (id, account) = (self.next_query, account.id);
                 self.next_query += 1;
@@ -330,7 +330,8 @@ impl UserAgent {
         let Some(call) = self.calls.get_mut(&number) else { return };
         match event {
             invite::Event::Challenged { id, request, response } => {
-                let credentials = self.accounts.get_mut(index(call.account)).map(|a| a.authorize(&request, &response, &mut self.rng));
+                let credentials =
+                    self.accounts.get_mut(index(call.account)).map(|a| a.authorize(&request, &response, &mut self.rng));
                 let Some(session) = &mut call.session else { return };
                 match credentials {
                     Some(Ok(headers)) => session.authenticate(now, id, headers),
@@ -435,7 +436,12 @@ impl UserAgent {
             Owner::Query(id) => (self.queries.get(&id).and_then(|q| self.account(q.account)), None),
         };
         let preferred = account.map_or(Transport::Udp, |a| a.settings.transport);
-        (flow.map_or(preferred, |f| if account.is_some_and(|a| a.settings.outbound_proxy.is_some()) { preferred } else { f.transport }), flow)
+        (
+            flow.map_or(preferred, |f| {
+                if account.is_some_and(|a| a.settings.outbound_proxy.is_some()) { preferred } else { f.transport }
+            }),
+            flow,
+        )
     }
 
     fn send(&mut self, now: Instant, errand: Errand, flows: Vec<Flow>) {
@@ -457,7 +463,8 @@ impl UserAgent {
                 }
             }
             Owner::Account(account) => {
-                if let Some(registration) = self.accounts.get_mut(index(account)).and_then(|a| a.registration.as_mut()) {
+                if let Some(registration) = self.accounts.get_mut(index(account)).and_then(|a| a.registration.as_mut())
+                {
                     registration.handle_failure(now, id, failure);
                 }
             }
@@ -498,7 +505,11 @@ impl UserAgent {
                 request.headers.set("CSeq", format!("{} {}", cseq.number.wrapping_add(1), cseq.method));
             }
             let next_hop = locate::next_hop(&request);
-            return self.dispatch(now, Errand { owner: Owner::Query(id), id: Some(invite::RequestId(0)), request }, &next_hop);
+            return self.dispatch(
+                now,
+                Errand { owner: Owner::Query(id), id: Some(invite::RequestId(0)), request },
+                &next_hop,
+            );
         }
         let Some(query) = self.queries.remove(&id) else { return };
         let capabilities = options::Capabilities::of(response);

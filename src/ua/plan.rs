@@ -142,6 +142,7 @@ impl Plan {
             receive_events: negotiated.receive_events.clone(),
             ptime: negotiated.ptime,
             rtcp_bandwidth: negotiated.rtcp_bandwidth,
+            rtcp_reduced_minimum: false,
             description: self.wishes.description.clone(),
         };
         self.negotiated = Some(negotiated);

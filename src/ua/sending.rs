@@ -1,10 +1,11 @@
 //! On the way out: who sent which request, and over which flow it goes once its next hop is located.
 use crate::base::id::{AccountId, CallNumber};
-use crate::base::net::{Flow, Transport};
+use crate::base::net::Flow;
 use crate::sip::invite::RequestId;
 use crate::sip::key::ClientKey;
 use crate::sip::locate::Question;
 use crate::sip::message::{Method, Request};
+use crate::sip::transport::size;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -13,8 +14,6 @@ const FRESH: Duration = Duration::from_secs(60);
 /// Answers remembered, and requests waiting for one.
 const ROUTES: usize = 256;
 const WAITING: usize = 256;
-/// Larger requests over UDP would be fragmented: they go over TCP (RFC 3261 §18.1.1).
-const DATAGRAM: usize = 1300;
 /// What the layer adds before it sends: our Via.
 const VIA: usize = 120;
 
@@ -108,11 +107,14 @@ impl Sending {
     }
 }
 
-/// The flows to try in order: a request too large for a datagram goes over TCP first, and over UDP only when there is no
-/// TCP at the other end.
+/// The flows to try in order, each over TCP first when the request is too large for a datagram.
 pub fn by_size(request: &Request, flows: &[Flow]) -> Vec<Flow> {
-    // An ACK goes where its INVITE was answered from.
-    let large = request.method != Method::Ack && request.to_bytes().len() + VIA > DATAGRAM;
-    let over_tcp = flows.iter().filter(|f| large && f.transport == Transport::Udp);
-    over_tcp.map(|flow| Flow { transport: Transport::Tcp, ..*flow }).chain(flows.iter().copied()).collect()
+    // An ACK goes the way its INVITE went.
+    let length = if request.method == Method::Ack { 0 } else { request.to_bytes().len() + VIA };
+    let tries = |flow: &Flow| {
+        let choice = size::choose(flow.transport, length);
+        let transports = std::iter::once(choice.first).chain(choice.fallback);
+        transports.map(|transport| Flow { transport, ..*flow }).collect::<Vec<_>>()
+    };
+    flows.iter().flat_map(tries).collect()
 }
