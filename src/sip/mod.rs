@@ -1,4 +1,5 @@
 //! SIP as pure machines: messages, transactions, dialogs and usages. Bodies are bytes with a content type.
+pub mod auth;
 pub mod invite;
 pub mod key;
 pub mod locate;
