@@ -85,7 +85,8 @@ const EDGES: &[(&str, &[&str])] = &[
     ),
     ("proxy", &["base", "sip::message", "sip", "sip::transport", "sip::locate"]),
     // L4: views and configuration, pure but for tui's run loop
-    ("config", &["base"]),
+    // plain data: the names of codecs
+    ("config", &["base", "media::spec"]),
     ("tui", &["base", "config", "qos", "ua::command", "ua::event", "ua::snapshot"]),
     // L5: shell
     ("control", &["base", "qos", "ua::command", "ua::event", "ua::snapshot"]),

@@ -1,1 +1,155 @@
-//! (room to be furnished)
+//! What the user wants: accounts, network, sound, screen, files; read from the configuration file and the command line.
+//!
+//! [`load`] is the way in. Everything behind it has been checked: who holds a [`Config`] need not check again, but for
+//! names that only other rooms know (devices, themes, keys), which are passed through.
+mod account;
+mod defaults;
+mod file;
+mod mistake;
+mod overrides;
+mod password;
+mod paths;
+mod reader;
+mod validate;
+mod values;
+
+pub use account::{Account, AccountChoice, Dtmf, PasswordSource};
+pub use file::{KEYS, parse};
+pub use mistake::{ConfigError, Mistake};
+pub use overrides::Overrides;
+pub use password::{Credential, PasswordError};
+pub use paths::{Environment, FileChoice};
+pub use values::{BindAddress, CodecList, Host, PortRange, Server, ValueError, transport};
+
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// The whole configuration.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Config {
+    /// The first is used where no other is named.
+    pub accounts: Vec<Account>,
+    pub network: Network,
+    pub audio: Audio,
+    pub calls: Calls,
+    pub about_me: AboutMe,
+    pub screen: Screen,
+    pub files: Files,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Network {
+    /// Our address in messages and descriptions; `None`: for each peer the one the system would use to reach it.
+    pub local_address: Option<IpAddr>,
+    /// 0: any free port.
+    pub sip_port: u16,
+    pub rtp_ports: PortRange,
+}
+
+/// Devices as written: `default`, a name, `wav:FILE`, ..; `audio` reads them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Audio {
+    pub microphone: String,
+    pub speaker: String,
+    /// Where incoming calls ring.
+    pub ring_device: String,
+    /// [dB], 0 leaves the sound as it is.
+    pub microphone_gain: f32,
+    /// [dB]
+    pub speaker_gain: f32,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Calls {
+    /// Length of our packets.
+    pub ptime: Duration,
+    /// A call without any packet of the peer for so long is ended; zero never ends it.
+    pub no_media_timeout: Duration,
+    /// Offer RTP and RTCP on one port (RFC 5761).
+    pub rtcp_mux: bool,
+}
+
+/// What the other side is told about us in RTCP (RFC 3550 §6.5). Empty: not told.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AboutMe {
+    pub name: String,
+    pub email: String,
+    pub phone: String,
+    pub location: String,
+    pub note: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Screen {
+    /// The name of a theme, as written; `tui` knows them.
+    pub theme: String,
+    /// Only characters every terminal has.
+    pub ascii: bool,
+    /// Action and key, as written; `tui` knows them.
+    pub keys: Vec<(String, String)>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Files {
+    pub history: FileChoice,
+    pub log: FileChoice,
+}
+
+/// A configuration, and what the user should hear about it.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    pub config: Config,
+    /// The file it came from; `None` when there is none.
+    pub file: Option<PathBuf>,
+    /// One sentence each, not a reason to stop.
+    pub warnings: Vec<String>,
+}
+
+/// [bytes]; no configuration is as long as this.
+const MAX_FILE: u64 = 1 << 20;
+
+/// Reads the configuration file and lays the command line over it.
+///
+/// - `path`: the file named on the command line; else `$OFFHOOK_CONFIG`, else `offhook/config.toml` below the XDG
+///   configuration directory, which may be absent.
+///
+/// # Errors
+/// The file cannot be read, or holds mistakes: all of them are listed.
+pub fn load(path: Option<&Path>, overrides: &Overrides, environment: &Environment) -> Result<Loaded, ConfigError> {
+    let (path, must_exist) = environment.config_file(path)?;
+    let mut warnings = Vec::new();
+    let (mut config, file) = match read(&path) {
+        Ok(text) => {
+            let config =
+                parse(&text).map_err(|mistakes| ConfigError::Mistakes { file: Some(path.clone()), mistakes })?;
+            warnings.extend(paths::readable_by_others(&path).filter(|_| config.holds_secrets()));
+            (config, Some(path))
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound && !must_exist => (Config::default(), None),
+        Err(source) => return Err(ConfigError::Read { path, source }),
+    };
+    let mistakes = overrides.apply(&mut config, environment);
+    if !mistakes.is_empty() {
+        return Err(ConfigError::Mistakes { file: None, mistakes });
+    }
+    Ok(Loaded { config, file, warnings })
+}
+
+fn read(path: &Path) -> std::io::Result<String> {
+    use std::io::Read as _;
+    let mut text = String::new();
+    let file = std::fs::File::open(path)?;
+    if file.metadata()?.len() > MAX_FILE {
+        return Err(std::io::Error::new(std::io::ErrorKind::FileTooLarge, "longer than 1 MiB"));
+    }
+    file.take(MAX_FILE).read_to_string(&mut text)?;
+    Ok(text)
+}
+
+impl Config {
+    /// Whether somebody who reads the file learns a password from it.
+    fn holds_secrets(&self) -> bool {
+        self.accounts.iter().any(|a| matches!(a.password, PasswordSource::Text(_) | PasswordSource::Ha1(_)))
+    }
+}

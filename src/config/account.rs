@@ -1,0 +1,182 @@
+//! Accounts: who we are, where we register, with which password.
+use super::values::{Host, Server, ValueError};
+use crate::base::net::Transport;
+use crate::base::secret::Secret;
+use crate::media::spec::Codec;
+use std::str::FromStr;
+use std::time::Duration;
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Account {
+    /// What the user calls it; unique.
+    pub name: String,
+    pub user: String,
+    /// The domain of the address-of-record.
+    pub domain: Host,
+    /// The user name of digest authentication; `None`: `user`.
+    pub auth_user: Option<String>,
+    /// The only realm that gets an answer; `None`: any.
+    pub realm: Option<String>,
+    pub password: PasswordSource,
+    pub display_name: String,
+    /// Where REGISTER goes; `None`: the domain.
+    pub registrar: Option<Server>,
+    /// Where every request outside a dialog goes first.
+    pub outbound_proxy: Option<Server>,
+    pub transport: Transport,
+    /// In order of preference.
+    pub codecs: Vec<Codec>,
+    pub dtmf: Dtmf,
+    /// Registration interval asked for.
+    pub expiry: Duration,
+    pub register: bool,
+    /// Calls from anywhere ring, not only those of the account's server.
+    pub direct_calls: bool,
+}
+
+/// How digits are sent in a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dtmf {
+    /// As events in the RTP stream.
+    Rfc4733,
+    /// Not at all: nothing is offered.
+    None,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PasswordSource {
+    None,
+    Text(Secret),
+    /// MD5 or SHA-256 of `user:realm:password`, in hexadecimal (RFC 7616 §3.4.2).
+    Ha1(Secret),
+    /// The first line that this shell command prints.
+    Command(String),
+}
+
+/// What `--account` names.
+#[derive(Clone, Debug, PartialEq)]
+pub enum AccountChoice {
+    /// One of the file, by its name.
+    Name(String),
+    /// `sip:USER@HOST[:PORT]`: an account that is in no file.
+    Address(Box<Account>),
+}
+
+impl Account {
+    /// Everything but who and where by default.
+    pub fn new(user: &str, domain: Host) -> Self {
+        Self {
+            name: format!("{user}@{domain}"),
+            user: user.to_owned(),
+            domain,
+            auth_user: None,
+            realm: None,
+            password: PasswordSource::None,
+            display_name: String::new(),
+            registrar: None,
+            outbound_proxy: None,
+            transport: Transport::Udp,
+            codecs: vec![Codec::Opus, Codec::Pcmu, Codec::Pcma],
+            dtmf: Dtmf::Rfc4733,
+            expiry: Duration::from_secs(600),
+            register: true,
+            direct_calls: false,
+        }
+    }
+
+    /// For calls without any server: nothing is registered, and who calls this machine rings.
+    pub fn direct(user: &str, address: Host) -> Self {
+        Self { name: "direct".to_owned(), register: false, direct_calls: true, ..Self::new(user, address) }
+    }
+
+    /// Reads `sip:USER@HOST[:PORT]`; a port is the registrar's.
+    pub fn from_address(text: &str) -> Result<Self, ValueError> {
+        let (scheme, rest) = text.split_once(':').unwrap_or(("", text));
+        if !scheme.eq_ignore_ascii_case("sip") {
+            return Err(ValueError::new("sip:USER@HOST or sip:USER@HOST:PORT expected"));
+        }
+        let (user, host) =
+            rest.rsplit_once('@').ok_or_else(|| ValueError::new("sip:USER@HOST or sip:USER@HOST:PORT expected"))?;
+        if user.contains(':') {
+            return Err(ValueError::new(
+                "no password in an address: set OFFHOOK_PASSWORD, or write a file with `offhook init`",
+            ));
+        }
+        check_user(user)?;
+        let server: Server = host.parse()?;
+        let mut account = Self::new(user, server.host.clone());
+        account.registrar = server.port.map(|_| server);
+        Ok(account)
+    }
+
+    /// `user@domain`
+    pub fn address(&self) -> String {
+        format!("{}@{}", self.user, self.domain)
+    }
+}
+
+/// The user part of a SIP URI, escapes included (RFC 3261 §25.1).
+pub(super) fn check_user(user: &str) -> Result<(), ValueError> {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || b"-_.!~*'()&=+$,;?/%".contains(&b);
+    match user {
+        "" => Err(ValueError::new("the user is empty")),
+        _ if user.bytes().all(allowed) => Ok(()),
+        _ => {
+            Err(ValueError::new("the part before the @ of a SIP address expected: letters, digits, -_.!~*'()&=+$,;?/%"))
+        }
+    }
+}
+
+impl FromStr for AccountChoice {
+    type Err = ValueError;
+
+    fn from_str(text: &str) -> Result<Self, ValueError> {
+        if text.is_empty() {
+            return Err(ValueError::new("name of an account or sip:USER@HOST[:PORT] expected"));
+        }
+        if text.get(..4).is_some_and(|scheme| scheme.eq_ignore_ascii_case("sip:")) {
+            return Ok(Self::Address(Box::new(Account::from_address(text)?)));
+        }
+        Ok(Self::Name(text.to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_make_accounts() {
+        for bad in [
+            "",
+            "sip:",
+            "sip:host",
+            "sip:@host",
+            "sip:a:b@host",
+            "sip:a b@host",
+            "sip:a@host:0",
+            "sip:a@",
+            "sips:a@host",
+        ] {
+            let choice = bad.parse::<AccountChoice>();
+            assert!(
+                choice.is_err() || choice == Ok(AccountChoice::Name(bad.into())) && !bad.starts_with("sip:"),
+                "{bad}"
+            );
+        }
+        let account = |text: &str| match text.parse::<AccountChoice>() {
+            Ok(AccountChoice::Address(account)) => *account,
+            other => panic!("{text}: {other:?}"),
+        };
+        let plain = account("sip:1001@PBX.example");
+        assert_eq!(
+            (plain.address().as_str(), &plain.registrar, plain.name.as_str()),
+            ("1001@pbx.example", &None, "1001@pbx.example")
+        );
+        let harness = account("sip:phone@127.0.0.1:6070");
+        assert_eq!(harness.address(), "phone@127.0.0.1");
+        assert_eq!(harness.registrar.map(|s| s.to_string()).as_deref(), Some("127.0.0.1:6070"));
+        assert_eq!(account("sip:a@[::1]:5080").domain.to_string(), "[::1]");
+        assert_eq!("work".parse(), Ok(AccountChoice::Name("work".into())));
+    }
+}

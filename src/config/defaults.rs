@@ -1,0 +1,35 @@
+//! What holds where nothing is written. `config.example.toml` says the same, and a test compares them.
+use super::{Audio, Calls, FileChoice, Files, Network, PortRange, Screen};
+use std::time::Duration;
+
+impl Default for Network {
+    fn default() -> Self {
+        // Below the ports that systems hand out by themselves (32768 and above, 49152 and above).
+        Self { local_address: None, sip_port: 0, rtp_ports: PortRange { low: 30_000, high: 31_999 } }
+    }
+}
+
+impl Default for Audio {
+    fn default() -> Self {
+        let device = || "default".to_owned();
+        Self { microphone: device(), speaker: device(), ring_device: device(), microphone_gain: 0.0, speaker_gain: 0.0 }
+    }
+}
+
+impl Default for Calls {
+    fn default() -> Self {
+        Self { ptime: Duration::from_millis(20), no_media_timeout: Duration::from_secs(30), rtcp_mux: false }
+    }
+}
+
+impl Default for Screen {
+    fn default() -> Self {
+        Self { theme: "dark".to_owned(), ascii: false, keys: Vec::new() }
+    }
+}
+
+impl Default for Files {
+    fn default() -> Self {
+        Self { history: FileChoice::Auto, log: FileChoice::Auto }
+    }
+}

@@ -1,0 +1,282 @@
+//! The shape of the configuration file: its sections, their keys, and what is read from each.
+use super::account::{Account, Dtmf, PasswordSource, check_user};
+use super::mistake::Mistake;
+use super::reader::{Reader, Section, line_of};
+use super::values::{CodecList, Host, ValueError, transport, usable};
+use super::{AboutMe, Audio, Calls, Config, FileChoice, Files, Network, Screen};
+use crate::base::secret::Secret;
+use std::path::PathBuf;
+use std::time::Duration;
+use toml::de::{DeTable, DeValue};
+
+/// Every section with its keys; `account` may come several times, `screen.keys` holds keys of its own.
+pub const KEYS: &[(&str, &[&str])] = &[
+    (
+        "[[account]]",
+        &[
+            "name",
+            "user",
+            "domain",
+            "auth_user",
+            "realm",
+            "password",
+            "ha1",
+            "password_command",
+            "display_name",
+            "registrar",
+            "outbound_proxy",
+            "transport",
+            "codecs",
+            "dtmf",
+            "expiry",
+            "register",
+            "direct_calls",
+        ],
+    ),
+    ("[network]", &["local_address", "sip_port", "rtp_ports"]),
+    ("[audio]", &["microphone", "speaker", "ring_device", "microphone_gain", "speaker_gain"]),
+    ("[calls]", &["ptime", "no_media_timeout", "rtcp_mux"]),
+    ("[about_me]", &["name", "email", "phone", "location", "note"]),
+    ("[screen]", &["theme", "ascii", "keys"]),
+    ("[files]", &["history", "log"]),
+];
+
+/// The names of the sections themselves.
+const SECTIONS: &[&str] = &["account", "network", "audio", "calls", "about_me", "screen", "files"];
+
+/// Accounts are few; this many are more than anybody has.
+const MAX_ACCOUNTS: usize = 64;
+
+/// Longest text of [`AboutMe`]: what one RTCP SDES item holds [bytes].
+const MAX_ITEM: usize = 255;
+
+/// Reads a whole file.
+///
+/// # Errors
+/// Every mistake in it, in the order of their lines. When the text is no TOML at all, only that is told.
+pub fn parse(text: &str) -> Result<Config, Vec<Mistake>> {
+    let (document, errors) = DeTable::parse_recoverable(text);
+    if !errors.is_empty() {
+        let mistake = |error: &toml::de::Error| Mistake {
+            line: error.span().map(|span| line_of(text, span.start)),
+            problem: error.message().to_owned(),
+            ..Mistake::default()
+        };
+        return Err(errors.iter().map(mistake).collect());
+    }
+    let (mut reader, empty) = (Reader::new(text), DeTable::new());
+    let top = Section { name: String::new(), table: document.get_ref(), span: 0..0 };
+    reader.unknown_keys(&top, SECTIONS, KEYS);
+    let accounts = accounts(&mut reader, top.table);
+    let mut section = |name| {
+        let section = reader.section(top.table, &empty, name);
+        reader.unknown_keys(&section, keys_of(&format!("[{name}]")), KEYS);
+        section
+    };
+    let [network, audio, calls, about_me, screen, files] =
+        ["network", "audio", "calls", "about_me", "screen", "files"].map(&mut section);
+    let config = Config {
+        accounts,
+        network: read_network(&mut reader, &network),
+        audio: read_audio(&mut reader, &audio),
+        calls: read_calls(&mut reader, &calls),
+        about_me: read_about_me(&mut reader, &about_me),
+        screen: read_screen(&mut reader, &screen, &empty),
+        files: read_files(&mut reader, &files),
+    };
+    reader.mistakes.sort_by_key(|mistake| mistake.line);
+    if reader.mistakes.is_empty() { Ok(config) } else { Err(reader.mistakes) }
+}
+
+fn keys_of(section: &str) -> &'static [&'static str] {
+    KEYS.iter().find(|(name, _)| *name == section).map_or(&[], |(_, keys)| keys)
+}
+
+fn accounts<'t>(reader: &mut Reader<'t>, top: &DeTable<'t>) -> Vec<Account> {
+    let Some(value) = top.get("account") else { return Vec::new() };
+    let Some(items) = value.get_ref().as_array() else {
+        reader.mistake("", "account", Some(value), "a list of tables expected: write [[account]]");
+        return Vec::new();
+    };
+    if items.len() > MAX_ACCOUNTS {
+        reader.mistake("", "account", None, format!("more than {MAX_ACCOUNTS} accounts"));
+    }
+    let mut out: Vec<Account> = Vec::new();
+    for (index, item) in items.iter().take(MAX_ACCOUNTS).enumerate() {
+        let DeValue::Table(table) = item.get_ref() else {
+            reader.mistake("", "account", Some(item), "a table expected: write [[account]]");
+            continue;
+        };
+        let name = table.get("name").and_then(|name| name.get_ref().as_str()).filter(|name| !name.is_empty());
+        let name = name.map_or_else(|| format!("account {}", index + 1), |name| format!("account {name:?}"));
+        let section = Section { name, table, span: item.span() };
+        reader.unknown_keys(&section, keys_of("[[account]]"), KEYS);
+        let Some(account) = read_account(reader, &section) else { continue };
+        if out.iter().any(|other| other.name == account.name) {
+            reader.section_mistake(&section, "name", "two accounts have this name");
+        }
+        out.push(account);
+    }
+    out
+}
+
+/// `None` when it lacks what no default can give; that is a mistake by then.
+fn read_account<'t>(reader: &mut Reader<'t>, section: &Section<'_, 't>) -> Option<Account> {
+    for key in ["user", "domain"].iter().filter(|key| !section.table.contains_key(**key)) {
+        reader.section_mistake(section, key, "missing; every account needs user and domain");
+    }
+    let user = reader.read(section, "user", |text| check_user(text).map(|()| text.to_owned()));
+    let domain = reader.read(section, "domain", domain);
+    let (password, text) = (super::validate::password(reader, section), not_empty);
+    let realm = reader.read(section, "realm", text);
+    if matches!(password, PasswordSource::Ha1(_)) && realm.is_none() {
+        reader.section_mistake(section, "realm", "missing; an ha1 holds for one realm only, which must be named");
+    }
+    // Until here nothing depends on the account being whole, so that one pass finds every mistake.
+    let mut account =
+        Account::new(user.as_deref().unwrap_or_default(), domain.clone().unwrap_or(Host::Name(String::new())));
+    set(&mut account.name, reader.read(section, "name", text));
+    account.auth_user = reader.read(section, "auth_user", text);
+    account.realm = realm;
+    account.password = password;
+    set(&mut account.display_name, reader.string(section, "display_name"));
+    account.registrar = reader.read(section, "registrar", str::parse);
+    account.outbound_proxy = reader.read(section, "outbound_proxy", str::parse);
+    set(&mut account.transport, reader.read(section, "transport", transport));
+    set(&mut account.codecs, reader.list(section, "codecs", |names| Ok(CodecList::new(names.iter().copied())?.0)));
+    set(&mut account.dtmf, reader.read(section, "dtmf", dtmf));
+    set(&mut account.expiry, reader.integer(section, "expiry", 10..=86_400, " seconds").map(seconds));
+    set(&mut account.register, reader.boolean(section, "register"));
+    set(&mut account.direct_calls, reader.boolean(section, "direct_calls"));
+    user.and(domain).map(|_| account)
+}
+
+fn read_network<'t>(reader: &mut Reader<'t>, section: &Section<'_, 't>) -> Network {
+    let mut network = Network::default();
+    set(&mut network.local_address, reader.read(section, "local_address", local_address));
+    set(&mut network.sip_port, reader.integer(section, "sip_port", 0..=65_535, "").and_then(|n| u16::try_from(n).ok()));
+    set(&mut network.rtp_ports, reader.read(section, "rtp_ports", str::parse));
+    network
+}
+
+fn read_audio<'t>(reader: &mut Reader<'t>, section: &Section<'_, 't>) -> Audio {
+    let mut audio = Audio::default();
+    set(&mut audio.microphone, reader.read(section, "microphone", not_empty));
+    set(&mut audio.speaker, reader.read(section, "speaker", not_empty));
+    set(&mut audio.ring_device, reader.read(section, "ring_device", not_empty));
+    set(&mut audio.microphone_gain, reader.number(section, "microphone_gain", -40.0..=40.0, " dB"));
+    set(&mut audio.speaker_gain, reader.number(section, "speaker_gain", -40.0..=40.0, " dB"));
+    audio
+}
+
+fn read_calls<'t>(reader: &mut Reader<'t>, section: &Section<'_, 't>) -> Calls {
+    let mut calls = Calls::default();
+    let ptime = reader.integer(section, "ptime", 10..=60, " milliseconds");
+    if let Some(ms) = ptime.filter(|ms| ![10, 20, 30, 40, 60].contains(ms)) {
+        let problem = format!("{ms} is not a packet length: 10, 20, 30, 40 or 60 milliseconds expected");
+        reader.mistake(&section.name, "ptime", section.table.get("ptime"), problem);
+    }
+    set(&mut calls.ptime, ptime.and_then(|ms| u64::try_from(ms).ok()).map(Duration::from_millis));
+    set(&mut calls.no_media_timeout, reader.integer(section, "no_media_timeout", 0..=3_600, " seconds").map(seconds));
+    set(&mut calls.rtcp_mux, reader.boolean(section, "rtcp_mux"));
+    calls
+}
+
+fn read_about_me<'t>(reader: &mut Reader<'t>, section: &Section<'_, 't>) -> AboutMe {
+    let mut item = |key| reader.read(section, key, short).unwrap_or_default();
+    AboutMe {
+        name: item("name"),
+        email: item("email"),
+        phone: item("phone"),
+        location: item("location"),
+        note: item("note"),
+    }
+}
+
+fn read_screen<'t>(reader: &mut Reader<'t>, section: &Section<'_, 't>, empty: &DeTable<'t>) -> Screen {
+    let mut screen = Screen::default();
+    set(&mut screen.theme, reader.read(section, "theme", not_empty));
+    set(&mut screen.ascii, reader.boolean(section, "ascii"));
+    let keys = reader.section(section.table, empty, "screen.keys");
+    read_keys(reader, &keys, "", &mut screen.keys);
+    screen
+}
+
+/// `hold = "f2"`, and `incoming.answer = "enter"` where an action is in several places.
+fn read_keys<'t>(reader: &mut Reader<'t>, section: &Section<'_, 't>, prefix: &str, out: &mut Vec<(String, String)>) {
+    for (key, value) in section.table {
+        let action = format!("{prefix}{}", key.get_ref());
+        match value.get_ref() {
+            DeValue::String(text) => out.push((action, text.clone().into_owned())),
+            DeValue::Table(table) if prefix.is_empty() => {
+                read_keys(reader, &Section { table, ..section.clone() }, &format!("{action}."), out);
+            }
+            _ => reader.mistake(&section.name, &action, Some(value), "the name of a key in quotes expected, as \"f2\""),
+        }
+    }
+}
+
+fn read_files<'t>(reader: &mut Reader<'t>, section: &Section<'_, 't>) -> Files {
+    let mut files = Files::default();
+    set(&mut files.history, reader.read(section, "history", file_choice));
+    set(&mut files.log, reader.read(section, "log", file_choice));
+    files
+}
+
+fn set<T>(slot: &mut T, read: Option<T>) {
+    if let Some(value) = read {
+        *slot = value;
+    }
+}
+
+fn seconds(number: i64) -> Duration {
+    Duration::from_secs(number.unsigned_abs())
+}
+
+fn not_empty(text: &str) -> Result<String, ValueError> {
+    if text.is_empty() { Err(ValueError::new("empty; leave the key out for its default")) } else { Ok(text.to_owned()) }
+}
+
+fn short(text: &str) -> Result<String, ValueError> {
+    if text.len() > MAX_ITEM { Err(ValueError::new("at most 255 bytes expected")) } else { Ok(text.to_owned()) }
+}
+
+fn domain(text: &str) -> Result<Host, ValueError> {
+    text.parse().map_err(|error| match text.contains(':') && !text.contains(['[', ']']) {
+        true => ValueError::new("only the domain expected; a port belongs to `registrar`"),
+        false => error,
+    })
+}
+
+fn dtmf(text: &str) -> Result<Dtmf, ValueError> {
+    match text {
+        "rfc4733" => Ok(Dtmf::Rfc4733),
+        "none" => Ok(Dtmf::None),
+        _ => Err(ValueError::new("rfc4733 or none expected")),
+    }
+}
+
+fn local_address(text: &str) -> Result<Option<std::net::IpAddr>, ValueError> {
+    match text {
+        "auto" => Ok(None),
+        _ => text.parse().map(usable).map_err(|_| ValueError::new("auto or an IP address of this machine expected")),
+    }
+}
+
+fn file_choice(text: &str) -> Result<FileChoice, ValueError> {
+    match text {
+        "auto" => Ok(FileChoice::Auto),
+        "none" => Ok(FileChoice::None),
+        "" => Err(ValueError::new("auto, none or a path expected")),
+        path => Ok(FileChoice::Path(PathBuf::from(path))),
+    }
+}
+
+/// A password as text; kept out of every message.
+pub(super) fn secret(text: &str) -> Result<Secret, ValueError> {
+    if text.is_empty() {
+        Err(ValueError::new("empty; leave the key out when there is no password"))
+    } else {
+        Ok(Secret::new(text))
+    }
+}

@@ -1,0 +1,40 @@
+//! Rules between keys: one password source, and a HA1 that can be one.
+use super::account::PasswordSource;
+use super::file::secret;
+use super::reader::{Reader, Section};
+use super::values::ValueError;
+use crate::base::secret::Secret;
+
+const SOURCES: [&str; 3] = ["password", "ha1", "password_command"];
+
+/// Where the password comes from: at most one place.
+pub(super) fn password<'t>(reader: &mut Reader<'t>, section: &Section<'_, 't>) -> PasswordSource {
+    let text = reader.read(section, "password", secret).map(PasswordSource::Text);
+    let ha1 = reader.read(section, "ha1", ha1).map(PasswordSource::Ha1);
+    let command = reader.read(section, "password_command", command).map(PasswordSource::Command);
+    let written: Vec<&str> = SOURCES.into_iter().filter(|key| section.table.contains_key(*key)).collect();
+    if let [_, second, ..] = written.as_slice() {
+        let value = section.table.get(*second);
+        let problem =
+            format!("only one of password, ha1 and password_command may be there, not {}", written.join(" and "));
+        reader.mistake(&section.name, second, value.filter(|_| *second == "ha1"), problem);
+    }
+    text.or(ha1).or(command).unwrap_or(PasswordSource::None)
+}
+
+/// An MD5 or SHA-256 digest; which one, its length tells.
+fn ha1(text: &str) -> Result<Secret, ValueError> {
+    let digits = text.bytes().all(|b| b.is_ascii_hexdigit());
+    match text.len() {
+        32 | 64 if digits => Ok(Secret::new(text.to_ascii_lowercase())),
+        _ => Err(ValueError::new("32 (MD5) or 64 (SHA-256) hexadecimal digits expected, of user:realm:password")),
+    }
+}
+
+fn command(text: &str) -> Result<String, ValueError> {
+    if text.trim().is_empty() {
+        Err(ValueError::new("a shell command expected that prints the password"))
+    } else {
+        Ok(text.to_owned())
+    }
+}
