@@ -7,115 +7,168 @@ use crate::base::rng::Rng;
 use crate::base::time::WallAnchor;
 use crate::media::event::MediaEvent;
 use crate::media::frame::{Frame, SILENCE};
+use crate::media::mix::Mixer;
+pub use crate::media::path::{Component, Datagram, MediaTransmit};
 use crate::media::spec::MediaCommand;
 use crate::media::stats::DeviceReport;
+use crate::media::stream::Stream;
+use crate::media::stream::shared::Shared;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::Instant;
 
-/// Which of a stream's two sockets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Component {
-    Rtp,
-    Rtcp,
-}
-
-/// A datagram that arrived on a stream's socket.
-#[derive(Clone, Copy, Debug)]
-pub struct Datagram<'a> {
-    pub stream: StreamId,
-    pub component: Component,
-    pub source: SocketAddr,
-    /// The kernel's time of arrival, not the time of the read.
-    pub arrived: Instant,
-    pub bytes: &'a [u8],
-}
-
-/// A datagram to be sent from a stream's socket. Its buffer may be given back with [`Engine::recycle`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MediaTransmit {
-    pub stream: StreamId,
-    pub component: Component,
-    pub destination: SocketAddr,
-    pub bytes: Vec<u8>,
-}
+/// More streams than any phone has calls.
+const MAX_STREAMS: usize = 64;
 
 /// All streams of the phone.
 #[derive(Debug)]
 pub struct Engine {
-    anchor: WallAnchor,
     rng: Rng,
-    streams: BTreeMap<StreamId, ()>,
-    transmits: VecDeque<MediaTransmit>,
-    events: VecDeque<MediaEvent>,
+    streams: BTreeMap<StreamId, Stream>,
+    mixer: Mixer,
+    muted: bool,
+    shared: Shared,
     closed: VecDeque<StreamId>,
 }
 
 impl Engine {
     pub fn new(anchor: WallAnchor, rng: Rng) -> Self {
         Self {
-            anchor,
             rng,
             streams: BTreeMap::new(),
-            transmits: VecDeque::new(),
-            events: VecDeque::new(),
+            mixer: Mixer::default(),
+            muted: false,
+            shared: Shared::new(anchor),
             closed: VecDeque::new(),
         }
     }
 
     /// Carries out a command. `Open` is the media thread's: it binds the sockets and calls [`Engine::handle_opened`],
-    /// or reports `OpenFailed` itself.
-    pub fn handle_command(&mut self, _now: Instant, command: MediaCommand) {
-        if let MediaCommand::Close { stream, .. } = command
-            && self.streams.remove(&stream).is_some()
-        {
-            self.closed.push_back(stream);
+    /// or reports `OpenFailed` itself. Commands for a stream that is not open are ignored: it was closed meanwhile.
+    pub fn handle_command(&mut self, now: Instant, command: MediaCommand) {
+        match command {
+            MediaCommand::Open { .. } => {}
+            MediaCommand::Configure { stream, spec } => {
+                if let Some(stream) = self.streams.get_mut(&stream) {
+                    stream.configure(now, *spec);
+                }
+            }
+            MediaCommand::Focus { streams } => self.mixer.set_focus(streams),
+            MediaCommand::SendDigit { stream, digit, duration } => {
+                if let Some(stream) = self.streams.get_mut(&stream) {
+                    stream.send_digit(digit, duration);
+                }
+            }
+            MediaCommand::Close { stream, reason } => {
+                if let Some(mut open) = self.streams.remove(&stream) {
+                    open.close(now, &reason, &mut self.shared);
+                    self.closed.push_back(stream);
+                }
+            }
+            MediaCommand::Play(tone) => self.mixer.play(tone),
+            MediaCommand::Mute(muted) => {
+                self.muted = muted;
+                self.mixer.set_muted(muted);
+                self.streams.values_mut().for_each(|stream| stream.set_muted(muted));
+            }
+            MediaCommand::Gain { capture, playback } => self.mixer.set_gains(capture, playback),
         }
     }
 
-    /// The sockets of `stream` are bound to these local addresses; reports `Opened`.
+    /// The sockets of `stream` are bound to these local addresses; reports `Opened`. One stream too many is closed at
+    /// once; one that is open already stays as it is.
     pub fn handle_opened(&mut self, _now: Instant, stream: StreamId, rtp: SocketAddr, rtcp: SocketAddr) {
-        self.streams.insert(stream, ());
-        self.events.push_back(MediaEvent::Opened { stream, rtp, rtcp });
+        if self.streams.contains_key(&stream) {
+            return;
+        }
+        if self.streams.len() >= MAX_STREAMS {
+            let error = "too many media streams".to_owned();
+            self.shared.event(MediaEvent::OpenFailed { stream, error });
+            self.closed.push_back(stream);
+            return;
+        }
+        let mut open = Stream::new(stream, self.rng.fork());
+        open.set_muted(self.muted);
+        self.streams.insert(stream, open);
+        self.shared.event(MediaEvent::Opened { stream, rtp, rtcp });
     }
 
-    pub fn handle_datagram(&mut self, _now: Instant, _datagram: Datagram<'_>) {}
+    pub fn handle_datagram(&mut self, now: Instant, datagram: Datagram<'_>) {
+        if let Some(stream) = self.streams.get_mut(&datagram.stream) {
+            stream.handle_datagram(now, &datagram, &mut self.shared);
+        }
+    }
 
-    /// One 10 ms frame from the microphone.
-    pub fn handle_capture(&mut self, _now: Instant, _frame: &Frame) {}
+    /// One 10 ms frame from the microphone. It also carries the time of everything that is sent: a device that records
+    /// nothing must be replaced by silence.
+    pub fn handle_capture(&mut self, now: Instant, frame: &Frame) {
+        let heard = self.mixer.capture(frame);
+        for (id, stream) in &mut self.streams {
+            let frame = if self.mixer.is_in_focus(*id) { &heard } else { &SILENCE };
+            stream.handle_capture(now, frame, &mut self.shared);
+        }
+        self.meter(now);
+    }
 
     /// Fills one 10 ms frame for the speaker; `plays_at` is when the device will have it heard.
-    pub fn handle_playout(&mut self, _now: Instant, _plays_at: Instant, frame: &mut Frame) {
+    pub fn handle_playout(&mut self, now: Instant, plays_at: Instant, frame: &mut Frame) {
         *frame = SILENCE;
+        for (id, stream) in &mut self.streams {
+            // Streams out of focus are played to nobody, so that their buffers keep time.
+            let mut sound = SILENCE;
+            if stream.handle_playout(now, plays_at, &mut sound) && self.mixer.is_in_focus(*id) {
+                self.mixer.add(frame, &sound);
+            }
+        }
+        self.mixer.finish(frame);
+        self.meter(now);
+    }
+
+    fn meter(&mut self, now: Instant) {
+        if let Some(levels) = self.mixer.poll_levels(now) {
+            self.shared.event(MediaEvent::Levels { capture: levels.capture, playback: levels.playback });
+        }
     }
 
     /// The socket refused a datagram.
-    pub fn handle_refused(&mut self, _stream: StreamId, _component: Component) {}
+    pub fn handle_refused(&mut self, stream: StreamId, _component: Component) {
+        if let Some(stream) = self.streams.get_mut(&stream) {
+            stream.handle_refused();
+        }
+    }
 
     /// The sound devices changed state; forwarded as an event.
     pub fn handle_device(&mut self, _now: Instant, report: DeviceReport) {
-        self.events.push_back(MediaEvent::Device(report));
+        self.shared.event(MediaEvent::Device(report));
     }
 
-    pub fn handle_timeout(&mut self, _now: Instant) {}
+    pub fn handle_timeout(&mut self, now: Instant) {
+        for stream in self.streams.values_mut() {
+            if stream.poll_timeout().is_some_and(|at| at <= now) {
+                stream.handle_timeout(now, &mut self.shared);
+            }
+        }
+    }
 
     pub fn poll_transmit(&mut self) -> Option<MediaTransmit> {
-        self.transmits.pop_front()
+        self.shared.poll_transmit()
     }
 
     pub fn poll_event(&mut self) -> Option<MediaEvent> {
-        self.events.pop_front()
+        self.shared.poll_event()
     }
 
     /// A stream whose sockets may be closed now: its BYE has been polled.
     pub fn poll_closed(&mut self) -> Option<StreamId> {
-        if self.transmits.is_empty() { self.closed.pop_front() } else { None }
+        if self.shared.has_transmits() { None } else { self.closed.pop_front() }
     }
 
     pub fn poll_timeout(&self) -> Option<Instant> {
-        None
+        self.streams.values().filter_map(Stream::poll_timeout).min()
     }
 
-    /// Takes back the buffer of a datagram that was sent.
-    pub fn recycle(&mut self, _bytes: Vec<u8>) {}
+    /// Takes back the buffer of a datagram that was sent, for the next one.
+    pub fn recycle(&mut self, bytes: Vec<u8>) {
+        self.shared.recycle(bytes);
+    }
 }

@@ -2,3 +2,4 @@
 pub mod compound;
 pub mod description;
 pub mod schedule;
+pub mod session;

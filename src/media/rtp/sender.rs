@@ -154,6 +154,16 @@ impl Sender {
         base.wrapping_add(units as u32)
     }
 
+    /// The time stamp of the sound `before` that, in units of a clock that may not be ours: events may have their own.
+    pub fn timestamp_before(&self, before: Duration, clock_rate: u32) -> u32 {
+        let units = (before.as_nanos() * u128::from(clock_rate) / 1_000_000_000) as u32;
+        if clock_rate == self.clock_rate {
+            return self.timestamp().wrapping_sub(units);
+        }
+        let position = u128::from(self.position) * u128::from(clock_rate) / u128::from(FRAME_RATE);
+        self.anchor.0.wrapping_add(position as u32).wrapping_sub(units)
+    }
+
     /// The time stamp that corresponds to `now`, for a sender report (RFC 3550 §6.4.1).
     pub fn timestamp_at(&self, now: Instant) -> u32 {
         let since = self.last_frame.map_or(Duration::ZERO, |last| now.saturating_duration_since(last));

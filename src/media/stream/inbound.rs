@@ -1,0 +1,169 @@
+//! What one stream hears: from packets that passed the latch to sound and digits.
+use crate::media::codec::decoder;
+use crate::media::dsp::level::LevelMeter;
+use crate::media::dtmf::telephone_event::{EventReceiver, ReceivedDigit};
+use crate::media::frame::Frame;
+use crate::media::jitter::{Incoming, Playout};
+use crate::media::rtp::packet::Packet;
+use crate::media::rtp::receiver::{Accepted, Receiver, Reception};
+use crate::media::spec::{Codec, PayloadFormat, StreamSpec};
+use crate::media::stats::ReceiveStats;
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+/// Digits that nobody took yet.
+const MAX_DIGITS: usize = 64;
+
+#[derive(Debug, Default)]
+pub struct Inbound {
+    pub receiver: Receiver,
+    /// Datagrams that are neither RTP nor RTCP, or broken.
+    pub malformed: u64,
+    /// From nobody we listen to.
+    pub foreign: u64,
+    formats: Vec<PayloadFormat>,
+    playout: Option<Playout>,
+    receives: bool,
+    events: EventReceiver,
+    digits: VecDeque<ReceivedDigit>,
+    /// Of the last packet of sound: its codec and how much sound was in it.
+    codec: Option<(Codec, Duration)>,
+    device_delay: Option<Duration>,
+    level: LevelMeter,
+}
+
+impl Inbound {
+    pub fn configure(&mut self, spec: &StreamSpec) {
+        self.events.set_formats(&spec.receive_events);
+        if self.formats != spec.receive {
+            self.formats.clone_from(&spec.receive);
+            match &mut self.playout {
+                Some(playout) => playout.set_formats(&spec.receive),
+                // Without a format there is nothing to play.
+                None => self.playout = Playout::new(&spec.receive).ok(),
+            }
+        }
+        let receives = spec.direction.receives();
+        if receives
+            && !self.receives
+            && let Some(playout) = &mut self.playout
+        {
+            // What was stored before the pause is long past.
+            playout.restart();
+        }
+        self.receives = receives;
+    }
+
+    /// Takes a packet of the peer; true if it is a valid one of the source that is heard.
+    pub fn handle(&mut self, now: Instant, packet: &Packet<'_>, arrived: Instant, receives: bool) -> bool {
+        let format = self.formats.iter().find(|format| format.payload_type == packet.header.payload_type);
+        let clock_rate = format.map(|format| format.codec.clock_rate());
+        let (reception, accepted) = self.receiver.receive(packet, arrived, clock_rate);
+        let Some(accepted) = accepted else { return false };
+        if reception == Reception::Began {
+            self.events.restart();
+            if let Some(playout) = &mut self.playout {
+                playout.restart();
+            }
+        }
+        if receives {
+            if let Some(held) = self.receiver.held(&accepted) {
+                Self::play(now, &held, self.playout.as_mut(), &mut self.events, &mut self.digits);
+            }
+            Self::play(now, &accepted, self.playout.as_mut(), &mut self.events, &mut self.digits);
+        }
+        if let Some(format) = format {
+            let samples = decoder::duration(format.codec, accepted.payload).unwrap_or(0);
+            let sound = Duration::from_secs(1) * u32::try_from(samples).unwrap_or(0) / format.codec.sample_rate();
+            self.codec = Some((format.codec, sound));
+        }
+        true
+    }
+
+    fn play(
+        now: Instant,
+        accepted: &Accepted<'_>,
+        playout: Option<&mut Playout>,
+        events: &mut EventReceiver,
+        digits: &mut VecDeque<ReceivedDigit>,
+    ) {
+        let header = &accepted.header;
+        let told = events.handle(now, header.payload_type, header.timestamp, accepted.payload);
+        if let Some(told) = told.filter(|_| digits.len() < MAX_DIGITS) {
+            digits.push_back(told);
+        }
+        if let Some(playout) = playout {
+            playout.insert(
+                now,
+                Incoming {
+                    sequence: accepted.sequence,
+                    timestamp: accepted.timestamp,
+                    arrived: accepted.arrived,
+                    payload_type: header.payload_type,
+                    marker: header.marker,
+                    payload: accepted.payload,
+                },
+            );
+        }
+    }
+
+    pub fn take_digit(&mut self) -> Option<ReceivedDigit> {
+        self.digits.pop_front()
+    }
+
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.events.poll_timeout()
+    }
+
+    pub fn handle_timeout(&mut self, now: Instant) {
+        if let Some(told) = self.events.handle_timeout(now).filter(|_| self.digits.len() < MAX_DIGITS) {
+            self.digits.push_back(told);
+        }
+    }
+
+    /// Fills `frame`; false while nothing is played.
+    pub fn handle_playout(&mut self, now: Instant, plays_at: Instant, frame: &mut Frame) -> bool {
+        let Some(playout) = &mut self.playout else { return false };
+        self.device_delay = Some(plays_at.saturating_duration_since(now));
+        let before = playout.stats().played;
+        playout.pull(now, frame);
+        let plays = playout.stats().played > before;
+        if plays {
+            self.level.add(frame);
+        }
+        plays
+    }
+
+    /// All but the source's address. Takes what is counted since the last report.
+    pub fn report(&mut self) -> ReceiveStats {
+        let played = self.playout.as_ref().map(Playout::stats).unwrap_or_default();
+        let receiver = &mut self.receiver;
+        ReceiveStats {
+            ssrc: receiver.ssrc().map(|ssrc| ssrc.0),
+            codec: self.codec.map(|(codec, _)| codec),
+            packet_time: self.codec.map(|(_, sound)| sound).filter(|sound| !sound.is_zero()),
+            source: None,
+            packets: receiver.packets(),
+            bytes: receiver.octets(),
+            expected: receiver.expected(),
+            lost: receiver.lost(),
+            duplicates: receiver.duplicates(),
+            reordered: receiver.reordered(),
+            late: played.late,
+            jitter: receiver.jitter(),
+            buffer_delay: played.buffer_delay,
+            buffer_target: played.buffer_target,
+            device_delay: self.device_delay,
+            played: played.played,
+            concealed: played.concealed,
+            recovered: played.recovered,
+            accelerated: played.accelerated,
+            expanded: played.expanded,
+            loss_runs: receiver.take_loss_runs(),
+            level: self.level.take(),
+            malformed: self.malformed,
+            foreign: self.foreign,
+            ssrc_changes: receiver.ssrc_changes(),
+        }
+    }
+}

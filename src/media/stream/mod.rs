@@ -1,0 +1,293 @@
+//! One stream of a call: what it sends, what it hears, its path and its RTCP, joined.
+pub mod inbound;
+pub mod outbound;
+pub mod shared;
+
+use crate::base::id::StreamId;
+use crate::base::rng::Rng;
+use crate::media::event::MediaEvent;
+use crate::media::frame::Frame;
+use crate::media::path::{Admission, Component, Datagram, MediaTransmit, Path};
+use crate::media::rtcp::compound::{self, Item};
+use crate::media::rtcp::session::{Context, Session};
+use crate::media::rtp::demux::{self, Kind};
+use crate::media::rtp::packet::Packet;
+use crate::media::spec::{Digit, StreamSpec};
+use crate::media::stats::StreamReport;
+use inbound::Inbound;
+use outbound::Outbound;
+use shared::Shared;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+/// How often the state is reported.
+const REPORT_INTERVAL: Duration = Duration::from_secs(1);
+
+/// A stream whose sockets are open. It is silent both ways until it is configured.
+#[derive(Debug)]
+pub struct Stream {
+    id: StreamId,
+    rng: Rng,
+    inbound: Inbound,
+    outbound: Outbound,
+    running: Option<Running>,
+}
+
+/// What exists from the first offer/answer on.
+#[derive(Debug)]
+struct Running {
+    spec: StreamSpec,
+    path: Path,
+    rtcp: Session,
+    /// A valid packet of this generation arrived.
+    flowing: bool,
+    next_report: Instant,
+    /// Where packets with our own SSRC came from (RFC 3550 §8.2).
+    conflict: Option<SocketAddr>,
+}
+
+impl Stream {
+    pub fn new(id: StreamId, mut rng: Rng) -> Self {
+        Self { id, inbound: Inbound::default(), outbound: Outbound::new(&mut rng), rng, running: None }
+    }
+
+    /// Runs the stream as negotiated, or changes it.
+    pub fn configure(&mut self, now: Instant, spec: StreamSpec) {
+        self.inbound.configure(&spec);
+        self.outbound.configure(&spec);
+        let (rtp, rtcp, mux) = (spec.remote_rtp, spec.remote_rtcp, spec.rtcp_mux);
+        let (bandwidth, reduced) = (spec.rtcp_bandwidth, spec.rtcp_reduced_minimum);
+        match &mut self.running {
+            None => {
+                self.running = Some(Running {
+                    path: Path::new(now, rtp, rtcp, mux),
+                    rtcp: Session::new(now, bandwidth, reduced, spec.description.clone(), &mut self.rng),
+                    flowing: false,
+                    next_report: now + REPORT_INTERVAL,
+                    conflict: None,
+                    spec,
+                });
+            }
+            Some(running) => {
+                let before = &running.spec;
+                if (before.generation, before.remote_rtp, before.remote_rtcp, before.rtcp_mux)
+                    != (spec.generation, rtp, rtcp, mux)
+                {
+                    running.path.reopen(now, rtp, rtcp, mux);
+                    running.flowing = false;
+                }
+                running.rtcp.configure(now, bandwidth, reduced, &spec.description);
+                running.spec = spec;
+            }
+        }
+    }
+
+    pub fn send_digit(&mut self, digit: Digit, duration: Duration) {
+        self.outbound.send_digit(digit, duration);
+    }
+
+    pub fn handle_refused(&mut self) {
+        self.outbound.refused += 1;
+    }
+
+    /// Takes a datagram. What came before the first offer/answer was completed is nobody's: it is dropped uncounted.
+    pub fn handle_datagram(&mut self, now: Instant, datagram: &Datagram<'_>, shared: &mut Shared) {
+        if self.running.is_none() {
+            return;
+        }
+        match (demux::classify(datagram.bytes), datagram.component) {
+            (Kind::Rtp, Component::Rtp) => self.handle_rtp(now, datagram, shared),
+            (Kind::Rtcp, component) => self.handle_rtcp(now, datagram, component, shared),
+            (Kind::Rtp, Component::Rtcp)
+            | (Kind::Stun | Kind::Zrtp | Kind::Dtls | Kind::Channel | Kind::Unknown, _) => self.inbound.malformed += 1,
+        }
+    }
+
+    fn handle_rtp(&mut self, now: Instant, datagram: &Datagram<'_>, shared: &mut Shared) {
+        let Some(running) = &mut self.running else { return };
+        let Ok(packet) = Packet::parse(datagram.bytes) else {
+            self.inbound.malformed += 1;
+            return;
+        };
+        match running.path.admit_rtp(now, datagram.source, &packet.header) {
+            Admission::Admitted => {}
+            Admission::Pending => return,
+            Admission::Foreign => {
+                self.inbound.foreign += 1;
+                return;
+            }
+        }
+        // The second time it is the peer who sends our own packets back. That is no reason to be deaf to it: in a call
+        // of two, this is what an echo service is.
+        if packet.header.ssrc == self.outbound.sender.ssrc() && running.conflict != Some(datagram.source) {
+            self.change_ssrc(now, datagram.source, shared);
+        }
+        let Some(running) = &mut self.running else { return };
+        if self.inbound.handle(now, &packet, datagram.arrived, running.spec.direction.receives()) {
+            running.rtcp.heard_rtp(now, packet.header.ssrc);
+            if !running.flowing {
+                running.flowing = true;
+                shared.event(MediaEvent::Flowing { stream: self.id });
+            }
+        }
+        self.tell_digits(shared);
+    }
+
+    fn handle_rtcp(&mut self, now: Instant, datagram: &Datagram<'_>, component: Component, shared: &mut Shared) {
+        let Some(running) = &mut self.running else { return };
+        let Ok(items) = compound::parse(datagram.bytes) else {
+            self.inbound.malformed += 1;
+            return;
+        };
+        let reporter = items.first().and_then(|item| match item {
+            Item::Report { reporter, .. } => Some(*reporter),
+            _ => None,
+        });
+        let heard = self.inbound.receiver.ssrc();
+        match running.path.admit_rtcp(component, datagram.source, reporter, heard) {
+            Admission::Admitted => {}
+            Admission::Pending | Admission::Foreign => {
+                self.inbound.foreign += 1;
+                return;
+            }
+        }
+        if reporter == Some(self.outbound.sender.ssrc()) {
+            if running.conflict == Some(datagram.source) {
+                return;
+            }
+            self.change_ssrc(now, datagram.source, shared);
+        }
+        let Some(running) = &mut self.running else { return };
+        let learned = running.rtcp.handle(
+            &items,
+            &Context {
+                now,
+                arrived: datagram.arrived,
+                own: self.outbound.sender.ssrc(),
+                source: heard,
+                clock_rate: self.outbound.sender.clock_rate(),
+                size: datagram.bytes.len(),
+            },
+        );
+        self.inbound.malformed += learned.broken;
+        self.inbound.foreign += learned.forged;
+        if let Some(remote) = running.rtcp.remote().filter(|_| learned.reported) {
+            self.outbound.set_expected_loss(remote.fraction_lost);
+        }
+        if let Some(reason) = learned.goodbye {
+            shared.event(MediaEvent::Goodbye { stream: self.id, reason });
+        }
+    }
+
+    /// The peer has our SSRC: we leave under it and come back under another (RFC 3550 §8.2).
+    fn change_ssrc(&mut self, now: Instant, source: SocketAddr, shared: &mut Shared) {
+        self.write_goodbye(now, "SSRC collision", shared);
+        self.outbound.sender.change_ssrc(&mut self.rng, self.inbound.receiver.ssrc());
+        if let Some(running) = &mut self.running {
+            running.conflict = Some(source);
+        }
+    }
+
+    /// One frame from the microphone; silence where the user does not speak to this stream.
+    pub fn handle_capture(&mut self, now: Instant, frame: &Frame, shared: &mut Shared) {
+        let destination = self
+            .running
+            .as_ref()
+            .filter(|running| running.spec.direction.sends())
+            .and_then(|running| running.path.rtp_destination());
+        let mut bytes = shared.buffer();
+        if !self.outbound.handle_frame(now, frame, destination.is_some(), &mut bytes) {
+            shared.recycle(bytes);
+            return;
+        }
+        if let (Some(destination), Some(running)) = (destination, &mut self.running) {
+            running.rtcp.sent_rtp(now);
+            shared.transmit(MediaTransmit { stream: self.id, component: Component::Rtp, destination, bytes });
+        }
+    }
+
+    /// Fills `frame` with 10 ms of what is heard; false if that is nothing.
+    pub fn handle_playout(&mut self, now: Instant, plays_at: Instant, frame: &mut Frame) -> bool {
+        let receives = self.running.as_ref().is_some_and(|running| running.spec.direction.receives());
+        receives && self.inbound.handle_playout(now, plays_at, frame)
+    }
+
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let running = self.running.as_ref()?;
+        let others = running.rtcp.poll_timeout().into_iter().chain(self.inbound.poll_timeout());
+        Some(others.fold(running.next_report, Instant::min))
+    }
+
+    pub fn handle_timeout(&mut self, now: Instant, shared: &mut Shared) {
+        self.inbound.handle_timeout(now);
+        self.tell_digits(shared);
+        let Some(running) = &mut self.running else { return };
+        if running.rtcp.handle_timeout(now) {
+            let (figures, mut bytes) = (self.inbound.receiver.report(), shared.buffer());
+            let written = running.rtcp.write_report(now, &shared.anchor, &self.outbound.sender, figures, &mut bytes);
+            match (written, running.path.rtcp_destination()) {
+                (Ok(()), Some((component, destination))) => {
+                    shared.transmit(MediaTransmit { stream: self.id, component, destination, bytes });
+                }
+                _ => shared.recycle(bytes),
+            }
+        }
+        if running.next_report <= now {
+            running.next_report += REPORT_INTERVAL;
+            if running.next_report <= now {
+                running.next_report = now + REPORT_INTERVAL;
+            }
+            if let Some(report) = self.report(now) {
+                shared.event(MediaEvent::Report { stream: self.id, report: Box::new(report) });
+            }
+        }
+    }
+
+    fn report(&mut self, now: Instant) -> Option<StreamReport> {
+        let running = self.running.as_ref()?;
+        let mut receive = self.inbound.report();
+        receive.source = running.path.source();
+        let mut send = self.outbound.report();
+        send.destination = running.path.rtp_destination();
+        Some(StreamReport {
+            at: now,
+            receive,
+            send,
+            remote: running.rtcp.remote(),
+            round_trip: running.rtcp.round_trip(),
+            participant: running.rtcp.participant().clone(),
+        })
+    }
+
+    /// Says goodbye; nothing follows.
+    pub fn close(&mut self, now: Instant, reason: &str, shared: &mut Shared) {
+        if let Some(report) = self.report(now) {
+            shared.event(MediaEvent::Report { stream: self.id, report: Box::new(report) });
+        }
+        self.write_goodbye(now, reason, shared);
+    }
+
+    fn write_goodbye(&mut self, now: Instant, reason: &str, shared: &mut Shared) {
+        let Some(running) = &mut self.running else { return };
+        let (figures, mut bytes) = (self.inbound.receiver.report(), shared.buffer());
+        let written =
+            running.rtcp.write_goodbye(now, &shared.anchor, &self.outbound.sender, figures, reason, &mut bytes);
+        match (written, running.path.rtcp_destination()) {
+            (Ok(true), Some((component, destination))) => {
+                shared.transmit(MediaTransmit { stream: self.id, component, destination, bytes });
+            }
+            _ => shared.recycle(bytes),
+        }
+    }
+
+    fn tell_digits(&mut self, shared: &mut Shared) {
+        while let Some(told) = self.inbound.take_digit() {
+            shared.event(MediaEvent::Digit { stream: self.id, digit: told.digit, duration: told.duration });
+        }
+    }
+
+    /// Whether the microphone is muted, for the report.
+    pub fn set_muted(&mut self, muted: bool) {
+        self.outbound.muted = muted;
+    }
+}
