@@ -1,1 +1,3 @@
-//! (room to be furnished)
+//! The program: how the rooms are joined for each of its commands.
+pub mod phone;
+pub mod report;

@@ -9,7 +9,7 @@ use crate::qos::direction::{Direction, Measured};
 use crate::qos::emodel::{self, Equipment};
 use crate::qos::history::{Mean, TimeLine};
 use crate::qos::interval::Window;
-use crate::qos::snapshot::{CallQuality, DelayParts, Reading};
+use crate::qos::snapshot::{CallQuality, DelayParts, Reading, Sound};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -47,6 +47,7 @@ pub struct CallMonitor {
     round_trip_line: TimeLine,
     delay: DelayParts,
     delay_line: TimeLine,
+    sound: Sound,
     diagnosis: Diagnosis,
     /// Seconds spent in each finding.
     tally: BTreeMap<Finding, u32>,
@@ -76,6 +77,7 @@ impl CallMonitor {
             round_trip_line: TimeLine::default(),
             delay: DelayParts::default(),
             delay_line: TimeLine::default(),
+            sound: Sound::default(),
             diagnosis: Diagnosis::default(),
             tally: BTreeMap::new(),
         }
@@ -129,6 +131,7 @@ impl CallMonitor {
             diagnosis: self.diagnosis.sentence(),
             verdict: self.diagnosis.verdict(),
             fault: self.diagnosis.fault(),
+            sound: self.sound,
         }
     }
 
@@ -157,6 +160,17 @@ impl CallMonitor {
         if receive.packets > self.inbound.packets {
             self.heard = Some(now);
         }
+        let heard = !receive.played.is_zero();
+        self.sound = Sound {
+            played: heard.then(|| milliseconds(receive.played)),
+            concealed: heard.then(|| milliseconds(receive.concealed)),
+            recovered: heard.then(|| milliseconds(receive.recovered)),
+            late: receive.late,
+            duplicates: receive.duplicates,
+            reordered: receive.reordered,
+            foreign: receive.foreign,
+            malformed: receive.malformed,
+        };
         self.inbound.packets = receive.packets;
         self.inbound.lost = receive.lost;
         self.inbound.loss_total =

@@ -19,6 +19,25 @@ pub struct CallQuality {
     /// The same judgement as plain words of a fixed set: how bad, and where the cause lies.
     pub verdict: Verdict,
     pub fault: Fault,
+    pub sound: Sound,
+}
+
+/// What became of the sound that was to be played, since the call began; `None` before anything was.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Sound {
+    /// [ms]
+    pub played: Option<f64>,
+    /// Made up, because nothing came in time [ms].
+    pub concealed: Option<f64>,
+    /// Taken from the redundancy of a later packet [ms].
+    pub recovered: Option<f64>,
+    /// Packets that came too late to be played, twice, and out of order.
+    pub late: u64,
+    pub duplicates: u64,
+    pub reordered: u64,
+    /// Packets of nobody we listen to, and of no meaning.
+    pub foreign: u64,
+    pub malformed: u64,
 }
 
 /// How the call is, in one word.

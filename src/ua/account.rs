@@ -3,6 +3,7 @@ use crate::base::id::AccountId;
 use crate::base::net::{Flow, Transport};
 use crate::base::rng::Rng;
 use crate::base::untrusted::Untrusted;
+use crate::sip::auth::{Client, Credentials};
 use crate::sip::locate::Question;
 use crate::sip::message::{Host, NameAddr, Params, Request, Response, Scheme, Uri};
 use crate::sip::register::{self, Registration};
@@ -32,6 +33,7 @@ pub struct Account {
     /// Names us to those who learnt it from our server, and to nobody else.
     contact_user: String,
     servers: BTreeSet<IpAddr>,
+    credentials: Option<Client>,
     /// The registration is wanted but has not begun: the registrar's address is not known yet.
     pub waits_for_address: bool,
     retry_wait: Duration,
@@ -41,8 +43,14 @@ pub struct Account {
 
 impl Account {
     pub fn new(id: AccountId, settings: AccountSettings, rng: &mut Rng) -> Self {
+        let credentials = settings.password.as_ref().map(|password| Credentials {
+            user: settings.auth_user.clone().unwrap_or_else(|| settings.user.clone()),
+            password: password.clone(),
+            realm: settings.realm.clone(),
+        });
         Self {
             id,
+            credentials: credentials.map(|credentials| Client::new(credentials, rng.fork())),
             settings,
             registration: None,
             state: RegistrationState::Off,
@@ -184,13 +192,11 @@ impl Account {
     }
 
     /// The headers that answer a challenge, or why it cannot be answered.
-    pub fn authorize(
-        &mut self,
-        _request: &Request,
-        _response: &Response,
-        _rng: &mut Rng,
-    ) -> Result<Vec<(String, String)>, String> {
-        Err("no password is set for this account".to_owned())
+    pub fn authorize(&mut self, request: &Request, response: &Response) -> Result<Vec<(String, String)>, String> {
+        let Some(client) = &mut self.credentials else {
+            return Err("the server asks for a password, and none is set for this account".to_owned());
+        };
+        client.answer(request, response).map_err(|refusal| shown(&refusal.to_string(), 160))
     }
 
     /// Takes over what the registration machine reports.

@@ -330,8 +330,7 @@ impl UserAgent {
         let Some(call) = self.calls.get_mut(&number) else { return };
         match event {
             invite::Event::Challenged { id, request, response } => {
-                let credentials =
-                    self.accounts.get_mut(index(call.account)).map(|a| a.authorize(&request, &response, &mut self.rng));
+                let credentials = self.accounts.get_mut(index(call.account)).map(|a| a.authorize(&request, &response));
                 let Some(session) = &mut call.session else { return };
                 match credentials {
                     Some(Ok(headers)) => session.authenticate(now, id, headers),
@@ -369,7 +368,7 @@ impl UserAgent {
                 self.out.event(Event::Registration { account: id, state });
             }
             register::Event::Challenged { id, request, response } => {
-                let answer = account.authorize(&request, &response, &mut self.rng);
+                let answer = account.authorize(&request, &response);
                 let Some(registration) = &mut account.registration else { return };
                 match answer {
                     Ok(headers) => registration.authenticate(now, id, headers),
@@ -495,7 +494,7 @@ impl UserAgent {
         if matches!(response.status, 401 | 407)
             && let Some(account) = self.queries.get(&id).map(|q| q.account)
             && let Some(account) = self.accounts.get_mut(index(account))
-            && let Ok(headers) = account.authorize(request, response, &mut self.rng)
+            && let Ok(headers) = account.authorize(request, response)
         {
             let mut request = request.clone();
             for (name, value) in headers {

@@ -1,7 +1,7 @@
 //! What the user agent is told at its start: accounts and preferences, as plain validated data.
 use crate::base::net::Transport;
-use crate::base::secret::Secret;
 use crate::media::spec::{Codec, SourceDescription};
+pub use crate::sip::auth::Password;
 use crate::sip::message::Host;
 use std::time::Duration;
 
@@ -47,11 +47,4 @@ pub struct AccountSettings {
     pub dtmf: bool,
     /// Calls from anywhere ring, not only those of the account's server.
     pub direct_calls: bool,
-}
-
-#[derive(Clone, Debug)]
-pub enum Password {
-    Text(Secret),
-    /// MD5 of `user:realm:password` in hexadecimal (RFC 7616 §3.4.2).
-    Ha1(Secret),
 }

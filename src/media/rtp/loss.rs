@@ -116,10 +116,10 @@ mod tests {
 
     #[test]
     fn runs_are_what_never_came() {
-        assert_eq!(runs_of(0..500), []);
+        assert_eq!(runs_of(0..500), Vec::<u32>::new());
         assert_eq!(runs_of((0..500).filter(|n| ![10, 20, 21, 22, 200].contains(n))), [1, 3, 1]);
         // 20 came late and filled the gap.
-        assert_eq!(runs_of((0..20).chain(21..30).chain([20]).chain(30..500)), []);
+        assert_eq!(runs_of((0..20).chain(21..30).chain([20]).chain(30..500)), Vec::<u32>::new());
         // A gap longer than the window is one run.
         assert_eq!(runs_of((0..100).chain(300..500)), [200]);
         assert_eq!(runs_of((0..100).chain(101..102).chain(300..500)), [1, 198]);

@@ -1,0 +1,109 @@
+//! A running phone: one user agent, its sockets and its media thread, and the ends of the channels to them.
+use crate::media::event::MediaEvent;
+use crate::net::{Net, NetConfig, NetError};
+use crate::runtime::clock;
+use crate::runtime::journal::Journal;
+use crate::runtime::signalling::{COMMANDS, Media, Signalling};
+use crate::ua::UserAgent;
+use crate::ua::command::Command;
+use crate::ua::event::Event;
+use crate::ua::settings::Settings;
+use crate::ua::snapshot::Snapshot;
+use std::io;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::thread::JoinHandle;
+use std::time::Instant;
+use tokio::sync::{mpsc, watch};
+
+/// Facts waiting for the front end.
+const EVENTS: usize = 1024;
+
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PhoneError {
+    #[error(transparent)]
+    Net(#[from] NetError),
+    #[error("the system gives no random numbers: {0}")]
+    Random(getrandom::Error),
+    #[error("cannot start: {0}")]
+    Thread(#[from] io::Error),
+}
+
+/// Commands in, facts and snapshots out.
+pub struct Phone {
+    pub commands: mpsc::Sender<Command>,
+    pub snapshots: watch::Receiver<Arc<Snapshot>>,
+    pub events: Receiver<Event>,
+    /// The port SIP is spoken on.
+    pub sip_port: u16,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// Changes each snapshot before the front end sees it.
+pub type Decorate = Box<dyn Fn(&mut Snapshot) + Send>;
+
+impl Phone {
+    /// Starts signalling on a thread of its own.
+    ///
+    /// # Errors
+    /// When the sockets, the randomness or the thread cannot be had.
+    pub fn start(
+        settings: Settings,
+        net: NetConfig,
+        media: impl Media + 'static,
+        media_events: mpsc::Receiver<MediaEvent>,
+        journal: Journal,
+        decorate: Decorate,
+    ) -> Result<Self, PhoneError> {
+        let rng = clock::seeded_by_system().map_err(PhoneError::Random)?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let net = {
+            let _context = runtime.enter();
+            Net::bind(&net)?
+        };
+        if let Some(notice) = &net.notice {
+            journal.line(notice);
+        }
+        let sip_port = net.port();
+        let (commands, command_queue) = mpsc::channel(COMMANDS);
+        let (snapshot_sender, snapshots) = watch::channel(Arc::default());
+        let (event_sender, events) = sync_channel(EVENTS);
+        let mut agent = UserAgent::new(settings, clock::anchor(), rng);
+        agent.start(Instant::now());
+        let signalling = Signalling {
+            agent,
+            net,
+            media,
+            media_events,
+            commands: command_queue,
+            snapshots: snapshot_sender,
+            events: event_sender,
+            journal,
+            decorate,
+        };
+        let thread = std::thread::Builder::new()
+            .name("signalling".to_owned())
+            .spawn(move || runtime.block_on(signalling.run()))?;
+        Ok(Self { commands, snapshots, events, sip_port, thread: Some(thread) })
+    }
+
+    /// Gives a command; `false` when the phone is too busy or has ended.
+    pub fn command(&self, command: Command) -> bool {
+        self.commands.try_send(command).is_ok()
+    }
+
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        Arc::clone(&self.snapshots.borrow())
+    }
+
+    /// Hangs up, unregisters, and waits until that is done; the agent bounds how long it takes.
+    pub fn shut_down(mut self) {
+        // A queue full of other commands ends as well: the agent takes a closed queue for a shutdown.
+        let _ = self.commands.try_send(Command::Shutdown);
+        drop(std::mem::replace(&mut self.commands, mpsc::channel(1).0));
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}

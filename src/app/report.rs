@@ -1,0 +1,206 @@
+//! Headless output: one JSON object a second and a final one, or lines for people.
+use crate::qos::snapshot::{CallQuality, DirectionQuality};
+use crate::ua::snapshot::{CallEnd, CallState, CallSummary, CallView, RegistrationState};
+use serde_json::{Value, json};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// The state of a call, once a second.
+pub fn progress(call: &CallView, now: Instant) -> Value {
+    let duration = call.answered.map(|at| now.saturating_duration_since(at).as_secs_f64());
+    let mut object = json!({
+        "type": "call",
+        "time": unix_time(),
+        "call": call.number.0,
+        "direction": if call.outgoing { "out" } else { "in" },
+        "state": state(&call.state),
+        "peer": call.peer_address,
+        "duration_s": duration.map(|s| rounded(s, 1)),
+        "codec": text(&call.codec),
+        "security": text(&call.security),
+        "held_by_us": call.held_by_us,
+        "held_by_peer": call.held_by_peer,
+        "digits_received": call.digits_received,
+        "media_flowing": call.media_flowing,
+    });
+    merge(&mut object, quality(&call.quality));
+    object
+}
+
+/// How a call was.
+pub fn summary(summary: &CallSummary) -> Value {
+    let mut object = json!({
+        "type": "summary",
+        "time": unix_time(),
+        "account": summary.account_name,
+        "direction": if summary.outgoing { "out" } else { "in" },
+        "peer": summary.peer_address,
+        "result": end(summary.end),
+        "status": summary.status,
+        "cause": summary.cause,
+        "duration_s": summary.duration.map(|d| rounded(d.as_secs_f64(), 1)),
+        "codec": text(&summary.codec),
+    });
+    merge(&mut object, quality(&summary.quality));
+    object
+}
+
+/// A registration that changed state.
+pub fn registration(account: &str, state: &RegistrationState, now: Instant) -> Value {
+    let (word, cause, status, seconds) = match state {
+        RegistrationState::Off => ("off", None, None, None),
+        RegistrationState::Registering => ("registering", None, None, None),
+        RegistrationState::Registered { expires } => {
+            ("registered", None, None, Some(expires.saturating_duration_since(now)))
+        }
+        RegistrationState::Failed { cause, status, retry } => {
+            ("failed", Some(cause.as_str()), *status, retry.map(|at| at.saturating_duration_since(now)))
+        }
+        RegistrationState::Unregistering => ("unregistering", None, None, None),
+    };
+    json!({
+        "type": "registration",
+        "time": unix_time(),
+        "account": account,
+        "state": word,
+        "cause": cause,
+        "status": status,
+        "seconds": seconds.as_ref().map(Duration::as_secs_f64).map(|s| rounded(s, 1)),
+    })
+}
+
+/// Anything else worth a line.
+pub fn fact(kind: &str, words: &str) -> Value {
+    json!({ "type": kind, "time": unix_time(), "text": words })
+}
+
+/// The same figures for a person: one line.
+pub fn line(call: &CallView, now: Instant) -> String {
+    let seconds = call.answered.map_or(0, |at| now.saturating_duration_since(at).as_secs());
+    let (heard, told) = (&call.quality.inbound, &call.quality.outbound);
+    let figure = |value: Option<f64>, digits: usize, unit: &str| {
+        value.map_or_else(|| "–".to_owned(), |v| format!("{v:.digits$}{unit}"))
+    };
+    let side = |d: &DirectionQuality| {
+        format!(
+            "MOS {} loss {} jitter {}",
+            figure(d.mos.map(|r| r.value), 2, ""),
+            figure(d.loss.map(|r| r.value), 1, " %"),
+            figure(d.jitter.map(|r| r.value), 0, " ms")
+        )
+    };
+    format!(
+        "{:02}:{:02} {} {}; we hear: {}; they hear: {}; RTT {}",
+        seconds / 60,
+        seconds % 60,
+        state(&call.state),
+        call.codec,
+        side(heard),
+        side(told),
+        figure(call.quality.round_trip.map(|r| r.value), 0, " ms"),
+    )
+}
+
+pub fn state(state: &CallState) -> &'static str {
+    match state {
+        CallState::Preparing => "preparing",
+        CallState::Calling => "calling",
+        CallState::Ringing { .. } => "ringing",
+        CallState::Redirected { .. } => "redirected",
+        CallState::Answering => "answering",
+        CallState::Established => "established",
+        CallState::Ending => "ending",
+        CallState::Ended(_) => "ended",
+    }
+}
+
+pub fn end(end: CallEnd) -> &'static str {
+    match end {
+        CallEnd::Normal => "normal",
+        CallEnd::Missed => "missed",
+        CallEnd::Rejected => "rejected",
+        CallEnd::AnsweredElsewhere => "answered elsewhere",
+        CallEnd::Cancelled => "cancelled",
+        CallEnd::Refused => "refused",
+        CallEnd::Failed => "failed",
+        CallEnd::NoMedia => "no media",
+    }
+}
+
+fn quality(quality: &CallQuality) -> Value {
+    let sound = &quality.sound;
+    let playout = match (quality.delay.buffer, quality.delay.device) {
+        (None, None) => None,
+        (buffer, device) => Some(buffer.unwrap_or(0.0) + device.unwrap_or(0.0)),
+    };
+    json!({
+        "round_trip_ms": quality.round_trip.map(|r| rounded(r.value, 2)),
+        "playout_delay_ms": number(playout, 1),
+        "delay_ms": {
+            "total": number(quality.delay.total, 1),
+            "network": number(quality.delay.network, 2),
+            "buffer": number(quality.delay.buffer, 1),
+            "device": number(quality.delay.device, 1),
+            "codec": number(quality.delay.codec, 1),
+        },
+        "concealed_ms": number(sound.concealed, 0),
+        "recovered_ms": number(sound.recovered, 0),
+        "played_ms": number(sound.played, 0),
+        "late": sound.late,
+        "duplicates": sound.duplicates,
+        "reordered": sound.reordered,
+        "foreign": sound.foreign,
+        "malformed": sound.malformed,
+        "inbound": direction(&quality.inbound),
+        "outbound": direction(&quality.outbound),
+        "diagnosis": text(&quality.diagnosis),
+    })
+}
+
+fn direction(direction: &DirectionQuality) -> Value {
+    json!({
+        "packets": direction.packets,
+        "lost": direction.lost,
+        "loss_percent": number(direction.loss.map(|r| r.value), 2),
+        "loss_total_percent": number(direction.loss_total, 3),
+        "jitter_ms": number(direction.jitter.map(|r| r.value), 3),
+        "mos": number(direction.mos.map(|r| r.value), 2),
+        "rating": number(direction.rating, 1),
+    })
+}
+
+fn merge(object: &mut Value, more: Value) {
+    if let (Value::Object(object), Value::Object(more)) = (object, more) {
+        object.extend(more);
+    }
+}
+
+fn text(text: &str) -> Option<&str> {
+    (!text.is_empty()).then_some(text)
+}
+
+fn number(value: Option<f64>, digits: i32) -> Option<f64> {
+    value.map(|v| rounded(v, digits))
+}
+
+fn rounded(value: f64, digits: i32) -> f64 {
+    let scale = 10_f64.powi(digits);
+    (value * scale).round() / scale
+}
+
+fn unix_time() -> f64 {
+    rounded(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64(), 3)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_not_measured_is_null_and_never_zero() {
+        let value = quality(&CallQuality::default());
+        for key in ["round_trip_ms", "playout_delay_ms", "concealed_ms", "diagnosis"] {
+            assert!(value.get(key).is_some_and(Value::is_null), "{key}: {value}");
+        }
+        assert!(value["inbound"]["mos"].is_null() && value["delay_ms"]["total"].is_null());
+    }
+}
