@@ -1,4 +1,9 @@
 //! From packets to a steady flow of sound: the buffer that waits for late packets, and what is played when they fail.
-pub mod playout;
+mod clock;
+mod delay;
+mod line;
+mod playout;
+mod store;
+mod voice;
 
 pub use playout::{Incoming, Playout, PlayoutStats};

@@ -1,0 +1,259 @@
+//! Packet loss concealment on plain samples: sound made up after, or between, sound that is there.
+use crate::media::dsp::pitch::{Pitch, PitchFinder};
+
+/// Sound of the past that concealment looks at [ms].
+pub const HISTORY_MS: usize = 64;
+/// Periods repeated in turn, as the gap grows: one alone would buzz.
+const MOST_PERIODS: usize = 3;
+/// After this long one more period is taken into the turn [ms].
+const PERIOD_STEP_MS: usize = 10;
+/// Full strength until, and silence from [ms].
+const FADE_FROM_MS: f32 = 40.0;
+const FADE_TO_MS: f32 = 140.0;
+/// Voicing at and below which sound counts as pure noise, and from which as pure voice.
+const NOISE_VOICING: f32 = 0.35;
+const VOICE_VOICING: f32 = 0.75;
+/// Pieces noise is put together from [ms].
+const PIECE_MS: usize = 6;
+
+/// Continues a signal: periods of a voice in turn, noise for the rest, fading out.
+#[derive(Clone, Debug)]
+struct Extension {
+    rate: u32,
+    /// The end of the sound continued.
+    past: Vec<f32>,
+    pitch: Pitch,
+    /// Samples made so far.
+    made: usize,
+    /// The block of whole periods read now, and the position in it [samples].
+    block: usize,
+    at: usize,
+    /// What keeps the seam free of a step: added, decaying.
+    seam: f32,
+    noise: Noise,
+    /// Amplitude that remains when all has faded.
+    floor: f32,
+    /// Root mean square of the end of `past`.
+    strength: f32,
+}
+
+/// Noise with the spectrum of `past`: random pieces of it, faded into each other.
+#[derive(Clone, Debug)]
+struct Noise {
+    piece: usize,
+    at: usize,
+    /// Where in `past` the two sounding pieces start, and whether they run backwards.
+    pieces: [(usize, bool); 2],
+    seed: u32,
+}
+
+impl Noise {
+    fn next_piece(&mut self, past: usize) -> (usize, bool) {
+        // A linear congruential generator is random enough for noise.
+        self.seed = self.seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        let room = past.saturating_sub(2 * self.piece).max(1);
+        ((self.seed >> 8) as usize % room, self.seed & 0x80 != 0)
+    }
+
+    fn sample(&mut self, past: &[f32]) -> f32 {
+        if self.at == self.piece {
+            (self.at, self.pieces[0]) = (0, self.pieces[1]);
+            self.pieces[1] = self.next_piece(past.len());
+        }
+        let read = |(start, backwards): (usize, bool), offset: usize| {
+            let offset = if backwards { 2 * self.piece - 1 - offset } else { offset };
+            past.get(start + offset).copied().unwrap_or(0.0)
+        };
+        let phase = std::f32::consts::FRAC_PI_2 * (self.at as f32 + 0.5) / self.piece as f32;
+        // Unrelated pieces: sine and cosine keep the power.
+        let out =
+            read(self.pieces[0], self.piece + self.at) * phase.cos() + read(self.pieces[1], self.at) * phase.sin();
+        self.at += 1;
+        out
+    }
+}
+
+impl Extension {
+    fn new(rate: u32) -> Self {
+        let past = rate as usize * HISTORY_MS / 1_000;
+        let noise =
+            Noise { piece: rate as usize * PIECE_MS / 1_000, at: 0, pieces: [(0, false); 2], seed: 0x2545_f491 };
+        Self {
+            rate,
+            past: Vec::with_capacity(past),
+            pitch: Pitch { lag: 1, voicing: 0.0 },
+            made: 0,
+            block: 1,
+            at: 0,
+            seam: 0.0,
+            noise,
+            floor: 0.0,
+            strength: 0.0,
+        }
+    }
+
+    /// - `past`: ends where the extension begins.
+    fn begin(&mut self, past: impl Iterator<Item = f32>, pitch: Pitch, floor: f32) {
+        self.past.clear();
+        self.past.extend(past);
+        let recent = &self.past[self.past.len().saturating_sub(self.ms(20))..];
+        self.strength = (recent.iter().map(|s| s * s).sum::<f32>() / recent.len().max(1) as f32).sqrt();
+        (self.pitch, self.floor, self.made, self.at) = (pitch, floor, 0, 0);
+        self.block = pitch.lag.clamp(1, self.past.len().max(1));
+        let before = self.past.len().checked_sub(self.block + 1).map_or(0.0, |i| self.past[i]);
+        self.seam = self.past.last().map_or(0.0, |last| last - before);
+        // Noise comes from the newest 30 ms.
+        self.noise.at = self.noise.piece;
+        self.noise.pieces[1] = self.noise.next_piece(self.ms(30).min(self.past.len()));
+    }
+
+    fn ms(&self, ms: usize) -> usize {
+        self.rate as usize * ms / 1_000
+    }
+
+    fn extend(&mut self, count: usize, out: &mut Vec<f32>) {
+        let voice = ((self.pitch.voicing - NOISE_VOICING) / (VOICE_VOICING - NOISE_VOICING)).clamp(0.0, 1.0);
+        let hiss = (1.0 - voice * voice).sqrt();
+        let newest = self.past.len() - self.past.len().min(self.ms(30));
+        let seam_length = (self.pitch.lag / 4).max(1) as f32;
+        for _ in 0..count {
+            let ms = self.made as f32 * 1_000.0 / self.rate as f32;
+            let gain = ((FADE_TO_MS - ms) / (FADE_TO_MS - FADE_FROM_MS)).clamp(0.0, 1.0);
+            let seam = self.seam * (1.0 - self.made as f32 / seam_length).max(0.0);
+            let noise = self.noise.sample(&self.past[newest..]);
+            let hush = if self.strength > 0.0 { (1.0 - gain) * (self.floor / self.strength).min(1.0) } else { 0.0 };
+            out.push((voice * self.periodic() + hiss * noise) * gain + seam + hush * noise);
+            self.made += 1;
+        }
+    }
+
+    /// The next sample of the periods in turn.
+    fn periodic(&mut self) -> f32 {
+        let quarter = (self.pitch.lag / 4).max(1).min(self.block);
+        let end = self.past.len();
+        let sample = |block: usize, at: usize| (end + at).checked_sub(block).and_then(|i| self.past.get(i));
+        let mut out = sample(self.block, self.at).copied().unwrap_or(0.0);
+        // Towards its end the block fades into what precedes the block that follows.
+        let next = self.next_block();
+        let left = self.block - self.at;
+        if left <= quarter
+            && let Some(lead_in) = (end - next).checked_sub(left).and_then(|i| self.past.get(i))
+        {
+            let weight = (quarter - left) as f32 / quarter as f32;
+            out += weight * (lead_in - out);
+        }
+        self.at += 1;
+        if self.at >= self.block {
+            (self.at, self.block) = (0, next);
+        }
+        out
+    }
+
+    fn next_block(&self) -> usize {
+        let periods = (1 + self.made / self.ms(PERIOD_STEP_MS)).min(MOST_PERIODS);
+        let fit = (self.past.len() / self.pitch.lag.max(1)).max(1);
+        (self.pitch.lag * periods.min(fit)).clamp(1, self.past.len().max(1))
+    }
+}
+
+/// Makes up sound at one sample rate.
+#[derive(Clone, Debug)]
+pub struct Concealer {
+    rate: u32,
+    finder: PitchFinder,
+    forward: Extension,
+    backward: Extension,
+    scratch: [Vec<f32>; 3],
+}
+
+impl Concealer {
+    pub fn new(rate: u32) -> Self {
+        let room = || Vec::with_capacity(rate as usize / 4);
+        Self {
+            rate,
+            finder: PitchFinder::new(rate),
+            forward: Extension::new(rate),
+            backward: Extension::new(rate),
+            scratch: [room(), room(), room()],
+        }
+    }
+
+    /// Sound of the past worth giving [samples].
+    pub fn history(&self) -> usize {
+        self.rate as usize * HISTORY_MS / 1_000
+    }
+
+    /// Prepares [`Self::extend`].
+    ///
+    /// - `history`: the sound before the gap.
+    /// - `floor`: root mean square of the background noise, to which the extension fades.
+    pub fn begin(&mut self, history: &[f32], floor: f32) {
+        let history = &history[history.len().saturating_sub(self.history())..];
+        let pitch = self.finder.find(history);
+        self.forward.begin(history.iter().copied(), pitch, floor);
+    }
+
+    /// Appends the next `count` samples of a gap whose end is not known.
+    pub fn extend(&mut self, count: usize, out: &mut Vec<f32>) {
+        self.forward.extend(count, out);
+    }
+
+    /// Appends the `gap` samples between `history` and `future`.
+    pub fn bridge(&mut self, history: &[f32], future: &[f32], gap: usize, floor: f32, out: &mut Vec<f32>) {
+        self.begin(history, floor);
+        let future = &future[..future.len().min(self.history())];
+        let [turned, ahead, back] = &mut self.scratch;
+        turned.clear();
+        turned.extend(future.iter().rev());
+        let pitch = self.finder.find(turned);
+        self.backward.begin(turned.iter().copied(), pitch, floor);
+        ahead.clear();
+        back.clear();
+        let spare = self.forward.pitch.lag;
+        self.forward.extend(gap + spare, ahead);
+        self.backward.extend(gap + spare, back);
+        let shift = align(ahead, back, gap, spare / 2);
+        // The voice's phase is made to meet in the middle: each side's time runs a little faster or slower.
+        let stretch = shift / gap.max(1) as f32;
+        for n in 0..gap {
+            let (from_start, from_end) = (n as f32, (gap - 1 - n) as f32);
+            let before = interpolate(ahead, from_start * (1.0 + stretch));
+            let after = interpolate(back, from_end * (1.0 + stretch));
+            let x = (n as f32 + 0.5) / gap as f32;
+            let weight = 0.5 - 0.5 * (std::f32::consts::PI * x).cos();
+            out.push(before * (1.0 - weight) + after * weight);
+        }
+    }
+}
+
+/// By how much (±`reach`) the forward extension should be ahead of itself in the middle of the gap to be in phase.
+fn align(ahead: &[f32], back: &[f32], gap: usize, reach: usize) -> f32 {
+    let window = gap.min(2 * reach).max(8);
+    let start = gap.saturating_sub(window) / 2;
+    let mut best = (0.0, f32::MIN);
+    for shift in -(reach as isize)..=reach as isize {
+        let (mut ab, mut aa, mut bb) = (0.0, 1e-9, 1e-9);
+        for n in start..(start + window).min(gap) {
+            let Some(a) = n.checked_add_signed(shift).and_then(|i| ahead.get(i)) else { continue };
+            let b = back[gap - 1 - n];
+            ab += a * b;
+            aa += a * a;
+            bb += b * b;
+        }
+        // A small preference for leaving the time as it is.
+        let score = ab / f32::sqrt(aa * bb) - 0.1 * (shift as f32 / reach.max(1) as f32).abs();
+        if score > best.1 {
+            best = (shift as f32, score);
+        }
+    }
+    best.0
+}
+
+/// The value between samples, by the cubic through the four around it.
+fn interpolate(sound: &[f32], at: f32) -> f32 {
+    let at = at.max(0.0);
+    let (n, t) = (at as usize, at.fract());
+    let read = |i: usize| sound.get(i.min(sound.len().saturating_sub(1))).copied().unwrap_or(0.0);
+    let (a, b, c, d) = (read(n.saturating_sub(1)), read(n), read(n + 1), read(n + 2));
+    b + 0.5 * t * (c - a + t * (2.0 * a - 5.0 * b + 4.0 * c - d + t * (3.0 * (b - c) + d - a)))
+}

@@ -1,0 +1,142 @@
+//! How long packets should wait: the delay at which waiting longer costs more than the packets it would still catch.
+use crate::media::jitter::clock::{FRAME_TICKS, MS, Ticks};
+use std::collections::VecDeque;
+
+/// Packets remembered at most, and for how long.
+const PACKETS: usize = 2_000;
+const WINDOW: Ticks = 20_000 * MS;
+/// The latest packets looked at one by one.
+const TAIL: usize = 96;
+/// Bounds of the target above the fastest packet.
+const LEAST: Ticks = 20 * MS;
+const MOST: Ticks = 1_000 * MS;
+/// Cost of one packet in a hundred coming too late, and of 100 ms of delay: the first is what the E-model (ITU-T G.107)
+/// takes off R for concealed loss, doubled because late packets come in runs; the second is its delay term, which
+/// bends where conversation begins to suffer.
+const LATE_COST: f64 = 800.0;
+const DELAY_COST: f64 = 0.024 / MS as f64;
+const LONG_DELAY: f64 = 250.0 * MS as f64;
+const LONG_DELAY_COST: f64 = 0.11 / MS as f64;
+/// The target is worked out again after this many packets, and at once when one came later than it.
+const EVERY: u32 = 8;
+/// Packets that all came later, or all earlier, than anything before them: the path has changed.
+const STEP: usize = 40;
+
+/// Transit times are arrival less RTP time, both counted from the first packet: only their differences mean
+/// anything.
+#[derive(Clone, Debug)]
+pub struct DelayEstimator {
+    /// Transit time and arrival of each packet.
+    recent: VecDeque<(Ticks, Ticks)>,
+    scratch: Vec<Ticks>,
+    since: u32,
+    target: Ticks,
+    typical: Ticks,
+    fastest: Ticks,
+}
+
+impl Default for DelayEstimator {
+    fn default() -> Self {
+        Self {
+            recent: VecDeque::with_capacity(PACKETS),
+            scratch: Vec::with_capacity(PACKETS),
+            since: 0,
+            target: 0,
+            typical: 0,
+            fastest: 0,
+        }
+    }
+}
+
+impl DelayEstimator {
+    /// A packet came.
+    ///
+    /// - `packet_time`: length of the sound in it.
+    pub fn packet(&mut self, transit: Ticks, arrived: Ticks, packet_time: Ticks) {
+        if self.recent.len() == PACKETS {
+            self.recent.pop_front();
+        }
+        while self.recent.front().is_some_and(|(_, at)| arrived - at > WINDOW) {
+            self.recent.pop_front();
+        }
+        self.recent.push_back((transit, arrived));
+        self.since += 1;
+        if self.since >= EVERY || transit + FRAME_TICKS > self.target || self.recent.len() < 2 * EVERY as usize {
+            self.forget_old_path();
+            self.estimate(packet_time);
+        }
+    }
+
+    /// The transit time at which sound should be played: `now` less its RTP time; `None` before the first packet.
+    pub fn target(&self) -> Option<Ticks> {
+        (!self.recent.is_empty()).then_some(self.target)
+    }
+
+    /// The longest a packet waits: the fastest one.
+    pub fn longest_wait(&self) -> Ticks {
+        self.target - self.fastest
+    }
+
+    /// The median transit time.
+    pub fn typical(&self) -> Ticks {
+        self.typical
+    }
+
+    pub fn reset(&mut self) {
+        self.recent.clear();
+        self.since = 0;
+    }
+
+    fn estimate(&mut self, packet_time: Ticks) {
+        self.since = 0;
+        let count = self.recent.len();
+        self.scratch.clear();
+        self.scratch.extend(self.recent.iter().map(|(transit, _)| *transit));
+        let median = *self.scratch.select_nth_unstable(count / 2).1;
+        let fastest = self.scratch[..=count / 2].iter().copied().min().unwrap_or(median);
+        // The latest ones, the latest first.
+        let tail = TAIL.min(count);
+        if tail < count {
+            self.scratch.select_nth_unstable_by(tail - 1, |a, b| b.cmp(a));
+        }
+        let tail = &mut self.scratch[..tail];
+        tail.sort_unstable_by(|a, b| b.cmp(a));
+        let tenth = self.recent.len() / 10;
+        let spread = tail.get(tenth).or(tail.last()).map_or(0, |t| t - median);
+        let late = cheapest(tail, count, fastest, 0.4 * spread as f64 + 0.3 * MS as f64);
+        // With the packet after it in hand, a lost one can be recovered or bridged.
+        let wanted = late.max(median + packet_time) + FRAME_TICKS;
+        (self.typical, self.fastest) = (median, fastest);
+        self.target = wanted.clamp(fastest + LEAST, fastest + MOST);
+    }
+
+    /// After a step of the path's delay what was before says nothing any more.
+    fn forget_old_path(&mut self) {
+        let Some(old) = self.recent.len().checked_sub(STEP).filter(|old| *old > 0) else { return };
+        let newest = self.recent.range(old..).map(|(transit, _)| *transit);
+        let (low, high) = newest.fold((Ticks::MAX, Ticks::MIN), |(low, high), t| (low.min(t), high.max(t)));
+        let margin = FRAME_TICKS + (high - low) / 2;
+        if self.recent.range(..old).all(|(transit, _)| *transit > high + margin)
+            || self.recent.range(..old).all(|(transit, _)| *transit < low - margin)
+        {
+            self.recent.drain(..old);
+        }
+    }
+}
+
+/// The delay at which the cost of late packets and the cost of delay together are least.
+///
+/// Each packet seen stands for others that may come up to a few `spread` later.
+fn cheapest(latest_first: &[Ticks], count: usize, fastest: Ticks, spread: f64) -> Ticks {
+    let (Some(latest), Some(earliest)) = (latest_first.first(), latest_first.last()) else { return fastest };
+    let delay_cost = |delay: f64| delay * DELAY_COST + (delay - LONG_DELAY).max(0.0) * LONG_DELAY_COST;
+    let late = |at: Ticks| {
+        let beyond = |t: &Ticks| if *t > at { 1.0 } else { (-((at - t) as f64) / spread).exp() };
+        latest_first.iter().map(beyond).take_while(|p| *p > 1e-4).sum::<f64>() / count as f64
+    };
+    let cost = |at: Ticks| LATE_COST * late(at) + delay_cost((at - fastest) as f64);
+    let top = (*latest + (6.0 * spread) as Ticks).min(fastest + MOST);
+    let step = ((top - earliest) / 64).max(MS / 2);
+    let candidates = (0..=64).map(|n| earliest + n * step);
+    candidates.map(|at| (at, cost(at))).min_by(|a, b| a.1.total_cmp(&b.1)).map_or(*latest, |(at, _)| at)
+}

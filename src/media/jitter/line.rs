@@ -1,0 +1,239 @@
+//! The line of decoded sound: what was played last, what is to be played next, and all that bends it: made-up sound
+//! where some is missing, joins without a step, and time-stretching by whole periods of the voice.
+use crate::media::dsp::pitch::correlation;
+use crate::media::dsp::plc::Concealer;
+
+/// Sound kept for play and concealment [ms].
+const ROOM_MS: usize = 1_000;
+/// The shortest and longest piece taken out or put in at once [ms].
+const SHORTEST_MS: f32 = 2.5;
+const LONGEST_MS: f32 = 15.0;
+/// Length of the crossing from one piece to another [ms].
+const CROSSING_MS: f32 = 5.0;
+/// How alike both ends of a piece must be for the voice to go on unharmed without it.
+const ALIKE: f32 = 0.85;
+/// How much louder than the background a frame may be and still be quiet (power): 6 dB.
+const QUIET: f32 = 4.0;
+/// Below this power sound is quiet whatever the background: -66 dBov.
+const INAUDIBLE: f32 = 2.5e-7;
+/// The background is never taken for louder than this power: -36 dBov.
+const LOUDEST_FLOOR: f32 = 2.5e-4;
+/// By this factor the idea of the background rises with each frame: 1.3 dB a second.
+const FLOOR_RISE: f32 = 1.003;
+
+#[derive(Clone, Debug)]
+pub struct Line {
+    rate: u32,
+    samples: Vec<f32>,
+    /// The first sample not yet played.
+    play: usize,
+    concealer: Concealer,
+    /// Samples by which the line was extended without knowing what comes.
+    extended: usize,
+    /// Power of the background noise.
+    floor: f32,
+    scratch: Vec<f32>,
+}
+
+impl Line {
+    /// - `rate`: of the sound [Hz].
+    pub fn new(rate: u32) -> Self {
+        let room = rate as usize * ROOM_MS / 1_000;
+        Self {
+            rate,
+            samples: Vec::with_capacity(room),
+            play: 0,
+            concealer: Concealer::new(rate),
+            extended: 0,
+            floor: LOUDEST_FLOOR,
+            scratch: Vec::with_capacity(rate as usize / 4),
+        }
+    }
+
+    /// Samples ready to be played.
+    pub fn pending(&self) -> usize {
+        self.samples.len() - self.play
+    }
+
+    /// Samples made up at the end of the line since the last real one.
+    pub fn extended(&self) -> usize {
+        self.extended
+    }
+
+    /// Takes the next `count` samples, or as many as there are, to be played.
+    pub fn take(&mut self, count: usize) -> &[f32] {
+        let history = self.concealer.history();
+        if self.play > 4 * history {
+            self.samples.drain(..self.play - history);
+            self.play = history;
+        }
+        let start = self.play;
+        self.play = (start + count).min(self.samples.len());
+        let taken = &self.samples[start..self.play];
+        if self.extended == 0 {
+            self.floor = (self.floor * FLOOR_RISE).min(power(taken)).clamp(1e-10, LOUDEST_FLOOR);
+        }
+        &self.samples[start..self.play]
+    }
+
+    /// Appends sound that follows what is there.
+    pub fn push(&mut self, sound: &[f32]) {
+        self.samples.extend_from_slice(sound);
+        self.extended = 0;
+    }
+
+    /// Appends `count` made-up samples, not knowing what will follow.
+    pub fn extend(&mut self, count: usize) {
+        if self.extended == 0 {
+            self.concealer.begin(&self.samples, self.floor.sqrt());
+        }
+        self.concealer.extend(count, &mut self.samples);
+        self.extended += count;
+    }
+
+    /// Appends `gap` made-up samples and the sound that follows the gap.
+    pub fn bridge(&mut self, gap: usize, sound: &[f32]) {
+        self.scratch.clear();
+        self.concealer.bridge(&self.samples, sound, gap, self.floor.sqrt(), &mut self.scratch);
+        self.samples.extend_from_slice(&self.scratch);
+        self.push(sound);
+    }
+
+    /// Appends sound that does not continue what is there, in phase with it as far as it has one.
+    ///
+    /// Returns the made-up samples put before it.
+    pub fn join(&mut self, sound: &[f32]) -> usize {
+        if self.samples.is_empty() {
+            self.push_rising(sound);
+            return 0;
+        }
+        let crossing = self.samples_of(CROSSING_MS).min(sound.len());
+        let reach = self.samples_of(LONGEST_MS);
+        if self.extended == 0 {
+            self.concealer.begin(&self.samples, self.floor.sqrt());
+        }
+        self.scratch.clear();
+        self.concealer.extend(reach + crossing, &mut self.scratch);
+        let loud = power(&self.scratch) > QUIET * self.floor.max(INAUDIBLE);
+        let lead = if loud { best_lag(&self.scratch, &sound[..crossing], 0, reach, self.coarseness()).0 } else { 0 };
+        self.samples.extend_from_slice(&self.scratch[..lead]);
+        let tail = &self.scratch[lead..lead + crossing];
+        self.samples.extend(tail.iter().zip(sound).enumerate().map(|(n, (old, new))| cross(*old, *new, n, crossing)));
+        self.samples.extend_from_slice(&sound[crossing..]);
+        self.extended = 0;
+        lead
+    }
+
+    fn push_rising(&mut self, sound: &[f32]) {
+        let rise = self.samples_of(CROSSING_MS);
+        self.samples.extend(sound.iter().enumerate().map(|(n, s)| if n < rise { cross(0.0, *s, n, rise) } else { *s }));
+        self.extended = 0;
+    }
+
+    /// Nothing but background is about to be played.
+    pub fn is_quiet(&self) -> bool {
+        let ahead = &self.samples[self.play..];
+        let ahead = &ahead[..ahead.len().min(self.samples_of(30.0))];
+        !ahead.is_empty()
+            && ahead.chunks(self.samples_of(5.0)).all(|part| power(part) < (QUIET * self.floor).max(INAUDIBLE))
+    }
+
+    /// Samples that must be pending for [`Self::shrink`].
+    pub fn needed_to_shrink(&self) -> usize {
+        self.samples_of(LONGEST_MS + 2.0 * CROSSING_MS)
+    }
+
+    /// Takes a piece of at most `most` samples out of what is to be played; returns its length, 0 when none fits.
+    ///
+    /// - `force`: take one out even where it can be heard.
+    pub fn shrink(&mut self, most: usize, force: bool) -> usize {
+        let (crossing, quiet) = (self.samples_of(CROSSING_MS), self.is_quiet());
+        let least = self.samples_of(SHORTEST_MS);
+        let most = most.min(self.samples_of(LONGEST_MS)).min(self.pending().saturating_sub(2 * crossing));
+        if most < least {
+            return 0;
+        }
+        let ahead = &self.samples[self.play..];
+        let least = if quiet { most * 3 / 4 } else { least };
+        let (lag, alike) =
+            best_lag(&ahead[..most + 2 * crossing], &ahead[..2 * crossing], least, most, self.coarseness());
+        if !quiet && !force && alike < ALIKE {
+            return 0;
+        }
+        for n in 0..crossing {
+            let (old, new) = (self.samples[self.play + n], self.samples[self.play + n + lag]);
+            self.samples[self.play + n] = cross(old, new, n, crossing);
+        }
+        self.samples.drain(self.play + crossing..self.play + crossing + lag);
+        lag
+    }
+
+    /// Puts a piece of at most `most` samples in before what is to be played; returns its length, 0 when none fits.
+    pub fn grow(&mut self, most: usize, force: bool) -> usize {
+        let (crossing, quiet) = (self.samples_of(CROSSING_MS), self.is_quiet());
+        let least = self.samples_of(SHORTEST_MS);
+        let most = most.min(self.samples_of(LONGEST_MS)).min(self.play);
+        if most < least || self.pending() < crossing {
+            return 0;
+        }
+        let least = if quiet { most * 3 / 4 } else { least };
+        let window = self.pending().min(2 * crossing);
+        // Reversed in sense: a lag counts back from the play position.
+        let start = self.play - most;
+        let (offset, alike) = best_lag(
+            &self.samples[start..self.play - least + window],
+            &self.samples[self.play..self.play + window],
+            0,
+            most - least,
+            self.coarseness(),
+        );
+        if !quiet && !force && alike < ALIKE {
+            return 0;
+        }
+        let lag = most - offset;
+        self.scratch.clear();
+        for n in 0..crossing {
+            let (old, new) = (self.samples[self.play + n], self.samples[self.play + n - lag]);
+            self.scratch.push(cross(old, new, n, crossing));
+        }
+        self.scratch.extend_from_slice(&self.samples[self.play + crossing - lag..self.play + crossing]);
+        // The piece read again goes in front; the first crossing of the old sound is replaced.
+        let after = self.play + crossing;
+        self.samples.splice(self.play..after, self.scratch.iter().copied());
+        lag
+    }
+
+    fn samples_of(&self, ms: f32) -> usize {
+        (self.rate as f32 * ms / 1_000.0) as usize
+    }
+
+    /// Step of the first, coarse search for likeness [samples].
+    fn coarseness(&self) -> usize {
+        (self.rate / 8_000).max(1) as usize
+    }
+}
+
+/// The place in `sound`, from `least` to `most`, most like `template`, and how alike it is.
+fn best_lag(sound: &[f32], template: &[f32], least: usize, most: usize, step: usize) -> (usize, f32) {
+    let score = |lag: usize| match sound.get(lag..lag + template.len()) {
+        Some(part) => correlation(template, part),
+        None => f32::MIN,
+    };
+    let better = |a: (usize, f32), b: (usize, f32)| if b.1 > a.1 { b } else { a };
+    let coarse = (least..=most).step_by(step).map(|lag| (lag, score(lag))).fold((least, f32::MIN), better);
+    if step == 1 {
+        return coarse;
+    }
+    let (from, to) = (coarse.0.saturating_sub(step - 1).max(least), (coarse.0 + step - 1).min(most));
+    (from..=to).map(|lag| (lag, score(lag))).fold(coarse, better)
+}
+
+fn power(sound: &[f32]) -> f32 {
+    sound.iter().map(|s| s * s).sum::<f32>() / sound.len().max(1) as f32
+}
+
+/// From `old` to `new` along a raised cosine.
+fn cross(old: f32, new: f32, n: usize, length: usize) -> f32 {
+    let weight = 0.5 - 0.5 * (std::f32::consts::PI * (n as f32 + 0.5) / length as f32).cos();
+    old + weight * (new - old)
+}

@@ -1,0 +1,104 @@
+//! Packets that wait for their time, in the order of their sequence numbers, never more than stated caps.
+use crate::media::jitter::clock::Ticks;
+use crate::media::spec::Codec;
+use std::collections::VecDeque;
+
+/// Packets kept at most.
+pub const PACKETS: usize = 256;
+/// Octets of a payload kept at most; longer ones are refused.
+pub const PAYLOAD: usize = 1_500;
+
+/// A packet in the store.
+#[derive(Clone, Debug)]
+pub struct Packet {
+    pub sequence: u64,
+    /// Of its first sample, on the sender's clock.
+    pub media: Ticks,
+    pub arrived: Ticks,
+    /// `None` when it is no sound: it only fills its place in the sequence.
+    pub codec: Option<Codec>,
+    /// Sound it holds.
+    pub length: Ticks,
+    pub payload: Vec<u8>,
+}
+
+/// What became of a packet that was offered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Inserted {
+    Stored,
+    Duplicate,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct PacketStore {
+    packets: VecDeque<Packet>,
+    /// Payload buffers to be used again.
+    spare: Vec<Vec<u8>>,
+    sound: Ticks,
+}
+
+impl PacketStore {
+    pub fn new() -> Self {
+        Self { packets: VecDeque::with_capacity(PACKETS), spare: Vec::with_capacity(PACKETS), sound: 0 }
+    }
+
+    /// Files `packet` with a copy of `payload`; the caller makes room first, see [`Self::is_full`].
+    pub fn insert(&mut self, mut packet: Packet, payload: &[u8]) -> Inserted {
+        let at = self.packets.partition_point(|p| p.sequence < packet.sequence);
+        if self.packets.get(at).is_some_and(|p| p.sequence == packet.sequence) {
+            return Inserted::Duplicate;
+        }
+        packet.payload = self.spare.pop().unwrap_or_default();
+        packet.payload.clear();
+        packet.payload.extend_from_slice(payload);
+        self.sound += packet.length;
+        self.packets.insert(at, packet);
+        Inserted::Stored
+    }
+
+    pub fn is_full(&self) -> bool {
+        self.packets.len() >= PACKETS
+    }
+
+    pub fn first(&self) -> Option<&Packet> {
+        self.packets.front()
+    }
+
+    /// The first packet that holds sound, and how many before it hold none.
+    pub fn first_sound(&self) -> Option<(usize, &Packet)> {
+        self.packets.iter().enumerate().find(|(_, p)| p.codec.is_some())
+    }
+
+    /// All the sound stored.
+    pub fn sound(&self) -> Ticks {
+        self.sound
+    }
+
+    /// Takes the first packet out; give it back with [`Self::recycle`] when done.
+    pub fn pop(&mut self) -> Option<Packet> {
+        let packet = self.packets.pop_front()?;
+        self.sound -= packet.length;
+        Some(packet)
+    }
+
+    /// Keeps the packet's payload buffer for another.
+    pub fn recycle(&mut self, packet: Packet) {
+        if self.spare.len() < PACKETS {
+            self.spare.push(packet.payload);
+        }
+    }
+
+    pub fn clear(&mut self) {
+        while let Some(packet) = self.pop() {
+            self.recycle(packet);
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.packets.is_empty()
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &Packet> {
+        self.packets.iter()
+    }
+}
