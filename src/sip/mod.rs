@@ -1,5 +1,8 @@
 //! SIP as pure machines: messages, transactions, dialogs and usages. Bodies are bytes with a content type.
 pub mod auth;
+pub mod body;
+pub mod dialog;
+pub mod error;
 pub mod invite;
 pub mod key;
 pub mod locate;

@@ -13,6 +13,8 @@
 //!   [`Session::is_done`]: it may still have to send BYE (and answer a challenge to it) or to acknowledge late 2xx.
 mod reason;
 
+pub use crate::sip::body::Body;
+pub use crate::sip::dialog::Fork;
 pub use crate::sip::transaction::{Failure, Output, RequestId};
 pub use reason::Reason;
 
@@ -20,22 +22,7 @@ use crate::base::rng::Rng;
 use crate::sip::key::{ServerKey, SessionKey};
 use crate::sip::message::{NameAddr, Request, Response, Uri};
 use crate::sip::timer::Timers;
-use bytes::Bytes;
 use std::time::{Duration, Instant};
-
-/// The body of a message with its Content-Type.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Body {
-    pub content_type: String,
-    pub bytes: Bytes,
-}
-
-impl Body {
-    /// A session description.
-    pub fn sdp(bytes: impl Into<Bytes>) -> Self {
-        Self { content_type: "application/sdp".into(), bytes: bytes.into() }
-    }
-}
 
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -75,10 +62,6 @@ pub struct Invitation {
     /// The offer; `None` asks the callee for one.
     pub body: Option<Body>,
 }
-
-/// Names one early dialog of an outgoing INVITE, in the order they appeared. An incoming call has only fork 0.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Fork(pub u32);
 
 /// Names one offer that waits for an answer, or one wish for an offer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
