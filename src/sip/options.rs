@@ -1,28 +1,55 @@
 //! OPTIONS: what we can do, and asking what a peer can do (RFC 3261 §11).
 use crate::base::rng::Rng;
 use crate::base::untrusted::Untrusted;
-use crate::sip::message::{Method, NameAddr, Request, Response, Uri};
+use crate::sip::body::Body;
+use crate::sip::dialog::outside;
+use crate::sip::message::{Headers, Method, NameAddr, Request, Response, Uri};
 
 /// The methods we serve, as the Allow header lists them (RFC 3261 §20.5).
 pub const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, NOTIFY";
 /// The body types we read, as the Accept header lists them (RFC 3261 §20.1).
-pub const ACCEPT: &str = "application/sdp";
+pub const ACCEPT: &str = Body::SDP;
+/// Most entries read of one list of a peer.
+const MAX_ENTRIES: usize = 64;
 
 /// The answer to an OPTIONS request. `status` is the one an INVITE would get now: 200, or 486 when busy (RFC 3261 §11.2).
-pub fn answer(_request: &Request, _status: u16, _contact: &NameAddr, _user_agent: &str, _rng: &mut Rng) -> Response {
-    unimplemented!()
+pub fn answer(request: &Request, status: u16, contact: &NameAddr, user_agent: &str, rng: &mut Rng) -> Response {
+    let mut answer = Response::to_request(request, status, Some(&rng.hex(16)));
+    if (200..300).contains(&status) {
+        answer.headers.push("Contact", contact);
+        describe(&mut answer.headers);
+    }
+    name_software(&mut answer.headers, "Server", user_agent);
+    answer
 }
 
-/// A question to a target; `route` as in `invite::Invitation`.
+/// A question to a target and its next hop; `route` as in `invite::Invitation`.
 pub fn query(
-    _target: Uri,
-    _from: NameAddr,
-    _contact: NameAddr,
-    _route: &[NameAddr],
-    _user_agent: &str,
-    _rng: &mut Rng,
-) -> Request {
-    unimplemented!()
+    target: &Uri,
+    from: NameAddr,
+    contact: &NameAddr,
+    route: &[NameAddr],
+    user_agent: &str,
+    rng: &mut Rng,
+) -> (Request, Uri) {
+    let (from, to, call_id) = (from.with_tag(&rng.hex(16)), NameAddr::new(target.clone()), rng.hex(32));
+    let (mut request, next_hop) = outside(Method::Options, target, route, &from, &to, &call_id, 1);
+    request.headers.push("Contact", contact);
+    request.headers.push("Accept", ACCEPT);
+    name_software(&mut request.headers, "User-Agent", user_agent);
+    (request, next_hop)
+}
+
+/// Adds what we can do (RFC 3261 §11.2). Accept-Encoding and Accept-Language are left at their defaults.
+pub(crate) fn describe(headers: &mut Headers) {
+    headers.push("Allow", ALLOW);
+    headers.push("Accept", ACCEPT);
+}
+
+pub(crate) fn name_software(headers: &mut Headers, header: &str, user_agent: &str) {
+    if !user_agent.is_empty() {
+        headers.push(header, user_agent);
+    }
 }
 
 /// What a peer said of itself in its answer.
@@ -38,7 +65,46 @@ pub struct Capabilities {
 }
 
 impl Capabilities {
-    pub fn of(_response: &Response) -> Self {
-        unimplemented!()
+    pub fn of(response: &Response) -> Self {
+        let headers = &response.headers;
+        let list = |name| headers.tokens(name).take(MAX_ENTRIES).map(Untrusted::new).collect();
+        Self {
+            status: response.status,
+            reason: Untrusted::new(&response.reason),
+            allow: headers.tokens("Allow").take(MAX_ENTRIES).map(Method::from).collect(),
+            accept: list("Accept"),
+            supported: list("Supported"),
+            software: headers.get("Server").or(headers.get("User-Agent")).map(Untrusted::new),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn contact() -> NameAddr {
+        NameAddr::parse("<sip:x@192.0.2.1>").expect("a contact")
+    }
+
+    #[test]
+    fn a_query_is_answered_with_what_we_can_do() {
+        let mut rng = Rng::from_u64(1);
+        let target = Uri::parse("sip:bob@example.com").expect("a URI");
+        let route = [NameAddr::parse("<sip:proxy;lr>").expect("a route")];
+        let (query, next_hop) = query(&target, contact(), &contact(), &route, "phone/1", &mut rng);
+        assert_eq!(
+            (query.uri.to_string(), next_hop.to_string()),
+            ("sip:bob@example.com".into(), "sip:proxy;lr".into())
+        );
+        assert_eq!(query.headers.get("User-Agent"), Some("phone/1"));
+
+        let busy = answer(&query, 486, &contact(), "phone/1", &mut rng);
+        assert!(busy.headers.get("Contact").is_none());
+        let capabilities = Capabilities::of(&answer(&query, 200, &contact(), "phone/1", &mut rng));
+        assert_eq!(capabilities.status, 200);
+        assert!(capabilities.allow.contains(&Method::Invite) && capabilities.allow.contains(&Method::Notify));
+        assert_eq!(capabilities.accept, [Untrusted::new("application/sdp")]);
+        assert_eq!(capabilities.software, Some(Untrusted::new("phone/1")));
     }
 }
