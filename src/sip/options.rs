@@ -23,21 +23,21 @@ pub fn answer(request: &Request, status: u16, contact: &NameAddr, user_agent: &s
     answer
 }
 
-/// A question to a target and its next hop; `route` as in `invite::Invitation`.
+/// A question to a target; `route` as in `invite::Invitation`.
 pub fn query(
-    target: &Uri,
+    target: Uri,
     from: NameAddr,
-    contact: &NameAddr,
+    contact: NameAddr,
     route: &[NameAddr],
     user_agent: &str,
     rng: &mut Rng,
-) -> (Request, Uri) {
+) -> Request {
     let (from, to, call_id) = (from.with_tag(&rng.hex(16)), NameAddr::new(target.clone()), rng.hex(32));
-    let (mut request, next_hop) = outside(Method::Options, target, route, &from, &to, &call_id, 1);
+    let (mut request, _) = outside(Method::Options, &target, route, &from, &to, &call_id, 1);
     request.headers.push("Contact", contact);
     request.headers.push("Accept", ACCEPT);
     name_software(&mut request.headers, "User-Agent", user_agent);
-    (request, next_hop)
+    request
 }
 
 /// Adds what we can do (RFC 3261 §11.2). Accept-Encoding and Accept-Language are left at their defaults.
@@ -92,11 +92,9 @@ mod tests {
         let mut rng = Rng::from_u64(1);
         let target = Uri::parse("sip:bob@example.com").expect("a URI");
         let route = [NameAddr::parse("<sip:proxy;lr>").expect("a route")];
-        let (query, next_hop) = query(&target, contact(), &contact(), &route, "phone/1", &mut rng);
-        assert_eq!(
-            (query.uri.to_string(), next_hop.to_string()),
-            ("sip:bob@example.com".into(), "sip:proxy;lr".into())
-        );
+        let query = query(target, contact(), contact(), &route, "phone/1", &mut rng);
+        assert_eq!(query.uri.to_string(), "sip:bob@example.com");
+        assert_eq!(query.headers.get("Route"), Some("<sip:proxy;lr>"));
         assert_eq!(query.headers.get("User-Agent"), Some("phone/1"));
 
         let busy = answer(&query, 486, &contact(), "phone/1", &mut rng);

@@ -186,10 +186,10 @@ impl Registration {
         self.contact = Uri { user: self.contact.user.clone(), ..contact };
     }
 
-    /// Sends the challenged request again with these headers.
+    /// Sends the challenged request again with these credentials in place of those it had.
     pub fn authenticate(&mut self, _now: Instant, id: RequestId, headers: Vec<(String, String)>) {
         let Some(mut pending) = self.pending.take_if(|p| p.id == id && p.challenge.is_some()) else { return };
-        headers.iter().for_each(|(name, _)| pending.request.headers.remove(name));
+        ["Authorization", "Proxy-Authorization"].iter().for_each(|name| pending.request.headers.remove(name));
         headers.iter().for_each(|(name, value)| pending.request.headers.push(name, value));
         self.cseq += 1;
         pending.request.headers.set("CSeq", format_args!("{} REGISTER", self.cseq));
