@@ -1,1 +1,477 @@
-//! The command line.
+//! The command line: commands, options, exit codes. The texts here are the documentation `--help` prints.
+use crate::base::net::Transport;
+use crate::config::{AccountChoice, BindAddress, CodecList, Overrides, PortRange, transport};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// How a command ended, for scripts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExitCode {
+    /// The call ended normally, or what was asked for was done.
+    Ended = 0,
+    /// Something went wrong that has no number of its own.
+    Failed = 1,
+    /// A mistake in the configuration or on the command line.
+    Configuration = 2,
+    RegistrationRefused = 3,
+    CallRefused = 4,
+    NoMedia = 5,
+    Network = 6,
+    Device = 7,
+}
+
+impl From<ExitCode> for std::process::ExitCode {
+    fn from(code: ExitCode) -> Self {
+        Self::from(code as u8)
+    }
+}
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  ended normally
+  1  failed in another way
+  2  mistake in the configuration or on the command line
+  3  registration refused (the status is printed)
+  4  call refused, or not answered (the status is printed)
+  5  no media: the call was set up, but no sound arrived
+  6  network failure: no answer, no route, name not found, port taken
+  7  sound device failure
+
+An interrupt (SIGINT, SIGTERM, SIGHUP) hangs up, unregisters, finishes files, and ends normally.";
+
+const FILES: &str = "\
+Files, below the XDG base directories (~/.config, ~/.local/share, ~/.local/state):
+  offhook/config.toml     configuration
+  offhook/history.sqlite  call history
+  offhook/offhook.log     log
+
+Environment:
+  OFFHOOK_CONFIG    the configuration file
+  OFFHOOK_PASSWORD  the password of an account given as `--account sip:USER@HOST`
+  NO_COLOR          draw without colours";
+
+/// A terminal softphone that shows how good the call really is.
+///
+/// Without a command it opens the full screen: accounts, calls, a dial line, and the quality of the call in both directions
+/// while it runs. `?` lists the keys.
+///
+/// To begin: `offhook demo` needs no server, no account and no sound card; `offhook init` asks for an account and writes the
+/// configuration file.
+#[derive(Debug, Parser)]
+#[command(name = "offhook", version, max_term_width = 100, after_help = EXIT_CODES, after_long_help = format!("{EXIT_CODES}\n\n{FILES}"))]
+pub struct Cli {
+    #[command(flatten)]
+    pub shared: Shared,
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Ask five questions and write the configuration file.
+    ///
+    /// Asks for your SIP address, where the password comes from, the server, the transport, and the sound devices, and
+    /// writes the file readable by you alone. An existing file is replaced only after you say yes.
+    Init(Init),
+    /// Call somebody, without the screen.
+    ///
+    /// Registers, calls, and stays until the call ends, an interrupt comes, or --duration is over. Progress and the
+    /// quality of the call are printed once a second, as text or with --json as one JSON object a line; the last line sums
+    /// the call up and names the SIP status it ended with.
+    #[command(after_help = EXIT_CODES)]
+    Call(Call),
+    /// Wait for calls, without the screen.
+    ///
+    /// Registers and waits. With --auto each call is answered, with --reject each is refused; without either it rings
+    /// until the caller gives up. Printed is the same as for `offhook call`.
+    #[command(after_help = EXIT_CODES)]
+    Answer(Answer),
+    /// Register and stay registered, without the screen.
+    ///
+    /// Prints each change of the registration. Ends with an interrupt, after --duration, or with --once as soon as the
+    /// server has said yes or no; unregisters then.
+    #[command(after_help = EXIT_CODES)]
+    Register(Register),
+    /// List the sound devices and play a test tone.
+    ///
+    /// Lists every microphone and speaker with the names to use for --microphone and --speaker and in the configuration.
+    /// Then plays a tone of 440 Hz for a second on the speaker and shows the level of the microphone.
+    Devices(Devices),
+    /// Show the phone with a call over a simulated network: no server, account or sound card needed.
+    ///
+    /// Starts a SIP server of its own with an echo and an announcement service, registers the phone at it over a network
+    /// that loses, delays and shuffles packets as told, and places a call. What the network really did stands beside what
+    /// the phone measured. Loss, delay and jitter can be changed while it runs. Without a terminal it runs --headless.
+    Demo(Demo),
+    /// Look after the configuration file.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Print every mistake in the configuration file.
+    ///
+    /// Each with its line, its key, what is written there and what is allowed. Ends with 0 when there is none, else 2.
+    Check(ConfigCheck),
+}
+
+/// Options that mean the same for every command that makes or takes calls.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Shared options")]
+pub struct Shared {
+    /// Configuration file to read [default: $OFFHOOK_CONFIG, else offhook/config.toml in $XDG_CONFIG_HOME].
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Use this account and no other: its name in the configuration file, or sip:USER@HOST[:PORT] for one that is in no
+    /// file.
+    ///
+    /// The second form registers at HOST:PORT (5060 if not given), with the password of the environment variable
+    /// OFFHOOK_PASSWORD if that is set, else with none.
+    #[arg(long, value_name = "NAME|SIP-ADDRESS")]
+    pub account: Option<AccountChoice>,
+    /// Own address and port for SIP: ADDRESS:PORT, ADDRESS, or :PORT; port 0 takes any free one.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub bind: Option<BindAddress>,
+    /// How SIP messages travel: udp or tcp.
+    #[arg(long, value_name = "udp|tcp", value_parser = transport)]
+    pub transport: Option<Transport>,
+    /// Codecs to offer and accept, the best first: opus, pcmu, pcma.
+    #[arg(long, value_name = "CODEC,..")]
+    pub codecs: Option<CodecList>,
+    /// Ports for sound; a call takes two.
+    #[arg(long, value_name = "LOW-HIGH")]
+    pub rtp_ports: Option<PortRange>,
+    /// Where sound comes from: a device's name (see `offhook devices`), wav:FILE, loop:FILE, tone:HZ, silence, or null.
+    #[arg(long, value_name = "DEVICE")]
+    pub microphone: Option<String>,
+    /// Where sound goes to: a device's name, wav:FILE, or null.
+    ///
+    /// wav:FILE gets exactly what would have been played, in real time, and FILE.t0 the seconds of the system's monotonic
+    /// clock at its first sample.
+    #[arg(long, value_name = "DEVICE")]
+    pub speaker: Option<String>,
+    /// Log file.
+    #[arg(long, value_name = "FILE")]
+    pub log: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct Init {
+    /// File to write [default: $OFFHOOK_CONFIG, else offhook/config.toml in $XDG_CONFIG_HOME].
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct Call {
+    /// Whom to call: a number or user of your server, USER@HOST, or a sip: address.
+    #[arg(value_name = "TARGET")]
+    pub target: String,
+    /// Hang up so long after the answer [seconds].
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub duration: Option<Duration>,
+    /// Digits to send after the answer: 0-9, *, #, A-D; a comma waits a second.
+    #[arg(long, value_name = "DIGITS", value_parser = digits)]
+    pub dtmf: Option<String>,
+    /// Put the call on hold so long after the answer [seconds].
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub hold_after: Option<Duration>,
+    /// Take it off hold again after so long [seconds].
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "2", requires = "hold_after")]
+    pub hold_for: Duration,
+    /// Call without registering first.
+    #[arg(long)]
+    pub no_register: bool,
+    /// Print JSON, one object a line.
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub shared: Shared,
+}
+
+#[derive(Debug, Args)]
+pub struct Answer {
+    /// Answer every call at once.
+    #[arg(long, conflicts_with = "reject")]
+    pub auto: bool,
+    /// Refuse every call: busy (486) or decline (603).
+    #[arg(long, value_name = "HOW")]
+    pub reject: Option<Reject>,
+    /// Hang up so long after the answer [seconds].
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub duration: Option<Duration>,
+    /// End after the first call, with its exit code.
+    #[arg(long)]
+    pub once: bool,
+    /// Wait without registering, for calls that come directly.
+    #[arg(long)]
+    pub no_register: bool,
+    /// Print JSON, one object a line.
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub shared: Shared,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Reject {
+    /// 486 Busy Here
+    Busy,
+    /// 603 Decline
+    Decline,
+}
+
+#[derive(Debug, Args)]
+pub struct Register {
+    /// End as soon as the server has said yes or no.
+    #[arg(long)]
+    pub once: bool,
+    /// End after so long [seconds].
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub duration: Option<Duration>,
+    /// Print JSON, one object a line.
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub shared: Shared,
+}
+
+#[derive(Debug, Args)]
+pub struct Devices {
+    /// Only list, play nothing.
+    #[arg(long)]
+    pub no_tone: bool,
+    /// Microphone to listen to [default: the configured one].
+    #[arg(long, value_name = "DEVICE")]
+    pub microphone: Option<String>,
+    /// Speaker to play on [default: the configured one].
+    #[arg(long, value_name = "DEVICE")]
+    pub speaker: Option<String>,
+    /// Configuration file to read.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct Demo {
+    /// Packets lost, in each direction [percent].
+    #[arg(long, value_name = "PERCENT", value_parser = percent, default_value = "5")]
+    pub loss: f64,
+    /// Range of the random delay added to each packet, in each direction [milliseconds].
+    #[arg(long, value_name = "MS", value_parser = milliseconds, default_value = "40")]
+    pub jitter: Duration,
+    /// Delay of every packet, in each direction [milliseconds].
+    #[arg(long, value_name = "MS", value_parser = milliseconds, default_value = "60")]
+    pub delay: Duration,
+    /// Where the network's dice start: the same number loses the same packets.
+    #[arg(long, value_name = "NUMBER", default_value = "1")]
+    pub seed: u64,
+    /// Run without the screen and print a summary at the end; so it does anyway where there is no terminal.
+    #[arg(long)]
+    pub headless: bool,
+    /// How long to run without the screen [seconds].
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "10")]
+    pub seconds: Duration,
+    /// Print JSON, one object a line.
+    #[arg(long)]
+    pub json: bool,
+    /// Where sound comes from [default: the configured device]; as for `offhook call`.
+    #[arg(long, value_name = "DEVICE")]
+    pub microphone: Option<String>,
+    /// Where sound goes to [default: the configured device]; as for `offhook call`.
+    #[arg(long, value_name = "DEVICE")]
+    pub speaker: Option<String>,
+    /// Log file.
+    #[arg(long, value_name = "FILE")]
+    pub log: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct ConfigCheck {
+    /// File to check [default: $OFFHOOK_CONFIG, else offhook/config.toml in $XDG_CONFIG_HOME].
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+impl Cli {
+    /// The shared options of the command, wherever on the line they stand; behind the command's name they count more.
+    pub fn shared(&self) -> Shared {
+        let own = match &self.command {
+            None => Shared::default(),
+            Some(Command::Call(call)) => call.shared.clone(),
+            Some(Command::Answer(answer)) => answer.shared.clone(),
+            Some(Command::Register(register)) => register.shared.clone(),
+            Some(Command::Init(Init { config }) | Command::Config(ConfigCommand::Check(ConfigCheck { config }))) => {
+                Shared { config: config.clone(), ..Shared::default() }
+            }
+            Some(Command::Devices(Devices { microphone, speaker, config, .. })) => {
+                let (microphone, speaker, config) = (microphone.clone(), speaker.clone(), config.clone());
+                Shared { microphone, speaker, config, ..Shared::default() }
+            }
+            Some(Command::Demo(Demo { microphone, speaker, log, .. })) => {
+                let (microphone, speaker, log) = (microphone.clone(), speaker.clone(), log.clone());
+                Shared { microphone, speaker, log, ..Shared::default() }
+            }
+        };
+        let before = self.shared.clone();
+        Shared {
+            config: own.config.or(before.config),
+            account: own.account.or(before.account),
+            bind: own.bind.or(before.bind),
+            transport: own.transport.or(before.transport),
+            codecs: own.codecs.or(before.codecs),
+            rtp_ports: own.rtp_ports.or(before.rtp_ports),
+            microphone: own.microphone.or(before.microphone),
+            speaker: own.speaker.or(before.speaker),
+            log: own.log.or(before.log),
+        }
+    }
+
+    /// What the line says on top of the configuration file.
+    pub fn overrides(&self) -> Overrides {
+        let Shared { account, bind, transport, codecs, rtp_ports, microphone, speaker, log, config: _ } = self.shared();
+        let no_register = match &self.command {
+            Some(Command::Call(call)) => call.no_register,
+            Some(Command::Answer(answer)) => answer.no_register,
+            Some(Command::Init(_) | Command::Register(_) | Command::Devices(_)) => false,
+            Some(Command::Demo(_) | Command::Config(_)) | None => false,
+        };
+        Overrides { account, bind, transport, codecs, rtp_ports, microphone, speaker, log, no_register }
+    }
+}
+
+/// A number between 0 and `most`.
+fn number(text: &str, most: f64, unit: &str) -> Result<f64, String> {
+    let number = text.parse::<f64>().ok().filter(|number| (0.0..=most).contains(number));
+    number.ok_or_else(|| format!("a number from 0 to {most} {unit} expected"))
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    number(text, 86_400.0, "seconds").map(Duration::from_secs_f64)
+}
+
+fn milliseconds(text: &str) -> Result<Duration, String> {
+    number(text, 5_000.0, "milliseconds").map(|ms| Duration::from_secs_f64(ms / 1000.0))
+}
+
+fn percent(text: &str) -> Result<f64, String> {
+    number(text, 100.0, "percent")
+}
+
+fn digits(text: &str) -> Result<String, String> {
+    let known = |c: char| c.is_ascii_digit() || "*#ABCDabcd,".contains(c);
+    if !text.is_empty() && text.chars().all(known) {
+        Ok(text.to_ascii_uppercase())
+    } else {
+        Err("digits 0-9, *, #, A-D expected; a comma waits".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Config, Environment, load};
+    use clap::CommandFactory as _;
+    use std::path::Path;
+
+    fn parse(line: &str) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(line.split_whitespace())
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_a_usage_error() {
+        let rows = [
+            "offhook dial",
+            "offhook call",
+            "offhook call a b",
+            "offhook call a --duration -1",
+            "offhook call a --duration x",
+            "offhook call a --duration inf",
+            "offhook call a --dtmf 12x",
+            "offhook call a --hold-for 3",
+            "offhook answer --auto --reject busy",
+            "offhook answer --reject rudely",
+            "offhook register --codecs g729",
+            "offhook register --bind localhost:1",
+            "offhook register --account sip:nohost",
+            "offhook register --transport sctp",
+            "offhook register --rtp-ports 1-2",
+            "offhook demo --loss 101",
+            "offhook demo --jitter -4",
+            "offhook config",
+            "offhook config mend",
+        ];
+        for line in rows {
+            let error = parse(line).expect_err(line);
+            assert_eq!(error.exit_code(), ExitCode::Configuration as i32, "{line}");
+        }
+    }
+
+    #[test]
+    fn the_line_of_the_audio_measurements() {
+        let cli = parse(
+            "offhook answer --auto --bind 127.0.0.1:6071 --account sip:phone@127.0.0.1:6070 --codecs pcmu --speaker wav:/x.wav \
+             --microphone silence",
+        )
+        .expect("it parses");
+        let Some(Command::Answer(answer)) = &cli.command else { panic!("{cli:?}") };
+        assert!(answer.auto && !answer.once && !answer.json);
+        let nowhere = Environment { home: Some("/nowhere".into()), ..Environment::default() };
+        let config = load(None, &cli.overrides(), &nowhere).expect("no file needed").config;
+        let [account] = config.accounts.as_slice() else { panic!("{:?}", config.accounts) };
+        assert_eq!(account.registrar.as_ref().map(ToString::to_string).as_deref(), Some("127.0.0.1:6070"));
+        assert_eq!((account.user.as_str(), account.codecs.len(), account.register), ("phone", 1, true));
+        assert_eq!((config.network.sip_port, config.audio.speaker.as_str()), (6071, "wav:/x.wav"));
+        assert_eq!(config.audio.microphone, "silence");
+    }
+
+    #[test]
+    fn shared_options_count_before_and_behind_the_command() {
+        let cli = parse("offhook --config a.toml --microphone null call 600 --microphone tone:440 --dtmf 1,2a")
+            .expect("fine");
+        let shared = cli.shared();
+        assert_eq!(
+            (shared.config.as_deref(), shared.microphone.as_deref()),
+            (Some(Path::new("a.toml")), Some("tone:440"))
+        );
+        let Some(Command::Call(call)) = cli.command else { panic!() };
+        assert_eq!((call.target.as_str(), call.dtmf.as_deref(), call.hold_after), ("600", Some("1,2A"), None));
+        let check = parse("offhook config check --config b.toml").expect("fine");
+        assert_eq!(check.shared().config.as_deref(), Some(Path::new("b.toml")));
+        assert!(parse("offhook answer --no-register").expect("fine").overrides().no_register);
+        assert_eq!(parse("offhook").expect("fine").overrides(), Overrides::default());
+        assert_eq!(Config::default().accounts, []);
+    }
+
+    #[test]
+    fn the_demonstration_has_the_defaults_that_are_documented() {
+        let Some(Command::Demo(demo)) = parse("offhook demo").expect("fine").command else { panic!() };
+        let ms = Duration::from_millis;
+        assert_eq!((demo.loss, demo.jitter, demo.delay, demo.seed, demo.seconds), (5.0, ms(40), ms(60), 1, ms(10_000)));
+    }
+
+    #[test]
+    fn everything_is_explained() {
+        fn explained(command: &clap::Command) {
+            assert!(command.get_about().is_some(), "{}", command.get_name());
+            for argument in command.get_arguments() {
+                assert!(
+                    argument.get_help().is_some() && !argument.is_hide_set(),
+                    "{} {}",
+                    command.get_name(),
+                    argument.get_id()
+                );
+            }
+            command.get_subcommands().for_each(explained);
+        }
+        let command = Cli::command();
+        command.clone().debug_assert();
+        explained(&command);
+        let help = command.clone().render_long_help().to_string();
+        for code in 0..=7 {
+            assert!(help.contains(&format!("\n  {code}  ")), "exit code {code} is not in the help");
+        }
+    }
+}

@@ -63,7 +63,7 @@ fn every_mistake_names_the_thing_the_value_and_the_way_out() {
         ),
         ("[screen]\nkeys = \"x\"".into(), "2: screen.keys \"x\": a table expected, as [screen.keys], not a text"),
         ("[screen.keys]\nhold = 2".into(), "2: screen.keys: hold 2: the name of a key in quotes expected, as \"f2\""),
-        ("[screen.keys]\na.b.c = \"x\"".into(), "2: screen.keys: a.b { "),
+        ("[screen.keys]\na.b.c = \"x\"".into(), "2: screen.keys: a.b: the name of a key in quotes expected"),
         ("[files]\nlog = \"\"".into(), "2: files: log \"\": auto, none or a path expected"),
         (
             "[[account]]\nname = \"work\"".into(),

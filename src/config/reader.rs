@@ -167,10 +167,10 @@ impl<'t> Reader<'t> {
 
     /// Something is wrong with a value, or with its absence.
     pub fn mistake(&mut self, section: &str, key: &str, value: Option<&Spanned<DeValue<'t>>>, problem: impl Display) {
-        let secret = matches!(key, "password" | "ha1");
+        let hidden = matches!(key, "password" | "ha1") || value.is_some_and(|value| value.get_ref().is_table());
         let span = value.map(Spanned::span);
         let written = span.clone().and_then(|span| self.text.get(span)).and_then(|text| text.lines().next());
-        let written = written.filter(|_| !secret).map(|text| Untrusted::new(text).sanitize(SHOWN));
+        let written = written.filter(|_| !hidden).map(|text| Untrusted::new(text).sanitize(SHOWN));
         self.push(section, key, span, written, problem.to_string());
     }
 
