@@ -1,3 +1,4 @@
 //! The program: how the rooms are joined for each of its commands.
 pub mod phone;
 pub mod report;
+pub mod wire;

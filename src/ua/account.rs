@@ -89,23 +89,29 @@ impl Account {
         Question { host, port: port.unwrap_or(transport.default_port()), transport }
     }
 
-    /// The Route of a request outside of a dialog: the outbound proxy, or our server for targets in our own domain that
-    /// the Request-URI alone would not lead to.
-    pub fn route(&self, target: &Uri) -> Vec<NameAddr> {
-        let at_home = target.host == self.settings.domain
-            && target.port.unwrap_or(5060) == self.settings.domain_port.unwrap_or(5060);
-        let hop = match (&self.settings.outbound_proxy, &self.settings.registrar) {
-            (Some(proxy), _) => Some(proxy),
-            (None, Some(registrar)) if at_home => Some(registrar),
-            (None, _) => None,
-        };
-        let Some((host, port)) = hop else { return Vec::new() };
-        let mut uri = Uri::sip(None, host.clone(), *port);
+    /// The Route of a request outside of a dialog: the outbound proxy, if there is one.
+    pub fn route(&self) -> Vec<NameAddr> {
+        let Some((host, port)) = &self.settings.outbound_proxy else { return Vec::new() };
+        let mut uri = self.hop(host.clone(), *port);
+        uri.params.set("lr", None);
+        vec![NameAddr::new(uri)]
+    }
+
+    /// Where a request outside of a dialog goes that is addressed to `uri`: our own domain is served by the registrar.
+    pub fn lead(&self, uri: Uri) -> Uri {
+        let own = (&self.settings.domain, self.settings.domain_port.unwrap_or(5060));
+        match &self.settings.registrar {
+            Some((host, port)) if (&uri.host, uri.port.unwrap_or(5060)) == own => self.hop(host.clone(), *port),
+            Some(_) | None => uri,
+        }
+    }
+
+    fn hop(&self, host: Host, port: Option<u16>) -> Uri {
+        let mut uri = Uri::sip(None, host, port);
         if self.settings.transport != Transport::Udp {
             uri.params.set("transport", Some(self.settings.transport.uri_token()));
         }
-        uri.params.set("lr", None);
-        vec![NameAddr::new(uri)]
+        uri
     }
 
     /// The Contact for a dialog over `flow`: the registered one where it is the same interface.
@@ -150,7 +156,7 @@ impl Account {
                 };
                 let config = register::Config {
                     aor: self.aor(),
-                    route: self.route(&registrar),
+                    route: self.route(),
                     registrar,
                     expires: self.settings.expires,
                     user_agent: user_agent.to_owned(),

@@ -126,6 +126,7 @@ impl UserAgent {
             codecs: settings.map(|s| s.codecs.clone()).unwrap_or_default(),
             dtmf: settings.is_none_or(|s| s.dtmf),
             ptime: self.settings.ptime,
+            rtcp_mux: self.settings.rtcp_mux,
             description: self.settings.description.clone(),
         }
     }
@@ -187,7 +188,7 @@ impl UserAgent {
             from: account.aor(),
             to,
             contact: account.contact(&flow),
-            route: account.route(&call.target),
+            route: account.route(),
             headers: Vec::new(),
             body: Some(offer),
             request_uri,
@@ -291,7 +292,7 @@ impl UserAgent {
                 }
             };
             let (Some(account), Some(flow)) = (self.accounts.get(index(account)), flows.first()) else { continue };
-            let (from, contact, route) = (account.aor(), account.contact(flow), account.route(&target));
+            let (from, contact, route) = (account.aor(), account.contact(flow), account.route());
             let request = options::query(target, from, contact, &route, &self.settings.user_agent, &mut self.rng);
             let errand = Errand { owner: Owner::Query(id), id: Some(invite::RequestId(0)), request };
             self.send(now, errand, flows);
@@ -407,7 +408,10 @@ impl UserAgent {
     /// Sends towards the next hop, at once where it is known, else when it has been located.
     fn dispatch(&mut self, now: Instant, errand: Errand, next_hop: &Uri) {
         let (preferred, flow) = self.preference(errand.owner);
-        let question = match Question::of(next_hop, preferred) {
+        let in_dialog = errand.request.headers.to().is_ok_and(|to| to.tag().is_some());
+        let account = self.account_of(errand.owner).filter(|_| !in_dialog);
+        let next_hop = account.map_or_else(|| next_hop.clone(), |account| account.lead(next_hop.clone()));
+        let question = match Question::of(&next_hop, preferred) {
             Ok(question) => question,
             Err(error) => {
                 self.out.log(error.to_string());
@@ -428,19 +432,23 @@ impl UserAgent {
         }
     }
 
+    fn account_of(&self, owner: Owner) -> Option<&Account> {
+        match owner {
+            Owner::Call(number) => self.calls.get(&number).and_then(|c| self.account(c.account)),
+            Owner::Account(id) => self.account(id),
+            Owner::Query(id) => self.queries.get(&id).and_then(|q| self.account(q.account)),
+        }
+    }
+
+    /// The transport for a next hop that names none, and the flow the owner has used so far.
     fn preference(&self, owner: Owner) -> (Transport, Option<Flow>) {
-        let (account, flow) = match owner {
-            Owner::Call(number) => self.calls.get(&number).map_or((None, None), |c| (self.account(c.account), c.flow)),
-            Owner::Account(id) => self.account(id).map_or((None, None), |a| (Some(a), a.flow)),
-            Owner::Query(id) => (self.queries.get(&id).and_then(|q| self.account(q.account)), None),
+        let flow = match owner {
+            Owner::Call(number) => self.calls.get(&number).and_then(|c| c.flow),
+            Owner::Account(id) => self.account(id).and_then(|a| a.flow),
+            Owner::Query(_) => None,
         };
-        let preferred = account.map_or(Transport::Udp, |a| a.settings.transport);
-        (
-            flow.map_or(preferred, |f| {
-                if account.is_some_and(|a| a.settings.outbound_proxy.is_some()) { preferred } else { f.transport }
-            }),
-            flow,
-        )
+        let configured = self.account_of(owner).map_or(Transport::Udp, |a| a.settings.transport);
+        (flow.map_or(configured, |f| f.transport), flow)
     }
 
     fn send(&mut self, now: Instant, errand: Errand, flows: Vec<Flow>) {
@@ -526,7 +534,7 @@ impl UserAgent {
 
 /// The URI a request to `target` is sent to: the first Route of the account, else the target.
 fn hop(account: &Account, target: &Uri) -> Uri {
-    account.route(target).into_iter().next().map_or_else(|| target.clone(), |route| route.uri)
+    account.route().into_iter().next().map_or_else(|| account.lead(target.clone()), |route| route.uri)
 }
 
 /// Whether a flow is the answer to a question: same transport, same numeric host and port.

@@ -18,6 +18,7 @@ pub struct Wishes {
     pub codecs: Vec<Codec>,
     pub dtmf: bool,
     pub ptime: Duration,
+    pub rtcp_mux: bool,
     pub description: SourceDescription,
 }
 
@@ -172,7 +173,7 @@ impl Plan {
             events: self.wishes.dtmf,
             ptime: self.wishes.ptime,
             direction,
-            rtcp_mux: true,
+            rtcp_mux: self.wishes.rtcp_mux,
         }
     }
 }

@@ -16,6 +16,8 @@ pub struct Settings {
     pub auto_answer: bool,
     /// Length of the packets we send.
     pub ptime: Duration,
+    /// Offer RTP and RTCP on one port (RFC 5761).
+    pub rtcp_mux: bool,
     /// A call without any media for so long is ended; zero never ends it.
     pub no_media_timeout: Duration,
 }

@@ -1,0 +1,91 @@
+//! From the configuration to what each room is told.
+use crate::base::rng::Rng;
+use crate::base::secret::Secret;
+use crate::config::{Account, Config, Credential, Dtmf, Host, PasswordError, Server};
+use crate::media::spec::SourceDescription;
+use crate::net::NetConfig;
+use crate::sip::auth::Password;
+use crate::sip::message;
+use crate::ua::settings::{AccountSettings, Settings};
+
+/// What other phones learn of us: name and version.
+pub const USER_AGENT: &str = concat!("offhook/", env!("CARGO_PKG_VERSION"));
+
+#[derive(Debug, thiserror::Error)]
+#[error("account \"{account}\": {source}")]
+pub struct WireError {
+    pub account: String,
+    pub source: PasswordError,
+}
+
+/// What the user agent is told. Passwords that come from commands are fetched now.
+///
+/// # Errors
+/// When a password cannot be had.
+pub fn settings(config: &Config, auto_answer: bool, rng: &mut Rng) -> Result<Settings, WireError> {
+    let accounts = config.accounts.iter().map(account).collect::<Result<_, _>>()?;
+    let about = &config.about_me;
+    Ok(Settings {
+        accounts,
+        user_agent: USER_AGENT.to_owned(),
+        description: SourceDescription {
+            // A new one for each run, so that calls cannot be linked (RFC 7022 §4.2).
+            cname: rng.hex(24),
+            name: about.name.clone(),
+            email: about.email.clone(),
+            phone: about.phone.clone(),
+            location: about.location.clone(),
+            tool: USER_AGENT.to_owned(),
+            note: about.note.clone(),
+        },
+        auto_answer,
+        ptime: config.calls.ptime,
+        rtcp_mux: config.calls.rtcp_mux,
+        no_media_timeout: config.calls.no_media_timeout,
+    })
+}
+
+fn account(account: &Account) -> Result<AccountSettings, WireError> {
+    let password = account.password.resolve().map_err(|source| WireError { account: account.name.clone(), source })?;
+    Ok(AccountSettings {
+        name: account.name.clone(),
+        user: account.user.clone(),
+        display_name: account.display_name.clone(),
+        domain: host(&account.domain),
+        domain_port: None,
+        registrar: account.registrar.as_ref().map(server),
+        outbound_proxy: account.outbound_proxy.as_ref().map(server),
+        transport: account.transport,
+        register: account.register,
+        expires: account.expiry,
+        auth_user: account.auth_user.clone(),
+        password: password.map(|credential| match credential {
+            Credential::Password(secret) => Password::Plain(secret),
+            Credential::Ha1(secret) => Password::Ha1(secret),
+        }),
+        realm: account.realm.clone(),
+        codecs: account.codecs.clone(),
+        dtmf: account.dtmf == Dtmf::Rfc4733,
+        direct_calls: account.direct_calls,
+    })
+}
+
+fn server(server: &Server) -> (message::Host, Option<u16>) {
+    (host(&server.host), server.port)
+}
+
+fn host(host: &Host) -> message::Host {
+    match host {
+        Host::Ip(ip) => message::Host::Ip(*ip),
+        Host::Name(name) => message::Host::Name(name.clone()),
+    }
+}
+
+pub fn net(config: &Config) -> NetConfig {
+    NetConfig { address: config.network.local_address, port: config.network.sip_port }
+}
+
+/// A password nobody has to remember: for the demonstration's accounts.
+pub fn random_password(rng: &mut Rng) -> Secret {
+    Secret::new(rng.hex(24))
+}
