@@ -205,6 +205,18 @@ impl Account {
         client.answer(request, response).map_err(|refusal| shown(&refusal.to_string(), 160))
     }
 
+    /// Adds credentials that served before, so that a request need not be challenged first.
+    pub fn anticipate(&mut self, request: &mut Request) {
+        let has_some = |name| request.headers.get(name).is_some();
+        if has_some("Authorization") || has_some("Proxy-Authorization") {
+            return;
+        }
+        let headers = self.credentials.as_mut().map(|client| client.anticipate(request)).unwrap_or_default();
+        for (name, value) in headers {
+            request.headers.push(&name, value);
+        }
+    }
+
     /// Takes over what the registration machine reports.
     pub fn set_state(&mut self, now: Instant, state: &register::State) {
         self.state = match state {

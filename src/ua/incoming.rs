@@ -69,6 +69,9 @@ impl UserAgent {
         if !keeps {
             self.sending.finish(key);
         }
+        if let (Some(id), 401 | 407) = (id, response.status) {
+            self.sending.challenged(owner, id, request.clone());
+        }
         let Some(id) = id else { return };
         match owner {
             Owner::Call(number) => {

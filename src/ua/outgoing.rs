@@ -331,6 +331,7 @@ impl UserAgent {
         let Some(call) = self.calls.get_mut(&number) else { return };
         match event {
             invite::Event::Challenged { id, request, response } => {
+                let request = self.sending.take_challenged(Owner::Call(number), id).unwrap_or(*request);
                 let credentials = self.accounts.get_mut(index(call.account)).map(|a| a.authorize(&request, &response));
                 let Some(session) = &mut call.session else { return };
                 match credentials {
@@ -369,6 +370,7 @@ impl UserAgent {
                 self.out.event(Event::Registration { account: id, state });
             }
             register::Event::Challenged { id, request, response } => {
+                let request = self.sending.take_challenged(Owner::Account(account.id), id).unwrap_or(*request);
                 let answer = account.authorize(&request, &response);
                 let Some(registration) = &mut account.registration else { return };
                 match answer {
@@ -388,7 +390,12 @@ impl UserAgent {
 
     fn carry_out(&mut self, now: Instant, owner: Owner, output: Output) {
         match output {
-            Output::Request { id, request, next_hop } => {
+            Output::Request { id, mut request, next_hop } => {
+                if let Some(account) = self.account_of(owner).map(|a| a.id)
+                    && let Some(account) = self.accounts.get_mut(index(account))
+                {
+                    account.anticipate(&mut request);
+                }
                 self.dispatch(now, Errand { owner, id: Some(id), request }, &next_hop);
             }
             Output::Ack { request, next_hop } => self.dispatch(now, Errand { owner, id: None, request }, &next_hop),

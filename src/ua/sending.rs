@@ -45,6 +45,8 @@ pub struct Pending {
 #[derive(Debug, Default)]
 pub struct Sending {
     pending: BTreeMap<ClientKey, Pending>,
+    /// Requests as they were sent, credentials included, whose challenge is being dealt with.
+    challenged: BTreeMap<(Owner, RequestId), Request>,
     waiting: BTreeMap<Question, Vec<Errand>>,
     routes: BTreeMap<Question, (Instant, Vec<Flow>)>,
 }
@@ -88,6 +90,18 @@ impl Sending {
 
     pub fn finish(&mut self, key: &ClientKey) -> Option<Pending> {
         self.pending.remove(key)
+    }
+
+    pub fn challenged(&mut self, owner: Owner, id: RequestId, request: Request) {
+        // An entry lives until the next event of its owner; nothing can pile up but for owners that are gone.
+        if self.challenged.len() >= WAITING {
+            self.challenged.clear();
+        }
+        self.challenged.insert((owner, id), request);
+    }
+
+    pub fn take_challenged(&mut self, owner: Owner, id: RequestId) -> Option<Request> {
+        self.challenged.remove(&(owner, id))
     }
 
     /// The transaction a request of an owner runs in.

@@ -1,0 +1,337 @@
+//! The phone without a screen: register, call or answer, report, and end with a code that tells how it went.
+use crate::app::phone::Phone;
+use crate::app::report;
+use crate::base::id::{AccountId, CallNumber};
+use crate::cli::ExitCode;
+use crate::ua::command::{Command, Rejection};
+use crate::ua::event::Event;
+use crate::ua::snapshot::{CallEnd, CallState, CallSummary, RegistrationState, Snapshot};
+use serde_json::Value;
+use std::io::{self, BufRead, IsTerminal, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::time::{Duration, Instant};
+
+/// How often signals and clocks are looked at.
+const TICK: Duration = Duration::from_millis(50);
+/// How often figures are printed.
+const SECOND: Duration = Duration::from_secs(1);
+/// How long the end may take: the agent's own farewell and some.
+const FAREWELL: Duration = Duration::from_secs(5);
+
+/// What the phone is run for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Kind {
+    #[default]
+    Register,
+    Call,
+    Answer,
+}
+
+/// What to do, and when to stop.
+#[derive(Clone, Debug, Default)]
+pub struct Job {
+    pub kind: Kind,
+    /// Register before anything else, and fail if that fails.
+    pub register: bool,
+    /// Whom to call; `None` waits for calls.
+    pub target: Option<String>,
+    pub account: Option<AccountId>,
+    /// Answer is the agent's setting; this refuses every call.
+    pub reject: Option<Rejection>,
+    /// Hang up so long after the answer; without a call, stop so long after the start.
+    pub duration: Option<Duration>,
+    /// Digits sent after the answer.
+    pub digits: Option<String>,
+    /// Put the call on hold so long after the answer, and take it back so long after that.
+    pub hold: Option<(Duration, Duration)>,
+    /// Stop after the first call, or after the registration.
+    pub once: bool,
+    pub json: bool,
+}
+
+/// Runs the job; the phone is shut down at its end, whatever came.
+pub fn run(phone: Phone, job: Job, interrupted: &Arc<AtomicBool>) -> ExitCode {
+    let mut run = Run {
+        began: Instant::now(),
+        reported: Instant::now(),
+        registered: false,
+        answered: None,
+        step: Step::Talk,
+        code: None,
+        typed: typed_lines(&job),
+        phone,
+        job,
+    };
+    if !run.job.register {
+        run.begin();
+    }
+    while run.code.is_none() {
+        match run.phone.events.recv_timeout(TICK) {
+            Ok(event) => run.handle(event),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => run.code = Some(ExitCode::Network),
+        }
+        if interrupted.load(Ordering::Relaxed) {
+            run.code = Some(ExitCode::Ended);
+        }
+        run.tick();
+    }
+    run.finish()
+}
+
+/// Where an answered call stands in its programme.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    Talk,
+    Held,
+    Resumed,
+}
+
+struct Run {
+    phone: Phone,
+    job: Job,
+    began: Instant,
+    reported: Instant,
+    registered: bool,
+    answered: Option<(CallNumber, Instant)>,
+    step: Step,
+    code: Option<ExitCode>,
+    typed: Option<Receiver<String>>,
+}
+
+impl Run {
+    /// Registered, or not wanted to be: the call is placed, or waited for.
+    fn begin(&mut self) {
+        if let Some(target) = self.job.target.clone() {
+            self.command(Command::Call { account: self.job.account, target });
+        } else {
+            self.say_fact("ready", &format!("waiting for calls on port {}", self.phone.sip_port));
+        }
+    }
+
+    fn handle(&mut self, event: Event) {
+        let now = Instant::now();
+        match event {
+            Event::Registration { account, state } => self.handle_registration(account, &state, now),
+            Event::Incoming { call, from } => {
+                self.say_fact("incoming", &from);
+                if let Some(rejection) = self.job.reject {
+                    self.command(Command::Reject(call, rejection));
+                } else if self.typed.is_some() {
+                    self.say_fact("question", "type a and Enter to answer, r to refuse; later h to hang up");
+                }
+            }
+            Event::Outgoing { to, .. } => self.say_fact("calling", &to),
+            Event::Ringing(_) => self.say_fact("ringing", "the other side rings"),
+            Event::Established(call) => {
+                self.answered = Some((call, now));
+                self.step = Step::Talk;
+                self.say_fact("established", "the call is up");
+                if let Some(digits) = self.job.digits.clone() {
+                    self.command(Command::Digits(call, digits));
+                }
+            }
+            Event::HoldChanged { by_us, by_peer, .. } => {
+                let words = match (by_us, by_peer) {
+                    (true, true) => "on hold, by both sides",
+                    (true, false) => "on hold, by us",
+                    (false, true) => "on hold, by the other side",
+                    (false, false) => "not on hold",
+                };
+                self.say_fact("hold", words);
+            }
+            Event::Redirected { call, target } => {
+                // Nobody is there to be asked: to call somebody else is not for a program to decide.
+                self.say_fact("redirected", &target);
+                self.command(Command::Follow(call, false));
+            }
+            Event::Digit { digit, .. } => self.say_fact("digit", &digit.to_string()),
+            Event::Ended { summary, .. } => self.handle_end(&summary),
+            Event::Capabilities { target, answer } => self.say_fact("capabilities", &format!("{target}: {answer}")),
+            Event::Refused { reason } => {
+                self.say_fact("refused", &reason);
+                if self.job.target.is_some() && self.answered.is_none() {
+                    self.code = Some(ExitCode::Configuration);
+                }
+            }
+            Event::Finished => self.code = Some(self.code.unwrap_or(ExitCode::Ended)),
+        }
+    }
+
+    fn handle_registration(&mut self, account: AccountId, state: &RegistrationState, now: Instant) {
+        let snapshot = self.phone.snapshot();
+        let name = snapshot.accounts.iter().find(|a| a.id == account).map_or("", |a| a.name.as_str());
+        self.say(&report::registration(name, state, now), || match state {
+            RegistrationState::Registered { .. } => format!("{name}: registered"),
+            RegistrationState::Failed { cause, .. } => format!("{name}: {cause}"),
+            RegistrationState::Off => format!("{name}: not registered"),
+            RegistrationState::Registering => format!("{name}: registering"),
+            RegistrationState::Unregistering => format!("{name}: unregistering"),
+        });
+        if !self.job.register || self.registered || self.job.account.is_some_and(|wanted| wanted != account) {
+            return;
+        }
+        match state {
+            RegistrationState::Registered { .. } => {
+                self.registered = true;
+                match self.job.kind {
+                    Kind::Register if self.job.once => self.code = Some(ExitCode::Ended),
+                    Kind::Register => {}
+                    Kind::Call | Kind::Answer => self.begin(),
+                }
+            }
+            RegistrationState::Failed { status: Some(_), .. } => self.code = Some(ExitCode::RegistrationRefused),
+            // A call needs its registration now; who only waits for calls can wait for the server as well.
+            RegistrationState::Failed { status: None, .. } if self.job.target.is_some() || self.job.once => {
+                self.code = Some(ExitCode::Network);
+            }
+            RegistrationState::Failed { .. }
+            | RegistrationState::Off
+            | RegistrationState::Registering
+            | RegistrationState::Unregistering => {}
+        }
+    }
+
+    fn handle_end(&mut self, summary: &CallSummary) {
+        self.say(&report::summary(summary), || format!("{}: {}", report::end(summary.end), summary.cause));
+        self.answered = None;
+        if self.job.target.is_none() && !self.job.once {
+            return;
+        }
+        self.code = Some(match summary.end {
+            CallEnd::Normal if summary.quality.inbound.packets == 0 && summary.duration.is_some() => ExitCode::NoMedia,
+            CallEnd::Normal | CallEnd::Cancelled | CallEnd::AnsweredElsewhere => ExitCode::Ended,
+            CallEnd::Missed | CallEnd::Rejected => ExitCode::Ended,
+            CallEnd::Refused => ExitCode::CallRefused,
+            CallEnd::Failed => ExitCode::Network,
+            CallEnd::NoMedia => ExitCode::NoMedia,
+        });
+    }
+
+    /// What time brings: figures, the programme of the call, what was typed.
+    fn tick(&mut self) {
+        let now = Instant::now();
+        if now.duration_since(self.reported) >= SECOND {
+            self.reported += SECOND;
+            self.report(now);
+        }
+        while let Some(line) = self.typed.as_ref().and_then(|typed| typed.try_recv().ok()) {
+            self.obey(line.trim());
+        }
+        match (self.answered, self.job.duration) {
+            (Some((call, since)), duration) => {
+                if let Some((after, lasts)) = self.job.hold {
+                    let talked = now.duration_since(since);
+                    if self.step == Step::Talk && talked >= after {
+                        self.step = Step::Held;
+                        self.command(Command::Hold(call));
+                    } else if self.step == Step::Held && talked >= after + lasts {
+                        self.step = Step::Resumed;
+                        self.command(Command::Resume(call));
+                    }
+                }
+                if duration.is_some_and(|d| now.duration_since(since) >= d) {
+                    self.answered = None;
+                    self.command(Command::HangUp(call));
+                }
+            }
+            (None, Some(duration)) if self.job.target.is_none() && !self.job.once => {
+                if now.duration_since(self.began) >= duration {
+                    self.code = Some(ExitCode::Ended);
+                }
+            }
+            (None, _) => {}
+        }
+    }
+
+    fn report(&self, now: Instant) {
+        let snapshot = self.phone.snapshot();
+        for call in snapshot.calls.iter().filter(|c| !matches!(c.state, CallState::Ended(_))) {
+            self.say(&report::progress(call, now), || report::line(call, now));
+        }
+    }
+
+    fn obey(&mut self, line: &str) {
+        let Some(call) = current_call(&self.phone.snapshot()) else { return };
+        match line {
+            "a" => self.command(Command::Answer(call)),
+            "r" => self.command(Command::Reject(call, Rejection::Decline)),
+            "h" => self.command(Command::HangUp(call)),
+            digits if !digits.is_empty() => self.command(Command::Digits(call, digits.to_owned())),
+            _ => {}
+        }
+    }
+
+    fn command(&self, command: Command) {
+        if !self.phone.command(command) {
+            self.say_fact("refused", "the phone is too busy to take the command");
+        }
+    }
+
+    /// Ends everything, tells what is still to be told, and gives the exit code.
+    fn finish(self) -> ExitCode {
+        let code = self.code.unwrap_or(ExitCode::Ended);
+        self.command(Command::Shutdown);
+        let until = Instant::now() + FAREWELL;
+        while let Some(left) = until.checked_duration_since(Instant::now()) {
+            match self.phone.events.recv_timeout(left) {
+                Ok(Event::Ended { summary, .. }) => {
+                    self.say(&report::summary(&summary), || {
+                        format!("{}: {}", report::end(summary.end), summary.cause)
+                    });
+                }
+                Ok(Event::Finished) | Err(_) => break,
+                Ok(_) => {}
+            }
+        }
+        let Self { phone, .. } = self;
+        phone.shut_down();
+        code
+    }
+
+    fn say_fact(&self, kind: &str, words: &str) {
+        self.say(&report::fact(kind, words), || words.to_owned());
+    }
+
+    fn say(&self, object: &Value, words: impl FnOnce() -> String) {
+        let line = if self.job.json { object.to_string() } else { words() };
+        // Whoever reads may have gone: that is no reason to end a call.
+        let _ = writeln!(io::stdout().lock(), "{line}");
+    }
+}
+
+fn current_call(snapshot: &Snapshot) -> Option<CallNumber> {
+    let alive = |c: &&crate::ua::snapshot::CallView| !matches!(c.state, CallState::Ended(_));
+    snapshot.calls.iter().filter(alive).find(|c| c.answered.is_none()).map(|c| c.number).or(snapshot.focus)
+}
+
+/// Lines from the keyboard, when somebody is there to answer calls by hand.
+fn typed_lines(job: &Job) -> Option<Receiver<String>> {
+    if job.kind != Kind::Answer || job.json || !io::stdin().is_terminal() {
+        return None;
+    }
+    let (sender, receiver) = sync_channel(16);
+    std::thread::spawn(move || {
+        for line in io::stdin().lock().lines().map_while(Result::ok) {
+            if sender.send(line).is_err() {
+                return;
+            }
+        }
+    });
+    Some(receiver)
+}
+
+/// SIGINT, SIGTERM and SIGHUP end the phone in good order; a second one ends it at once.
+///
+/// # Errors
+/// When the system does not let the signals be caught.
+pub fn catch_signals() -> io::Result<Arc<AtomicBool>> {
+    let flag = Arc::new(AtomicBool::new(false));
+    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM, signal_hook::consts::SIGHUP] {
+        signal_hook::flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&flag))?;
+        signal_hook::flag::register(signal, Arc::clone(&flag))?;
+    }
+    Ok(flag)
+}
