@@ -278,9 +278,7 @@ impl Run {
         while let Some(left) = until.checked_duration_since(Instant::now()) {
             match self.phone.events.recv_timeout(left) {
                 Ok(Event::Ended { summary, .. }) => {
-                    self.say(&report::summary(&summary), || {
-                        format!("{}: {}", report::end(summary.end), summary.cause)
-                    });
+                    self.say(&report::summary(&summary), || format!("{}: {}", report::end(summary.end), summary.cause));
                 }
                 Ok(Event::Finished) | Err(_) => break,
                 Ok(_) => {}

@@ -1,4 +1,5 @@
 //! The program: how the rooms are joined for each of its commands.
+pub mod headless;
 pub mod phone;
 pub mod report;
 pub mod wire;
