@@ -1,5 +1,6 @@
 //! The program: how the rooms are joined for each of its commands.
 pub mod headless;
+pub mod init;
 pub mod phone;
 pub mod report;
 pub mod wire;
