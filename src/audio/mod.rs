@@ -1,1 +1,3 @@
-//! (room to be furnished)
+//! Sound devices, real and virtual, behind the same rings of mono samples; the only home of cpal.
+pub mod choice;
+pub mod ring;
