@@ -139,7 +139,7 @@ pub struct PlaybackCallback {
     channels: usize,
     /// The last sample played, from which a sound that breaks off fades out.
     tail: f32,
-    /// There was sound before: an empty ring is an underrun, no more the start.
+    /// The ring was once full enough: from now on an empty one is an underrun, no more the start.
     primed: bool,
 }
 
@@ -167,10 +167,10 @@ impl PlaybackCallback {
             self.tail = if self.tail.abs() > 1e-5 { self.tail * FADE } else { 0.0 };
             frame.fill(T::from_sample(self.tail.clamp(-1.0, 1.0)));
         }
-        self.primed |= ready > 0;
-        if self.primed && ready < wanted {
+        if ready < wanted && self.primed {
             self.heartbeat.count_xrun();
         }
+        self.primed |= ready == wanted;
         self.heartbeat.store(now, wanted, latency);
     }
 }
