@@ -105,7 +105,7 @@ mod tests {
             assert!((drift - ppm).abs() < 20.0, "{ppm} ppm measured as {drift:.1}");
             assert!(short.abs() < 48.0, "{ppm} ppm: {short:.0} frames off at the end");
             assert!(largest < 480.0, "{ppm} ppm: {largest:.0} frames off at the worst");
-            assert!(step <= MAX_STEP);
+            assert!(step <= MAX_STEP * 1.001);
         }
     }
 

@@ -135,6 +135,11 @@ impl PlaybackEnd {
         }
     }
 
+    /// Times the ring ran empty or full.
+    pub fn xruns(&self) -> u64 {
+        self.depth.heartbeat.xruns()
+    }
+
     pub fn drift(&self, now: Instant) -> Option<f64> {
         self.depth.steer.drift(now)
     }
@@ -211,6 +216,11 @@ impl CaptureEnd {
         let (taken, _) = self.ring.pop_partial_slice(&mut self.scratch[..needed]);
         self.resampler.push(taken);
         self.resampler.pull(frame);
+    }
+
+    /// Times the ring ran empty or full.
+    pub fn xruns(&self) -> u64 {
+        self.depth.heartbeat.xruns()
     }
 
     pub fn drift(&self, now: Instant) -> Option<f64> {

@@ -1,0 +1,266 @@
+//! The sound cards of this machine: all of them, and the one the user means.
+use crate::audio::choice::{DeviceChoice, Direction, SoundSystem};
+use crate::audio::stream::Card;
+use crate::base::untrusted::Untrusted;
+use cpal::traits::{DeviceTrait, HostTrait};
+use std::ffi::{c_char, c_int};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, Once, PoisonError};
+
+/// Widest device name shown [columns].
+const NAME_WIDTH: usize = 60;
+
+/// In the order in which they are asked.
+const SYSTEMS: [SoundSystem; 2] = [SoundSystem::Pulse, SoundSystem::Alsa];
+
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DeviceError {
+    #[error("no sound system answers")]
+    NoSystem,
+    #[error("no {direction} is called `{name}`: `offhook devices` lists them")]
+    NotFound { direction: &'static str, name: String },
+    #[error("there is no default {0}")]
+    NoDefault(&'static str),
+    #[error("{device}: {source}")]
+    Refused {
+        device: String,
+        #[source]
+        source: cpal::Error,
+    },
+    #[error("{device}: its format cannot be used")]
+    Format { device: String },
+    #[error("{path}: {reason}")]
+    File { path: String, reason: String },
+}
+
+/// One line of `offhook devices`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeviceInfo {
+    pub system: SoundSystem,
+    pub direction: Direction,
+    /// What the sound system calls it; unique and stable.
+    pub id: String,
+    /// For people.
+    pub name: String,
+    pub is_default: bool,
+    /// Preferred rate [Hz] and channels, if the device tells.
+    pub format: Option<(u32, u16)>,
+}
+
+/// The sound systems as one, with the connections to them.
+///
+/// A connection to PulseAudio is a thread and a socket that live until the server ends; so there is one, kept.
+#[derive(Default)]
+pub struct SoundSystems {
+    pulse: Mutex<Option<Arc<cpal::Host>>>,
+    /// PulseAudio answered once: from then on it owns the default device, also while it is away.
+    pulse_seen: AtomicBool,
+}
+
+impl std::fmt::Debug for SoundSystems {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SoundSystems")
+    }
+}
+
+impl SoundSystems {
+    pub fn new() -> Self {
+        silence_alsa();
+        Self::default()
+    }
+
+    /// All devices of all sound systems that answer, speakers first.
+    pub fn list(&self) -> Vec<DeviceInfo> {
+        let mut out = Vec::new();
+        for direction in [Direction::Playback, Direction::Capture] {
+            for system in SYSTEMS {
+                let Ok(host) = self.host(system) else { continue };
+                let default = default_of(&host, system, direction).and_then(|d| d.id().ok());
+                for device in all(&host, direction) {
+                    let Ok(id) = device.id() else { continue };
+                    let config = match direction {
+                        Direction::Capture => device.default_input_config(),
+                        Direction::Playback => device.default_output_config(),
+                    };
+                    out.push(DeviceInfo {
+                        system,
+                        direction,
+                        name: show(&device.to_string()),
+                        is_default: default.as_ref() == Some(&id),
+                        id: show(id.id()),
+                        format: config.ok().map(|c| (c.sample_rate(), c.channels())),
+                    });
+                }
+            }
+        }
+        out
+    }
+
+    /// The device meant by `choice`.
+    pub fn find(&self, choice: &DeviceChoice, direction: Direction) -> Result<Card, DeviceError> {
+        let (wanted_system, name) = match choice {
+            DeviceChoice::Named { system, name } => (*system, Some(name)),
+            _ => (None, None),
+        };
+        let mut error = DeviceError::NoSystem;
+        for system in SYSTEMS.into_iter().filter(|s| wanted_system.is_none_or(|w| w == *s)) {
+            let host = match self.host(system) {
+                Ok(host) => host,
+                Err(source) => {
+                    let was_there = system == SoundSystem::Pulse && self.pulse_seen.load(Ordering::Relaxed);
+                    error = DeviceError::Refused { device: system.name().into(), source };
+                    if was_there && name.is_none() {
+                        return Err(error);
+                    }
+                    continue;
+                }
+            };
+            let found = match name {
+                None => default_of(&host, system, direction),
+                Some(name) => {
+                    let devices = all(&host, direction);
+                    let names: Vec<_> = devices.iter().map(|d| (id_of(d), d.to_string())).collect();
+                    best_match(&names, name).and_then(|at| devices.into_iter().nth(at))
+                }
+            };
+            if let Some(device) = found {
+                let shown = match system {
+                    SoundSystem::Pulse => show(&device.to_string()),
+                    SoundSystem::Alsa => show(&format!("alsa:{}", id_of(&device))),
+                };
+                return Ok(Card { device, name: shown, system });
+            }
+            error = match name {
+                None => DeviceError::NoDefault(direction.word()),
+                Some(name) => DeviceError::NotFound { direction: direction.word(), name: show(name) },
+            };
+        }
+        Err(error)
+    }
+
+    /// Drops the connection to PulseAudio after trouble; the next use makes a new one.
+    pub fn forget(&self) {
+        *self.pulse.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    fn host(&self, system: SoundSystem) -> Result<Arc<cpal::Host>, cpal::Error> {
+        match system {
+            SoundSystem::Alsa => cpal::host_from_id(cpal::HostId::Alsa).map(Arc::new),
+            SoundSystem::Pulse => {
+                let mut kept = self.pulse.lock().unwrap_or_else(PoisonError::into_inner);
+                if let Some(host) = &*kept {
+                    return Ok(host.clone());
+                }
+                let host = Arc::new(cpal::host_from_id(cpal::HostId::PulseAudio)?);
+                self.pulse_seen.store(true, Ordering::Relaxed);
+                *kept = Some(host.clone());
+                Ok(host)
+            }
+        }
+    }
+}
+
+/// The default device: of PulseAudio what the environment names, as its own library has it.
+fn default_of(host: &cpal::Host, system: SoundSystem, direction: Direction) -> Option<cpal::Device> {
+    let variable = match direction {
+        Direction::Capture => "PULSE_SOURCE",
+        Direction::Playback => "PULSE_SINK",
+    };
+    if system == SoundSystem::Pulse
+        && let Ok(name) = std::env::var(variable)
+        && let Some(device) = all(host, direction).into_iter().find(|d| id_of(d) == name)
+    {
+        return Some(device);
+    }
+    match direction {
+        Direction::Capture => host.default_input_device(),
+        Direction::Playback => host.default_output_device(),
+    }
+}
+
+fn all(host: &cpal::Host, direction: Direction) -> Vec<cpal::Device> {
+    let devices = match direction {
+        Direction::Capture => host.input_devices().map(Iterator::collect),
+        Direction::Playback => host.output_devices().map(Iterator::collect),
+    };
+    devices.unwrap_or_default()
+}
+
+fn id_of(device: &cpal::Device) -> String {
+    device.id().map(|id| id.id().to_owned()).unwrap_or_default()
+}
+
+fn show(name: &str) -> String {
+    Untrusted::new(name).sanitize(NAME_WIDTH)
+}
+
+/// The place of the device the user means among (identifier, name): the identifier, the name, or a part of either.
+fn best_match(devices: &[(String, String)], wanted: &str) -> Option<usize> {
+    let wanted = wanted.to_lowercase();
+    let rank = |(id, name): &(String, String)| {
+        let (id, name) = (id.to_lowercase(), name.to_lowercase());
+        if id == wanted {
+            Some(0)
+        } else if name == wanted {
+            Some(1)
+        } else if name.contains(&wanted) {
+            Some(2)
+        } else {
+            id.contains(&wanted).then_some(3)
+        }
+    };
+    let ranked = devices.iter().enumerate().filter_map(|(at, device)| Some((rank(device)?, at)));
+    ranked.min().map(|(_, at)| at)
+}
+
+/// libasound writes dozens of lines to the standard error, over any screen: it is told to be quiet, once and for all.
+fn silence_alsa() {
+    type Handler = unsafe extern "C" fn(*const c_char, c_int, *const c_char, c_int, *const c_char);
+    unsafe extern "C" {
+        fn snd_lib_error_set_handler(handler: Option<Handler>) -> c_int;
+    }
+    /// The real handler is variadic; the arguments it does not name lie where the caller cleans them up.
+    unsafe extern "C" fn quiet(_: *const c_char, _: c_int, _: *const c_char, _: c_int, _: *const c_char) {}
+    static ONCE: Once = Once::new();
+    // SAFETY: the function only stores the pointer, which is valid for ever; it touches none of its arguments.
+    ONCE.call_once(|| unsafe {
+        snd_lib_error_set_handler(Some(quiet));
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_device_the_user_means() {
+        let devices: Vec<(String, String)> = [
+            ("hw:CARD=0,DEV=0", "HDA Intel, ALC257"),
+            ("usb-0b0e", "Jabra Evolve USB Headset"),
+            ("alc", "Monitor of Jabra"),
+            ("usb-2", "Jabra"),
+        ]
+        .map(|(id, name)| (id.to_owned(), name.to_owned()))
+        .into();
+        let rows = [
+            ("bluetooth", None),
+            ("hw:card=0,dev=0", Some(0)),
+            ("alc", Some(2)),
+            ("ALC2", Some(0)),
+            ("jabra", Some(3)),
+            ("headset", Some(1)),
+            ("usb-", Some(1)),
+        ];
+        for (wanted, at) in rows {
+            assert_eq!(best_match(&devices, wanted), at, "{wanted}");
+        }
+    }
+
+    #[test]
+    fn a_card_nobody_has_is_an_error_in_words() {
+        let choice = DeviceChoice::Named { system: Some(SoundSystem::Alsa), name: "no such card".into() };
+        let error = SoundSystems::new().find(&choice, Direction::Playback).map(|card| card.name).expect_err("none");
+        assert!(error.to_string().contains("`no such card`"), "{error}");
+    }
+}
