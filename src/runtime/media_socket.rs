@@ -1,8 +1,8 @@
 //! The RTP and RTCP sockets of a stream: an even and an odd port (RFC 3550 §11), with the kernel's times of arrival.
 use crate::base::rng::Rng;
-use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use socket2::{Domain, Protocol, SockAddr, SockAddrStorage, Socket, Type};
 use std::io::{self, ErrorKind};
-use std::mem::{MaybeUninit, size_of, zeroed};
+use std::mem::{size_of, zeroed};
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::os::fd::{AsRawFd, RawFd};
@@ -170,11 +170,11 @@ fn receive(fd: RawFd, buffer: &mut [u8]) -> io::Result<Received> {
     // SAFETY: every pointer in `message` outlives the call and is given with its length; the control messages are
     // walked by the libc macros within the length the kernel returned; a time stamp's payload is read unaligned.
     unsafe {
-        let mut storage: MaybeUninit<libc::sockaddr_storage> = MaybeUninit::zeroed();
+        let mut storage = SockAddrStorage::zeroed();
         let mut vector = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
         let mut message: libc::msghdr = zeroed();
-        message.msg_name = storage.as_mut_ptr().cast();
-        message.msg_namelen = size_of::<libc::sockaddr_storage>() as libc::socklen_t;
+        message.msg_name = (&raw mut storage).cast();
+        message.msg_namelen = storage.size_of();
         message.msg_iov = &raw mut vector;
         message.msg_iovlen = 1;
         message.msg_control = control.as_mut_ptr().cast();
@@ -190,7 +190,7 @@ fn receive(fd: RawFd, buffer: &mut [u8]) -> io::Result<Received> {
             }
             header = libc::CMSG_NXTHDR(&raw const message, header);
         }
-        let address = SockAddr::new(storage.assume_init().into(), message.msg_namelen);
+        let address = SockAddr::new(storage, message.msg_namelen);
         Ok((length, address.as_socket(), stamp))
     }
 }
