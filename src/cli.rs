@@ -83,8 +83,9 @@ pub enum Command {
     Call(Call),
     /// Wait for calls, without the screen.
     ///
-    /// Registers and waits. With --auto each call is answered, with --reject each is refused; without either it rings
-    /// until the caller gives up. Printed is the same as for `offhook call`.
+    /// Registers and waits. With --auto each call is answered, with --reject each is refused. Without either, lines typed
+    /// at the terminal decide: a answers, r refuses, h hangs up; where nobody types, calls ring until the caller gives
+    /// up. Printed is the same as for `offhook call`.
     #[command(after_help = EXIT_CODES)]
     Answer(Answer),
     /// Register and stay registered, without the screen.

@@ -61,6 +61,7 @@ fn every_mistake_names_the_thing_the_value_and_the_way_out() {
             "[about_me]\nnote = \"a\\u001bb\"".into(),
             "2: about_me: note \"a\\u001bb\": control characters are not allowed",
         ),
+        ("[screen]\ncharacters = \"7bit\"".into(), "2: screen: characters \"7bit\": auto, ascii or unicode expected"),
         ("[screen]\nkeys = \"x\"".into(), "2: screen.keys \"x\": a table expected, as [screen.keys], not a text"),
         ("[screen.keys]\nhold = 2".into(), "2: screen.keys: hold 2: the name of a key in quotes expected, as \"f2\""),
         ("[screen.keys]\na.b.c = \"x\"".into(), "2: screen.keys: a.b: the name of a key in quotes expected"),
@@ -128,7 +129,7 @@ fn a_file_with_everything_in_it() {
          display_name = \"Alice\"\nregistrar = \"sip:[::1]:5070\"\noutbound_proxy = \"192.0.2.1\"\ntransport = \"TCP\"\n\
          codecs = [\"pcma\"]\ndtmf = \"none\"\nexpiry = 60\nregister = false\ndirect_calls = true\n[network]\n\
          local_address = \"192.0.2.9\"\nsip_port = 5060\nrtp_ports = \"4000-4001\"\n[audio]\nmicrophone = \"USB\"\nspeaker_gain = -3\n\
-         [screen.keys]\nhold = \"f2\"\nincoming.answer = \"enter\"\n[files]\nhistory = \"none\"\nlog = \"~/x.log\"\n",
+         [screen]\ntheme = \"mono\"\ncharacters = \"ascii\"\nbell = false\n[screen.keys]\nhold = \"f2\"\nincoming.answer = \"enter\"\n[files]\nhistory = \"none\"\nlog = \"~/x.log\"\n",
         "AB".repeat(16)
     );
     let config = parse(&text).expect("no mistakes");
@@ -152,6 +153,10 @@ fn a_file_with_everything_in_it() {
     assert_eq!(config.network.local_address, Some("192.0.2.9".parse().unwrap()));
     assert_eq!((config.network.sip_port, config.network.rtp_ports.to_string()), (5060, "4000-4001".into()));
     assert_eq!((config.audio.microphone.as_str(), config.audio.speaker_gain), ("USB", -3.0));
+    assert_eq!(
+        (config.screen.theme.as_deref(), config.screen.ascii, config.screen.bell),
+        (Some("mono"), Some(true), false)
+    );
     let keys = [("hold".to_owned(), "f2".to_owned()), ("incoming.answer".to_owned(), "enter".to_owned())];
     assert_eq!(config.screen.keys, keys);
     assert_eq!((config.files.history, config.files.log), (FileChoice::None, FileChoice::Path("~/x.log".into())));

@@ -1,4 +1,5 @@
 //! The program: how the rooms are joined for each of its commands.
+pub mod config_check;
 pub mod headless;
 pub mod init;
 pub mod phone;

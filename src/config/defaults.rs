@@ -24,7 +24,7 @@ impl Default for Calls {
 
 impl Default for Screen {
     fn default() -> Self {
-        Self { theme: "dark".to_owned(), ascii: false, keys: Vec::new() }
+        Self { theme: None, ascii: None, bell: true, keys: Vec::new() }
     }
 }
 

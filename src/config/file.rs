@@ -37,7 +37,7 @@ pub const KEYS: &[(&str, &[&str])] = &[
     ("[audio]", &["microphone", "speaker", "ring_device", "microphone_gain", "speaker_gain"]),
     ("[calls]", &["ptime", "no_media_timeout", "rtcp_mux"]),
     ("[about_me]", &["name", "email", "phone", "location", "note"]),
-    ("[screen]", &["theme", "ascii", "keys"]),
+    ("[screen]", &["theme", "characters", "bell", "keys"]),
     ("[files]", &["history", "log"]),
 ];
 
@@ -195,8 +195,10 @@ fn read_about_me<'t>(reader: &mut Reader<'t>, section: &Section<'_, 't>) -> Abou
 
 fn read_screen<'t>(reader: &mut Reader<'t>, section: &Section<'_, 't>, empty: &DeTable<'t>) -> Screen {
     let mut screen = Screen::default();
-    set(&mut screen.theme, reader.read(section, "theme", not_empty));
-    set(&mut screen.ascii, reader.boolean(section, "ascii"));
+    let theme = reader.read(section, "theme", not_empty);
+    screen.theme = theme.filter(|theme| theme != "auto");
+    screen.ascii = reader.read(section, "characters", characters).flatten();
+    set(&mut screen.bell, reader.boolean(section, "bell"));
     let keys = reader.section(section.table, empty, "screen.keys");
     read_keys(reader, &keys, "", &mut screen.keys);
     screen
@@ -253,6 +255,16 @@ fn dtmf(text: &str) -> Result<Dtmf, ValueError> {
         "rfc4733" => Ok(Dtmf::Rfc4733),
         "none" => Ok(Dtmf::None),
         _ => Err(ValueError::new("rfc4733 or none expected")),
+    }
+}
+
+/// Whether only ASCII is to be used.
+fn characters(text: &str) -> Result<Option<bool>, ValueError> {
+    match text {
+        "auto" => Ok(None),
+        "ascii" => Ok(Some(true)),
+        "unicode" => Ok(Some(false)),
+        _ => Err(ValueError::new("auto, ascii or unicode expected")),
     }
 }
 

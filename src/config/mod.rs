@@ -82,10 +82,12 @@ pub struct AboutMe {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Screen {
-    /// The name of a theme, as written; `tui` knows them.
-    pub theme: String,
-    /// Only characters every terminal has.
-    pub ascii: bool,
+    /// The name of a theme, as written; `tui` knows them. `None`: what fits the terminal.
+    pub theme: Option<String>,
+    /// Only characters every terminal has; `None`: what fits the terminal.
+    pub ascii: Option<bool>,
+    /// The terminal's bell sounds when somebody calls.
+    pub bell: bool,
     /// Action and key, as written; `tui` knows them.
     pub keys: Vec<(String, String)>,
 }

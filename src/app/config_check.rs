@@ -1,0 +1,82 @@
+//! `offhook config check`: every mistake in the configuration file, or what was understood of it.
+use crate::cli::ExitCode;
+use crate::config::{Account, Environment, Overrides, PasswordSource, load};
+use std::io::{self, Write};
+use std::path::Path;
+
+/// Prints every mistake, or what was understood.
+///
+/// # Errors
+/// Only those of `output`; mistakes are an exit code.
+pub fn run(path: Option<&Path>, environment: &Environment, output: &mut impl Write) -> io::Result<ExitCode> {
+    let loaded = match load(path, &Overrides::default(), environment) {
+        Ok(loaded) => loaded,
+        Err(error) => {
+            writeln!(output, "{error}")?;
+            return Ok(ExitCode::Configuration);
+        }
+    };
+    match (&loaded.file, environment.config_file(path)) {
+        (Some(file), _) => writeln!(output, "{}: no mistakes", file.display())?,
+        (None, Ok((file, _))) => writeln!(output, "{} does not exist: the defaults hold", file.display())?,
+        (None, Err(_)) => writeln!(output, "there is no configuration file: the defaults hold")?,
+    }
+    loaded.warnings.iter().try_for_each(|warning| writeln!(output, "warning: {warning}"))?;
+    loaded.config.accounts.iter().try_for_each(|account| writeln!(output, "{}", understood(account)))?;
+    Ok(ExitCode::Ended)
+}
+
+/// One line about an account.
+fn understood(account: &Account) -> String {
+    let server = account.registrar.as_ref().map_or_else(|| account.domain.to_string(), ToString::to_string);
+    let registers = if account.register { format!("registers at {server}") } else { "does not register".to_owned() };
+    let password = match account.password {
+        PasswordSource::None => "no password",
+        PasswordSource::Text(_) => "password in the file",
+        PasswordSource::Ha1(_) => "ha1 in the file",
+        PasswordSource::Command(_) => "password from a command",
+    };
+    let transport = account.transport.uri_token();
+    format!("account {:?}: {} {registers} over {transport}, {password}", account.name, account.address())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::PathBuf;
+
+    fn check(text: Option<&str>) -> (ExitCode, String) {
+        let folder = std::env::temp_dir().join(format!("offhook-check-{}", std::process::id()));
+        std::fs::create_dir_all(folder.join("offhook")).expect("a folder");
+        let file = folder.join("offhook/config.toml");
+        if let Some(text) = text {
+            std::fs::write(&file, text).expect("a file");
+        }
+        let environment = Environment { xdg_config_home: Some(folder.clone()), ..Environment::default() };
+        let mut output = Vec::new();
+        let code = run(None, &environment, &mut output).expect("a Vec takes everything");
+        std::fs::remove_dir_all(&folder).expect("removed");
+        let text = String::from_utf8(output).expect("text");
+        (code, text.replace(&file.display().to_string(), "FILE"))
+    }
+
+    #[test]
+    fn mistakes_and_what_was_understood() {
+        let (code, text) = check(Some("[calls]\nptime = 1\n[scren]\n"));
+        assert_eq!(code, ExitCode::Configuration);
+        let expected = "FILE:2: calls: ptime 1: a whole number from 10 to 60 milliseconds expected\n\
+                        FILE:3: scren: unknown key; did you mean `screen`?\n";
+        assert_eq!(text, expected);
+
+        let account = "[[account]]\nname = \"work\"\nuser = \"1001\"\ndomain = \"pbx\"\npassword_command = \"pass\"\n";
+        let (code, text) = check(Some(account));
+        assert_eq!(code, ExitCode::Ended);
+        let expected = "FILE: no mistakes\n\
+                        account \"work\": 1001@pbx registers at pbx over udp, password from a command\n";
+        assert_eq!(text, expected);
+
+        assert_eq!(check(None), (ExitCode::Ended, "FILE does not exist: the defaults hold\n".to_owned()));
+        let named = run(Some(&PathBuf::from("/nowhere.toml")), &Environment::default(), &mut Vec::new());
+        assert_eq!(named.expect("a Vec takes everything"), ExitCode::Configuration);
+    }
+}
