@@ -17,7 +17,7 @@ use crate::media::stats::StreamReport;
 use inbound::Inbound;
 use outbound::Outbound;
 use shared::Shared;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 /// How often the state is reported.
@@ -42,8 +42,8 @@ struct Running {
     /// A valid packet of this generation arrived.
     flowing: bool,
     next_report: Instant,
-    /// Where packets with our own SSRC came from (RFC 3550 §8.2).
-    conflict: Option<SocketAddr>,
+    /// The host that packets with our own SSRC came from (RFC 3550 §8.2).
+    conflict: Option<IpAddr>,
 }
 
 impl Stream {
@@ -82,8 +82,11 @@ impl Stream {
         }
     }
 
+    /// Queues a digit; ignored while the direction forbids to send, since nobody waits for it later.
     pub fn send_digit(&mut self, digit: Digit, duration: Duration) {
-        self.outbound.send_digit(digit, duration);
+        if self.running.as_ref().is_some_and(|running| running.spec.direction.sends()) {
+            self.outbound.send_digit(digit, duration);
+        }
     }
 
     pub fn handle_refused(&mut self) {
@@ -119,7 +122,7 @@ impl Stream {
         }
         // The second time it is the peer who sends our own packets back. That is no reason to be deaf to it: in a call
         // of two, this is what an echo service is.
-        if packet.header.ssrc == self.outbound.sender.ssrc() && running.conflict != Some(datagram.source) {
+        if packet.header.ssrc == self.outbound.sender.ssrc() && running.conflict != Some(datagram.source.ip()) {
             self.change_ssrc(now, datagram.source, shared);
         }
         let Some(running) = &mut self.running else { return };
@@ -152,7 +155,7 @@ impl Stream {
             }
         }
         if reporter == Some(self.outbound.sender.ssrc()) {
-            if running.conflict == Some(datagram.source) {
+            if running.conflict == Some(datagram.source.ip()) {
                 return;
             }
             self.change_ssrc(now, datagram.source, shared);
@@ -184,7 +187,7 @@ impl Stream {
         self.write_goodbye(now, "SSRC collision", shared);
         self.outbound.sender.change_ssrc(&mut self.rng, self.inbound.receiver.ssrc());
         if let Some(running) = &mut self.running {
-            running.conflict = Some(source);
+            running.conflict = Some(source.ip());
         }
     }
 
