@@ -10,7 +10,7 @@ use serde_json::Value;
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, Instant};
 
 /// How often signals and clocks are looked at.
@@ -52,8 +52,12 @@ pub struct Job {
 }
 
 /// Runs the job; the phone is shut down at its end, whatever came.
-pub fn run(phone: Phone, job: Job, interrupted: &Arc<AtomicBool>) -> ExitCode {
+///
+/// # Errors
+/// When the system gives no timer.
+pub fn run(phone: Phone, job: Job, interrupted: &Arc<AtomicBool>) -> io::Result<ExitCode> {
     let mut run = Run {
+        timer: tokio::runtime::Builder::new_current_thread().enable_time().build()?,
         began: Instant::now(),
         reported: Instant::now(),
         registered: false,
@@ -68,17 +72,24 @@ pub fn run(phone: Phone, job: Job, interrupted: &Arc<AtomicBool>) -> ExitCode {
         run.begin();
     }
     while run.code.is_none() {
-        match run.phone.events.recv_timeout(TICK) {
-            Ok(event) => run.handle(event),
-            Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => run.code = Some(ExitCode::Network),
+        match run.wait(TICK) {
+            Waited::Event(event) => run.handle(event),
+            Waited::TimeOut => {}
+            Waited::Gone => run.code = Some(ExitCode::Failed),
         }
         if interrupted.load(Ordering::Relaxed) {
             run.code = Some(ExitCode::Ended);
         }
         run.tick();
     }
-    run.finish()
+    Ok(run.finish())
+}
+
+enum Waited {
+    Event(Event),
+    TimeOut,
+    /// The phone has ended by itself.
+    Gone,
 }
 
 /// Where an answered call stands in its programme.
@@ -90,6 +101,7 @@ enum Step {
 }
 
 struct Run {
+    timer: tokio::runtime::Runtime,
     phone: Phone,
     job: Job,
     began: Instant,
@@ -102,6 +114,16 @@ struct Run {
 }
 
 impl Run {
+    fn wait(&mut self, limit: Duration) -> Waited {
+        let events = &mut self.phone.events;
+        // The timer is made inside of the runtime it belongs to.
+        match self.timer.block_on(async { tokio::time::timeout(limit, events.recv()).await }) {
+            Ok(Some(event)) => Waited::Event(event),
+            Ok(None) => Waited::Gone,
+            Err(_) => Waited::TimeOut,
+        }
+    }
+
     /// Registered, or not wanted to be: the call is placed, or waited for.
     fn begin(&mut self) {
         if let Some(target) = self.job.target.clone() {
@@ -271,17 +293,17 @@ impl Run {
     }
 
     /// Ends everything, tells what is still to be told, and gives the exit code.
-    fn finish(self) -> ExitCode {
+    fn finish(mut self) -> ExitCode {
         let code = self.code.unwrap_or(ExitCode::Ended);
         self.command(Command::Shutdown);
         let until = Instant::now() + FAREWELL;
         while let Some(left) = until.checked_duration_since(Instant::now()) {
-            match self.phone.events.recv_timeout(left) {
-                Ok(Event::Ended { summary, .. }) => {
+            match self.wait(left) {
+                Waited::Event(Event::Ended { summary, .. }) => {
                     self.say(&report::summary(&summary), || format!("{}: {}", report::end(summary.end), summary.cause));
                 }
-                Ok(Event::Finished) | Err(_) => break,
-                Ok(_) => {}
+                Waited::Event(Event::Finished) | Waited::TimeOut | Waited::Gone => break,
+                Waited::Event(_) => {}
             }
         }
         let Self { phone, .. } = self;

@@ -11,7 +11,6 @@ use crate::ua::settings::Settings;
 use crate::ua::snapshot::Snapshot;
 use std::io;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Instant;
 use tokio::sync::{mpsc, watch};
@@ -34,28 +33,45 @@ pub enum PhoneError {
 pub struct Phone {
     pub commands: mpsc::Sender<Command>,
     pub snapshots: watch::Receiver<Arc<Snapshot>>,
-    pub events: Receiver<Event>,
+    pub events: mpsc::Receiver<Event>,
     /// The port SIP is spoken on.
     pub sip_port: u16,
     thread: Option<JoinHandle<()>>,
 }
 
-/// Changes each snapshot before the front end sees it.
-pub type Decorate = Box<dyn Fn(&mut Snapshot) + Send>;
+/// What a phone is made of.
+pub struct Parts<M> {
+    pub settings: Settings,
+    pub net: NetConfig,
+    pub media: M,
+    pub media_events: mpsc::Receiver<MediaEvent>,
+    pub journal: Journal,
+    pub hooks: Hooks,
+}
+
+/// Where the runtime has a word of its own.
+pub struct Hooks {
+    /// Changes each snapshot before the front end sees it.
+    pub decorate: Box<dyn Fn(&mut Snapshot) + Send>,
+    /// Hears every fact.
+    pub hear: Box<dyn Fn(&Event) + Send>,
+    /// Takes commands that are not the agent's.
+    pub take: Box<dyn Fn(&Command) -> bool + Send>,
+}
+
+impl Default for Hooks {
+    fn default() -> Self {
+        Self { decorate: Box::new(|_| {}), hear: Box::new(|_| {}), take: Box::new(|_| false) }
+    }
+}
 
 impl Phone {
     /// Starts signalling on a thread of its own.
     ///
     /// # Errors
     /// When the sockets, the randomness or the thread cannot be had.
-    pub fn start(
-        settings: Settings,
-        net: NetConfig,
-        media: impl Media + 'static,
-        media_events: mpsc::Receiver<MediaEvent>,
-        journal: Journal,
-        decorate: Decorate,
-    ) -> Result<Self, PhoneError> {
+    pub fn start(parts: Parts<impl Media + 'static>) -> Result<Self, PhoneError> {
+        let Parts { settings, net, media, media_events, journal, hooks } = parts;
         let rng = clock::seeded_by_system().map_err(PhoneError::Random)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let net = {
@@ -68,7 +84,7 @@ impl Phone {
         let sip_port = net.port();
         let (commands, command_queue) = mpsc::channel(COMMANDS);
         let (snapshot_sender, snapshots) = watch::channel(Arc::default());
-        let (event_sender, events) = sync_channel(EVENTS);
+        let (event_sender, events) = mpsc::channel(EVENTS);
         let mut agent = UserAgent::new(settings, clock::anchor(), rng);
         agent.start(Instant::now());
         let signalling = Signalling {
@@ -80,7 +96,9 @@ impl Phone {
             snapshots: snapshot_sender,
             events: event_sender,
             journal,
-            decorate,
+            decorate: hooks.decorate,
+            hear: hooks.hear,
+            take: hooks.take,
         };
         let thread = std::thread::Builder::new()
             .name("signalling".to_owned())

@@ -1,5 +1,4 @@
 //! The log: lines for people, kept for the screen and written to a file by a thread of their own.
-use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
@@ -17,7 +16,7 @@ const WAITING: usize = 1024;
 /// Where log lines go. Cheap to clone.
 #[derive(Clone)]
 pub struct Journal {
-    lines: Arc<watch::Sender<Arc<VecDeque<String>>>>,
+    lines: Arc<watch::Sender<Arc<Vec<String>>>>,
     file: Option<SyncSender<String>>,
 }
 
@@ -31,7 +30,7 @@ impl Journal {
         Ok(Self { lines: Arc::new(watch::channel(Arc::default()).0), file: file.map(writer) })
     }
 
-    pub fn subscribe(&self) -> watch::Receiver<Arc<VecDeque<String>>> {
+    pub fn subscribe(&self) -> watch::Receiver<Arc<Vec<String>>> {
         self.lines.subscribe()
     }
 
@@ -46,9 +45,9 @@ impl Journal {
         self.lines.send_modify(|lines| {
             let lines = Arc::make_mut(lines);
             if lines.len() >= KEPT {
-                lines.pop_front();
+                lines.remove(0);
             }
-            lines.push_back(line);
+            lines.push(line);
         });
     }
 }

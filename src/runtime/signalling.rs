@@ -37,11 +37,15 @@ pub struct Signalling<M> {
     pub media_events: mpsc::Receiver<MediaEvent>,
     pub commands: mpsc::Receiver<Command>,
     pub snapshots: watch::Sender<Arc<Snapshot>>,
-    /// Facts for the front end and the storage; bounded by the front end's reading, dropped when it is gone.
-    pub events: std::sync::mpsc::SyncSender<Event>,
+    /// Facts for the front end; what it does not read in time is dropped.
+    pub events: mpsc::Sender<Event>,
     pub journal: Journal,
     /// Changes a snapshot before it is published: what only the runtime knows.
     pub decorate: Box<dyn Fn(&mut Snapshot) + Send>,
+    /// Hears every fact, whatever the front end does: the call history.
+    pub hear: Box<dyn Fn(&Event) + Send>,
+    /// Takes commands that are the runtime's own; `false` passes them to the agent.
+    pub take: Box<dyn Fn(&Command) -> bool + Send>,
 }
 
 impl<M: Media> Signalling<M> {
@@ -73,7 +77,10 @@ impl<M: Media> Signalling<M> {
                 command = self.commands.recv(), if open => {
                     // Nobody is left to command: end in good order.
                     open = command.is_some();
-                    self.agent.handle_command(Instant::now(), command.unwrap_or(Command::Shutdown));
+                    let command = command.unwrap_or(Command::Shutdown);
+                    if !(self.take)(&command) {
+                        self.agent.handle_command(Instant::now(), command);
+                    }
                 }
                 Some(Ok((question, answer))) = resolving.join_next() => {
                     self.agent.handle_located(Instant::now(), &question, answer);
@@ -113,6 +120,7 @@ impl<M: Media> Signalling<M> {
             }
             while let Some(event) = self.agent.poll_event() {
                 finished |= event == Event::Finished;
+                (self.hear)(&event);
                 // A front end that does not read loses events, never the call.
                 let _ = self.events.try_send(event);
             }
