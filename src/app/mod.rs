@@ -4,4 +4,6 @@ pub mod headless;
 pub mod init;
 pub mod phone;
 pub mod report;
+pub mod run;
+pub mod sound;
 pub mod wire;

@@ -36,6 +36,8 @@ pub struct Phone {
     pub events: mpsc::Receiver<Event>,
     /// The port SIP is spoken on.
     pub sip_port: u16,
+    /// What the user should know about the sockets.
+    pub notice: Option<String>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -81,7 +83,7 @@ impl Phone {
         if let Some(notice) = &net.notice {
             journal.line(notice);
         }
-        let sip_port = net.port();
+        let (sip_port, notice) = (net.port(), net.notice.clone());
         let (commands, command_queue) = mpsc::channel(COMMANDS);
         let (snapshot_sender, snapshots) = watch::channel(Arc::default());
         let (event_sender, events) = mpsc::channel(EVENTS);
@@ -103,7 +105,7 @@ impl Phone {
         let thread = std::thread::Builder::new()
             .name("signalling".to_owned())
             .spawn(move || runtime.block_on(signalling.run()))?;
-        Ok(Self { commands, snapshots, events, sip_port, thread: Some(thread) })
+        Ok(Self { commands, snapshots, events, sip_port, notice, thread: Some(thread) })
     }
 
     /// Gives a command; `false` when the phone is too busy or has ended.

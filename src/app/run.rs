@@ -1,25 +1,163 @@
 //! Carries out what the command line asks for.
 use crate::app::headless::{self, Job, Kind};
-use crate::app::phone::{Phone, PhoneError};
-use crate::app::{config_check, devices, init, wire};
-use crate::audio::choice::{DeviceChoice, Direction};
+use crate::app::phone::{Hooks, Parts, Phone, PhoneError};
+use crate::app::sound::{self, Sound};
+use crate::app::{config_check, init, wire};
 use crate::cli::{Cli, Command, ConfigCommand, ExitCode, Reject};
-use crate::config::{self, Config, Environment, Loaded};
+use crate::config::{Account, Config, Environment, Host, Loaded, load};
 use crate::runtime::clock;
 use crate::runtime::journal::Journal;
-use crate::runtime::media_thread::{MediaThread, MediaThreadConfig};
-use crate::ua::command::Rejection;
-use crate::ua::settings::Settings;
-use std::io::{self, IsTerminal, Write};
-use std::net::SocketAddr;
+use crate::ua::command::{Command as UaCommand, Rejection};
+use std::io::{self, Write};
+use std::net::Ipv4Addr;
 
-/// Runs the command and says how it went. Errors were printed by then.
+/// A sentence for the user, and the exit code that goes with it.
+#[derive(Debug)]
+pub struct Failure {
+    pub code: ExitCode,
+    pub words: String,
+}
+
+impl Failure {
+    pub fn new(code: ExitCode, error: impl std::fmt::Display) -> Self {
+        Self { code, words: error.to_string() }
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::new(ExitCode::Failed, error)
+    }
+}
+
+impl From<PhoneError> for Failure {
+    fn from(error: PhoneError) -> Self {
+        let code = if matches!(error, PhoneError::Net(_)) { ExitCode::Network } else { ExitCode::Failed };
+        Self::new(code, error)
+    }
+}
+
+/// Runs the command; what went wrong is printed by then.
 pub fn run(cli: &Cli) -> ExitCode {
     match attempt(cli) {
         Ok(code) => code,
         Err(failure) => {
-            let _ = writeln!(io::stderr().lock(), "offhook: {}", failure.words);
+            complain(&failure.words);
             failure.code
         }
     }
+}
+
+fn attempt(cli: &Cli) -> Result<ExitCode, Failure> {
+    let environment = Environment::from_process();
+    let shared = cli.shared();
+    match &cli.command {
+        Some(Command::Init(_)) => {
+            let (path, _) = environment
+                .config_file(shared.config.as_deref())
+                .map_err(|error| Failure::new(ExitCode::Configuration, error))?;
+            init::run(&path, &mut io::stdin().lock(), &mut io::stdout().lock())
+                .map(|_| ExitCode::Ended)
+                .map_err(|error| Failure::new(ExitCode::Configuration, error))
+        }
+        Some(Command::Config(ConfigCommand::Check(_))) => {
+            Ok(config_check::run(shared.config.as_deref(), &environment, &mut io::stdout().lock())?)
+        }
+        Some(Command::Call(call)) => {
+            let job = Job {
+                kind: Kind::Call,
+                target: Some(call.target.clone()),
+                duration: call.duration,
+                digits: call.dtmf.clone(),
+                hold: call.hold_after.map(|after| (after, call.hold_for)),
+                json: call.json,
+                ..Job::default()
+            };
+            work(cli, &environment, job, false)
+        }
+        Some(Command::Answer(answer)) => {
+            let job = Job {
+                kind: Kind::Answer,
+                reject: answer.reject.map(|how| match how {
+                    Reject::Busy => Rejection::Busy,
+                    Reject::Decline => Rejection::Decline,
+                }),
+                duration: answer.duration,
+                once: answer.once,
+                json: answer.json,
+                ..Job::default()
+            };
+            work(cli, &environment, job, answer.auto)
+        }
+        Some(Command::Register(register)) => {
+            let job = Job {
+                kind: Kind::Register,
+                duration: register.duration,
+                once: register.once,
+                json: register.json,
+                ..Job::default()
+            };
+            work(cli, &environment, job, false)
+        }
+        Some(Command::Devices(_) | Command::Demo(_)) | None => Err(Failure::new(ExitCode::Failed, "not in this build")),
+    }
+}
+
+/// Reads the configuration with the command line laid over it.
+pub fn configuration(cli: &Cli, environment: &Environment) -> Result<Loaded, Failure> {
+    let loaded = load(cli.shared().config.as_deref(), &cli.overrides(), environment)
+        .map_err(|error| Failure::new(ExitCode::Configuration, error))?;
+    loaded.warnings.iter().for_each(|warning| complain(&format!("warning: {warning}")));
+    Ok(loaded)
+}
+
+/// A phone without an account still takes and places direct calls.
+pub fn with_some_account(mut config: Config) -> Config {
+    if config.accounts.is_empty() {
+        let user = std::env::var("USER").ok().filter(|u| u.bytes().all(|b| b.is_ascii_alphanumeric()) && !u.is_empty());
+        let address = config.network.local_address.unwrap_or(Ipv4Addr::LOCALHOST.into());
+        config.accounts.push(Account::direct(user.as_deref().unwrap_or("phone"), Host::Ip(address)));
+    }
+    config
+}
+
+pub fn journal(config: &Config, environment: &Environment) -> Journal {
+    let path = environment.log_file(&config.files.log);
+    Journal::open(path.as_deref()).unwrap_or_else(|error| {
+        // A log that cannot be written is no reason not to telephone.
+        complain(&format!("no log file: {error}"));
+        Journal::without_file()
+    })
+}
+
+fn work(cli: &Cli, environment: &Environment, mut job: Job, auto_answer: bool) -> Result<ExitCode, Failure> {
+    let config = with_some_account(configuration(cli, environment)?.config);
+    job.register = config.accounts.iter().any(|a| a.register);
+    let interrupted = headless::catch_signals()?;
+    let journal = journal(&config, environment);
+    let mut rng = clock::seeded_by_system().map_err(|error| Failure::new(ExitCode::Failed, error))?;
+    let settings =
+        wire::settings(&config, auto_answer, &mut rng).map_err(|error| Failure::new(ExitCode::Configuration, error))?;
+    let Sound { handle, events } = sound::start(&config, rng.fork(), &journal, None)?;
+    let phone = Phone::start(Parts {
+        settings,
+        net: wire::net(&config),
+        media: handle.sender(),
+        media_events: events,
+        journal,
+        hooks: Hooks::default(),
+    })?;
+    if let Some(notice) = &phone.notice {
+        complain(notice);
+    }
+    phone.command(UaCommand::Gain { capture: config.audio.microphone_gain, playback: config.audio.speaker_gain });
+    let code = headless::run(phone, job, &interrupted)?;
+    handle.shutdown();
+    Ok(code)
+}
+
+/// One line on standard error.
+pub fn complain(words: &str) {
+    // Where nobody reads, nobody is told.
+    let _ = writeln!(io::stderr().lock(), "offhook: {words}");
 }

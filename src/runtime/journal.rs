@@ -27,7 +27,12 @@ impl Journal {
     /// When the file cannot be opened for appending.
     pub fn open(path: Option<&Path>) -> std::io::Result<Self> {
         let file = path.map(open_file).transpose()?;
-        Ok(Self { lines: Arc::new(watch::channel(Arc::default()).0), file: file.map(writer) })
+        Ok(Self { file: file.map(writer), ..Self::without_file() })
+    }
+
+    /// A journal for the screen alone.
+    pub fn without_file() -> Self {
+        Self { lines: Arc::new(watch::channel(Arc::default()).0), file: None }
     }
 
     pub fn subscribe(&self) -> watch::Receiver<Arc<Vec<String>>> {

@@ -1,0 +1,59 @@
+//! The media thread as the configuration wants it.
+use crate::app::run::Failure;
+use crate::audio::choice::{DeviceChoice, Direction};
+use crate::base::netem::Impairment;
+use crate::base::rng::Rng;
+use crate::cli::ExitCode;
+use crate::config::Config;
+use crate::media::event::MediaEvent;
+use crate::runtime::clock;
+use crate::runtime::journal::Journal;
+use crate::runtime::media_thread::{MediaHandle, MediaThread, MediaThreadConfig};
+use tokio::sync::mpsc;
+
+/// The running thread and what it tells.
+pub struct Sound {
+    pub handle: MediaHandle,
+    pub events: mpsc::Receiver<MediaEvent>,
+}
+
+/// Starts the media thread with the configured devices and ports.
+///
+/// # Errors
+/// A device that cannot be meant, or a system that gives no thread.
+pub fn start(config: &Config, rng: Rng, journal: &Journal, impairment: Option<Impairment>) -> Result<Sound, Failure> {
+    let device = |key: &str, text: &str, direction| {
+        DeviceChoice::parse(text, direction)
+            .map_err(|error| Failure::new(ExitCode::Configuration, format!("{key}: {error}")))
+    };
+    let microphone = device("microphone", &config.audio.microphone, Direction::Capture)?;
+    let speaker = device("speaker", &config.audio.speaker, Direction::Playback)?;
+    with_devices(config, microphone, speaker, rng, journal, impairment)
+}
+
+/// Starts the media thread with these devices.
+///
+/// # Errors
+/// A system that gives no thread.
+pub fn with_devices(
+    config: &Config,
+    microphone: DeviceChoice,
+    speaker: DeviceChoice,
+    rng: Rng,
+    journal: &Journal,
+    impairment: Option<Impairment>,
+) -> Result<Sound, Failure> {
+    let ports = config.network.rtp_ports;
+    let (handle, events) = MediaThread::spawn(MediaThreadConfig {
+        rtp_ports: ports.low..=ports.high,
+        microphone,
+        speaker,
+        anchor: clock::anchor(),
+        rng,
+        impairment,
+        realtime: true,
+        journal: journal.clone(),
+    })
+    .map_err(|error| Failure::new(ExitCode::Failed, error))?;
+    Ok(Sound { handle, events })
+}
