@@ -404,6 +404,26 @@ fn another_codec_takes_over_within_the_stream() {
 }
 
 #[test]
+fn silence_is_not_sent_where_the_peer_asked_for_that() {
+    let mut pair = Pair::perfect();
+    let opus = OpusParameters { use_dtx: true, ..OpusParameters::default() };
+    pair.renegotiate(|_, spec| spec.send = PayloadFormat { opus, ..format(Codec::Opus) });
+    pair.run(seconds(2));
+    let muted = pair.now;
+    pair.command(0, MediaCommand::Mute(true));
+    pair.run(4100 * MS);
+    let silent = pair.sides[0].rtp_sent(muted).len();
+    assert!(silent < 60, "{silent} of 200 packets");
+    let spoken = pair.now;
+    pair.command(0, MediaCommand::Mute(false));
+    pair.run(seconds(1));
+    let sent = pair.sides[0].rtp_sent(spoken);
+    assert!(sent.len() >= 48 && sent[..3].iter().filter(|header| header.marker).count() == 1, "{:?}", &sent[..3]);
+    assert_eq!(pair.sides[1].last().receive.lost, 0);
+    assert!(pair.sides[1].last().receive.jitter.expect("measured") < MS);
+}
+
+#[test]
 fn digits_arrive_once_and_in_order_whatever_is_lost() {
     let mut pair = Pair::new(Impairment { loss: 0.2, delay: 30 * MS, seed: 5, ..Impairment::default() });
     pair.run(seconds(1));

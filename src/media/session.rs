@@ -172,3 +172,44 @@ impl Engine {
         self.shared.recycle(bytes);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::SystemTime;
+
+    #[test]
+    fn one_stream_too_many_is_closed_and_commands_for_none_are_ignored() {
+        let now = Instant::now();
+        let mut engine = Engine::new(WallAnchor::new(now, SystemTime::UNIX_EPOCH), Rng::from_u64(1));
+        let address = SocketAddr::from(([127, 0, 0, 1], 4000));
+        for stream in 0..=MAX_STREAMS as u32 {
+            engine.handle_opened(now, StreamId(stream), address, address);
+        }
+        let last = StreamId(MAX_STREAMS as u32);
+        assert_eq!(engine.poll_closed(), Some(last));
+        let events: Vec<MediaEvent> = std::iter::from_fn(|| engine.poll_event()).collect();
+        assert!(matches!(&events[MAX_STREAMS], MediaEvent::OpenFailed { stream, .. } if *stream == last));
+        engine.handle_opened(now, StreamId(0), address, address);
+        engine.handle_command(now, MediaCommand::Close { stream: last, reason: String::new() });
+        engine.handle_refused(last, Component::Rtp);
+        engine.handle_timeout(now);
+        assert_eq!((engine.poll_event(), engine.poll_closed(), engine.poll_transmit()), (None, None, None));
+        assert_eq!(engine.poll_timeout(), None, "nothing is configured");
+    }
+
+    #[test]
+    fn without_streams_there_is_silence_and_tones() {
+        let now = Instant::now();
+        let mut engine = Engine::new(WallAnchor::new(now, SystemTime::UNIX_EPOCH), Rng::from_u64(1));
+        let mut frame = [1.0; SILENCE.len()];
+        engine.handle_playout(now, now, &mut frame);
+        assert_eq!(frame, SILENCE);
+        engine.handle_command(now, MediaCommand::Play(Some(crate::media::spec::Tone::Ring)));
+        let heard = (0..10).any(|_| {
+            engine.handle_playout(now, now, &mut frame);
+            frame.iter().any(|sample| sample.abs() > 0.05)
+        });
+        assert!(heard);
+    }
+}

@@ -285,6 +285,18 @@ mod tests {
     }
 
     #[test]
+    fn an_event_clock_of_its_own_runs_at_its_own_rate() {
+        let mut bench = Bench::new();
+        bench.sender.set_clock_rate(48_000);
+        let (own, other) = (|sender: &Sender, rate| sender.timestamp_before(Duration::from_millis(20), rate), 8000);
+        let before = [own(&bench.sender, 48_000), own(&bench.sender, other)];
+        bench.frames(10);
+        let after = [own(&bench.sender, 48_000), own(&bench.sender, other)];
+        assert_eq!([after[0].wrapping_sub(before[0]), after[1].wrapping_sub(before[1])], [4800, 800]);
+        assert_eq!(after[0], bench.sender.timestamp().wrapping_sub(960));
+    }
+
+    #[test]
     fn a_sender_report_has_the_time_stamp_of_now() {
         let mut bench = Bench::new();
         bench.frames(2);
