@@ -7,8 +7,8 @@ use crate::media::rtp::packet::{Header, Ssrc};
 use std::time::{Duration, Instant};
 
 /// Sound that did not come for so long is missing, not late: the clock makes up for it. Shorter pauses are the
-/// scheduler's, and what was recorded in them still comes: the media thread makes up for a quarter of a second.
-const STALL: Duration = Duration::from_millis(260);
+/// scheduler's, and what was recorded in them still comes.
+const STALL: Duration = Duration::from_millis(500);
 
 /// The sending side of a stream.
 #[derive(Clone, Debug)]
@@ -251,7 +251,7 @@ mod tests {
         let mut bench = Bench::new();
         let a = bench.sound();
         // A short pause is made up for by the frames that were recorded in it.
-        bench.now += Duration::from_millis(240);
+        bench.now += Duration::from_millis(300);
         let b = bench.sound();
         assert_eq!((b.marker, b.timestamp.wrapping_sub(a.timestamp)), (false, 160));
         bench.now += Duration::from_secs(5);

@@ -1,0 +1,190 @@
+//! Runs the cases one after the other, so that none disturbs another's timing, and prints what `cargo test` prints.
+use std::io::Write as _;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+use std::{env, fs};
+
+/// What a case needs beside the phone itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    Asterisk,
+    Baresip,
+    Sipp,
+    Tshark,
+    PulseAudio,
+}
+
+impl Need {
+    /// Why it cannot be used.
+    fn missing(self) -> Option<String> {
+        let program = |name: &str| on_path(name).is_none().then(|| format!("`{name}` is not installed"));
+        match self {
+            Self::Asterisk => crate::peers_asterisk::missing(),
+            Self::Baresip => program("baresip"),
+            Self::Sipp => program("sipp"),
+            Self::Tshark => program("tshark").or_else(|| program("dumpcap")),
+            Self::PulseAudio => program("pulseaudio").or_else(|| program("pactl")).or_else(|| program("parecord")),
+        }
+    }
+}
+
+pub struct Case {
+    pub name: &'static str,
+    pub needs: &'static [Need],
+    pub run: fn(&Case),
+}
+
+impl Case {
+    /// A folder of this case's own, for logs and recordings; shown when it fails.
+    pub fn folder(&self) -> PathBuf {
+        root().join(self.name.replace("::", "-"))
+    }
+}
+
+/// Where all cases write: kept after the run.
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("interop")
+}
+
+pub fn on_path(program: &str) -> Option<PathBuf> {
+    env::split_paths(&env::var_os("PATH")?).map(|folder| folder.join(program)).find(|path| path.is_file())
+}
+
+enum Outcome {
+    Passed,
+    Failed,
+    Ignored(String),
+}
+
+struct Options {
+    filters: Vec<String>,
+    skips: Vec<String>,
+    exact: bool,
+    list: bool,
+}
+
+impl Options {
+    /// The arguments of `cargo test -- …` that make sense here; others are accepted and do nothing.
+    fn read() -> Self {
+        let mut options = Self { filters: Vec::new(), skips: Vec::new(), exact: false, list: false };
+        let mut arguments = env::args().skip(1);
+        while let Some(argument) = arguments.next() {
+            match argument.as_str() {
+                "--exact" => options.exact = true,
+                "--list" => options.list = true,
+                "--skip" => options.skips.extend(arguments.next()),
+                "--test-threads" | "--format" | "--color" | "-Z" => drop(arguments.next()),
+                flag if flag.starts_with('-') => (),
+                filter => options.filters.push(filter.to_owned()),
+            }
+        }
+        options
+    }
+
+    fn selects(&self, name: &str) -> bool {
+        let fits = |pattern: &String| if self.exact { name == pattern } else { name.contains(pattern.as_str()) };
+        (self.filters.is_empty() || self.filters.iter().any(fits)) && !self.skips.iter().any(fits)
+    }
+}
+
+pub fn run(groups: &[&[Case]]) -> ExitCode {
+    let options = Options::read();
+    let all: Vec<&Case> = groups.iter().copied().flatten().collect();
+    let selected: Vec<&Case> = all.iter().copied().filter(|case| options.selects(case.name)).collect();
+    if options.list {
+        selected.iter().for_each(|case| say(&format!("{}: test", case.name)));
+        return ExitCode::SUCCESS;
+    }
+    let required = env::var("OFFHOOK_INTEROP").is_ok_and(|v| v == "required");
+    let start = Instant::now();
+    say(&format!("\nrunning {} tests", selected.len()));
+    fs::remove_dir_all(root()).ok();
+    let (mut passed, mut failed, mut ignored) = (0, Vec::new(), Vec::new());
+    for case in &selected {
+        match attempt(case, required) {
+            Outcome::Passed => passed += 1,
+            Outcome::Failed => failed.push(case.name),
+            Outcome::Ignored(reason) => ignored.push((case.name, reason)),
+        }
+    }
+    crate::peers_asterisk::stop_shared();
+    report_ignored(&ignored);
+    if !failed.is_empty() {
+        say("\nfailures:");
+        failed.iter().for_each(|name| say(&format!("    {name}")));
+    }
+    say(&format!(
+        "\ntest result: {}. {passed} passed; {} failed; {} ignored; 0 measured; {} filtered out; finished in {:.2}s\n",
+        if failed.is_empty() { "ok" } else { "FAILED" },
+        failed.len(),
+        ignored.len(),
+        all.len() - selected.len(),
+        start.elapsed().as_secs_f64()
+    ));
+    if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(101) }
+}
+
+fn attempt(case: &Case, required: bool) -> Outcome {
+    // Before the case: if it hangs, its name is on the screen.
+    print(&format!("test {} ... ", case.name));
+    if let Some(reason) = case.needs.iter().find_map(|need| need.missing()) {
+        if required {
+            say(&format!("FAILED ({reason})"));
+            return Outcome::Failed;
+        }
+        say(&format!("ignored, {reason}"));
+        return Outcome::Ignored(reason);
+    }
+    fs::create_dir_all(case.folder()).expect("a folder for the case");
+    let start = Instant::now();
+    let outcome = catch_unwind(AssertUnwindSafe(|| (case.run)(case)));
+    let took = seconds(start.elapsed());
+    match outcome {
+        Ok(()) => {
+            say(&format!("ok ({took})"));
+            Outcome::Passed
+        }
+        Err(_) => {
+            say(&format!("FAILED ({took})"));
+            show_logs(&case.folder());
+            Outcome::Failed
+        }
+    }
+}
+
+fn report_ignored(ignored: &[(&str, String)]) {
+    let text: String = ignored.iter().map(|(name, reason)| format!("    {name}: {reason}\n")).collect();
+    if !ignored.is_empty() {
+        say(&format!("\ndid not run (`scripts/setup test` installs what is missing):\n{}", text.trim_end()));
+    }
+    // `make test` repeats it as its last words.
+    fs::write(Path::new(env!("CARGO_TARGET_TMPDIR")).join("interop-not-run.txt"), text).ok();
+}
+
+/// The end of every text file the case left behind.
+fn show_logs(folder: &Path) {
+    let Ok(entries) = fs::read_dir(folder) else { return };
+    let mut files: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
+    files.sort();
+    for path in files.iter().filter(|p| p.extension().is_some_and(|e| e == "log" || e == "jsonl")) {
+        let text = fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
+        let lines: Vec<_> = text.lines().collect();
+        say(&format!("--- {} (last of {} lines)", path.display(), lines.len()));
+        lines.iter().skip(lines.len().saturating_sub(40)).for_each(|line| say(line));
+    }
+}
+
+fn seconds(duration: Duration) -> String {
+    format!("{:.1} s", duration.as_secs_f64())
+}
+
+fn print(text: &str) {
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).expect("standard output");
+}
+
+fn say(text: &str) {
+    print(&format!("{text}\n"));
+}

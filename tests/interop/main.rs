@@ -1,0 +1,38 @@
+//! The phone against real peers: Asterisk, baresip, SIPp, PulseAudio, tshark.
+//!
+//! A peer that is not installed makes its cases `ignored`, with the reason at the end; with `OFFHOOK_INTEROP=required`
+//! it makes them fail. `scripts/setup` installs them all.
+#[path = "../common/mod.rs"]
+mod common;
+
+mod harness;
+mod peers_asterisk;
+mod peers_baresip;
+mod peers_pulse;
+mod peers_sipp;
+mod peers_tshark;
+mod phone;
+mod process;
+mod tools;
+
+mod answering;
+mod calling;
+mod devices;
+mod freeswitch;
+mod measuring;
+mod peers_check;
+mod quality;
+mod registering;
+
+fn main() -> std::process::ExitCode {
+    harness::run(&[
+        measuring::CASES,
+        peers_check::CASES,
+        registering::CASES,
+        calling::CASES,
+        answering::CASES,
+        freeswitch::CASES,
+        quality::CASES,
+        devices::CASES,
+    ])
+}

@@ -1,0 +1,158 @@
+//! Asterisk 22 out of a chroot of its own distribution release, on loopback, with ports of its own.
+use crate::common::sound::Sound;
+use crate::harness;
+use crate::process::{Process, wait_for};
+use crate::tools;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+use std::{env, fs};
+
+/// What `scripts/setup test` fills: a folder outside the repository, kept between runs.
+fn chroot() -> PathBuf {
+    let cache = || {
+        env::var_os("XDG_CACHE_HOME")
+            .map_or_else(|| PathBuf::from(env::var_os("HOME").unwrap_or_default()).join(".cache"), PathBuf::from)
+    };
+    env::var_os("OFFHOOK_LAB").map_or_else(|| cache().join("offhook-lab"), PathBuf::from).join("asterisk")
+}
+
+pub fn missing() -> Option<String> {
+    let root = chroot();
+    if !root.join("usr/sbin/asterisk").is_file() {
+        return Some(format!("Asterisk is not installed in {}", root.display()));
+    }
+    // SAFETY: asks for a number, changes nothing.
+    let user = unsafe { libc::geteuid() };
+    (user != 0).then(|| "Asterisk runs in a chroot, which needs root".to_owned())
+}
+
+static SHARED: Mutex<Option<Arc<Asterisk>>> = Mutex::new(None);
+
+/// One Asterisk for all cases; started with the first.
+pub fn shared() -> Arc<Asterisk> {
+    Arc::clone(SHARED.lock().expect("no panic inside").get_or_insert_with(|| Arc::new(Asterisk::start())))
+}
+
+pub fn stop_shared() {
+    SHARED.lock().expect("no panic inside").take();
+}
+
+pub struct Asterisk {
+    root: PathBuf,
+    /// The instance's folder as seen inside the chroot.
+    inside: String,
+    sip: SocketAddr,
+    process: Mutex<Option<Process>>,
+}
+
+impl Asterisk {
+    pub fn start() -> Self {
+        let root = chroot();
+        let (port, (first, last)) = (tools::free_port(), tools::free_range(400));
+        let inside = format!("/var/lib/offhook-interop/{}-{port}", std::process::id());
+        let folder = root.join(inside.trim_start_matches('/'));
+        for name in ["cache", "db", "lib", "log", "moh", "run", "spool"] {
+            fs::create_dir_all(folder.join(name)).expect("a folder in the chroot");
+        }
+        let values = [
+            ("DIR", inside.clone()),
+            ("SIP", port.to_string()),
+            ("RTP_FIRST", first.to_string()),
+            ("RTP_LAST", last.to_string()),
+        ];
+        tools::render(&tools::peers().join("asterisk"), &folder.join("etc"), &values);
+        Sound::tone(8000, 12.0, 330.0, -12.0).write(&folder.join("moh/tone.wav"));
+        let asterisk = Self { root, inside, sip: SocketAddr::from(([127, 0, 0, 1], port)), process: Mutex::new(None) };
+        asterisk.boot();
+        asterisk
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.sip
+    }
+
+    /// `sip:USER@HOST:PORT`
+    pub fn uri(&self, user: &str) -> String {
+        format!("sip:{user}@{}", self.sip)
+    }
+
+    fn boot(&self) {
+        fs::create_dir_all(harness::root()).expect("a folder");
+        let mut command = self.command();
+        command.arg("-f");
+        *self.process() = Some(Process::start("asterisk", &mut command, &harness::root().join("asterisk.log")));
+        wait_for("Asterisk to boot", Duration::from_secs(30), || {
+            self.cli("core waitfullybooted").contains("fully booted").then_some(())
+        });
+    }
+
+    /// Stops and starts it: registrations are gone, as after a power cut.
+    pub fn restart(&self, pause: Duration) {
+        self.cli("database deltree registrar");
+        self.process().take();
+        std::thread::sleep(pause);
+        self.boot();
+    }
+
+    /// Runs a command of its console; what it printed.
+    pub fn cli(&self, line: &str) -> String {
+        let output = self.command().args(["-rx", line]).output().expect("chroot runs");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    /// Everything it has logged.
+    pub fn log(&self) -> String {
+        let path = self.folder().join("log/full");
+        fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
+    }
+
+    /// Waits for a line with all of `parts` that was logged after `mark` (see [`Asterisk::mark`]).
+    pub fn expect_log(&self, mark: usize, parts: &[&str], limit: Duration) -> String {
+        wait_for(&format!("Asterisk to log {parts:?}"), limit, || {
+            let log = self.log();
+            let found = log.get(mark..)?.lines().find(|line| parts.iter().all(|part| line.contains(part)));
+            found.map(str::to_owned)
+        })
+    }
+
+    /// Where the log ends now.
+    pub fn mark(&self) -> usize {
+        self.log().len()
+    }
+
+    /// Waits until `user` has a reachable contact.
+    pub fn expect_registered(&self, user: &str, limit: Duration) {
+        wait_for(&format!("{user} to be registered"), limit, || self.is_registered(user).then_some(()));
+    }
+
+    pub fn is_registered(&self, user: &str) -> bool {
+        self.cli("pjsip show contacts").contains(&format!("{user}/sip:"))
+    }
+
+    fn process(&self) -> MutexGuard<'_, Option<Process>> {
+        self.process.lock().expect("no panic inside")
+    }
+
+    fn folder(&self) -> PathBuf {
+        self.root.join(self.inside.trim_start_matches('/'))
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new("chroot");
+        let config = Path::new(&self.inside).join("etc/asterisk.conf");
+        command.arg(&self.root).args(["/usr/sbin/asterisk", "-C"]).arg(config);
+        command
+    }
+}
+
+impl Drop for Asterisk {
+    fn drop(&mut self) {
+        let log = self.log();
+        fs::write(harness::root().join("asterisk-full.log"), log).ok();
+        self.process().take();
+        fs::remove_dir_all(self.folder()).ok();
+    }
+}

@@ -1,0 +1,173 @@
+//! The phone under test: the real program, headless, in an environment of its own.
+use crate::common::sound::Sound;
+use crate::harness::Case;
+use crate::process::{Process, wait_for};
+use crate::tools;
+use serde_json::Value;
+use std::fs::{self, File};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+/// What must happen at all happens within this time.
+const SOON: Duration = Duration::from_secs(15);
+
+/// The codes it may end with.
+pub mod exit {
+    use offhook::cli::ExitCode;
+
+    pub const ENDED: i32 = ExitCode::Ended as i32;
+    pub const REGISTRATION_REFUSED: i32 = ExitCode::RegistrationRefused as i32;
+    pub const CALL_REFUSED: i32 = ExitCode::CallRefused as i32;
+    pub const NETWORK: i32 = ExitCode::Network as i32;
+}
+
+/// How to start it.
+pub struct Setup {
+    command: Command,
+    folder: PathBuf,
+    name: String,
+    subcommand: &'static str,
+    /// Whether the speaker is chosen; else it is `null`.
+    recorded: bool,
+    pub sip: SocketAddr,
+}
+
+pub struct Phone {
+    pub process: Process,
+    json: PathBuf,
+    pub sip: SocketAddr,
+    /// Where `--speaker wav:` writes, if asked for.
+    pub speaker: PathBuf,
+}
+
+impl Setup {
+    /// - `subcommand`: `call`, `answer` or `register`.
+    /// - `name`: of this phone in the case's folder.
+    pub fn new(case: &Case, name: &str, subcommand: &'static str) -> Self {
+        let folder = case.folder();
+        let home = folder.join(format!("{name}-home"));
+        fs::create_dir_all(&home).expect("a folder");
+        let sip = SocketAddr::from(([127, 0, 0, 1], tools::free_port()));
+        let mut command = Command::new(env!("CARGO_BIN_EXE_offhook"));
+        command.arg(subcommand).args(["--bind", &sip.to_string()]);
+        command.env("HOME", &home);
+        for variable in ["XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME", "XDG_RUNTIME_DIR"] {
+            command.env(variable, home.join(variable.to_ascii_lowercase()));
+        }
+        Self { command, folder, name: name.to_owned(), subcommand, recorded: false, sip }
+    }
+
+    pub fn arguments(mut self, arguments: &[&str]) -> Self {
+        self.command.args(arguments);
+        self
+    }
+
+    pub fn environment(mut self, variable: &str, value: &str) -> Self {
+        self.command.env(variable, value);
+        self
+    }
+
+    /// `sip:USER@REGISTRAR` with its password.
+    pub fn account(self, user: &str, password: &str, registrar: SocketAddr) -> Self {
+        let address = format!("sip:{user}@{registrar}");
+        self.arguments(&["--account", &address]).environment("OFFHOOK_PASSWORD", password)
+    }
+
+    /// Speaks what `sound` says, then nothing.
+    pub fn microphone(self, sound: &Sound) -> Self {
+        let path = self.folder.join(format!("{}-microphone.wav", self.name));
+        sound.write(&path);
+        self.arguments(&["--microphone", &format!("wav:{}", path.display())])
+    }
+
+    /// Says nothing; what it hears goes nowhere unless recorded.
+    pub fn silent(self) -> Self {
+        self.arguments(&["--microphone", "silence"])
+    }
+
+    /// With the sound devices its environment offers.
+    pub fn on_devices(mut self) -> Self {
+        self.recorded = true;
+        self
+    }
+
+    /// Records what it plays.
+    pub fn record(mut self) -> Self {
+        let speaker = format!("wav:{}", self.speaker().display());
+        self.recorded = true;
+        self.arguments(&["--speaker", &speaker])
+    }
+
+    fn speaker(&self) -> PathBuf {
+        self.folder.join(format!("{}-speaker.wav", self.name))
+    }
+
+    pub fn start(mut self) -> Phone {
+        let json = self.folder.join(format!("{}.jsonl", self.name));
+        let log = self.folder.join(format!("{}.log", self.name));
+        let speaker = self.speaker();
+        self.command.arg("--json");
+        if !self.recorded && self.subcommand != "register" {
+            self.command.args(["--speaker", "null"]);
+        }
+        self.command.stdout(Stdio::from(File::create(&json).expect("a file")));
+        self.command.stderr(Stdio::from(File::create(&log).expect("a file")));
+        Phone { process: Process::spawn(&self.name, &mut self.command, &log), json, sip: self.sip, speaker }
+    }
+}
+
+impl Phone {
+    /// Every complete line it has printed.
+    pub fn lines(&self) -> Vec<Value> {
+        let text = fs::read_to_string(&self.json).unwrap_or_default();
+        let complete = text.rfind('\n').map_or("", |end| &text[..end]);
+        let read = |line| serde_json::from_str(line).unwrap_or_else(|e| panic!("not JSON ({e}): {line}"));
+        complete.lines().map(read).collect()
+    }
+
+    /// Waits for a line that fits.
+    pub fn expect(&mut self, what: &str, limit: Duration, fits: impl Fn(&Value) -> bool) -> Value {
+        wait_for(what, limit, || {
+            let ended = !self.process.is_running();
+            let found = self.lines().into_iter().find(|line| fits(line));
+            assert!(found.is_some() || !ended, "the phone ended before {what}");
+            found
+        })
+    }
+
+    /// Waits for its end; the exit code.
+    pub fn wait(&mut self, limit: Duration) -> i32 {
+        self.process.wait(limit).code().expect("it is not ended by a signal")
+    }
+
+    pub fn expect_registered(&mut self) {
+        self.expect("the registration", SOON, |line| line["type"] == "registration" && line["state"] == "registered");
+    }
+
+    pub fn expect_established(&mut self) {
+        self.expect("the call", SOON, |line| line["state"] == "established");
+    }
+
+    /// The last word on a call, which must come.
+    pub fn expect_summary(&mut self) -> Value {
+        self.expect("the summary", SOON, |line| line["type"] == "summary")
+    }
+
+    /// The last word on the call, after the phone has ended.
+    pub fn summary(&self) -> Value {
+        self.lines().into_iter().rfind(|line| line["type"] == "summary").expect("a summary")
+    }
+
+    /// What it has played so far.
+    pub fn heard(&self) -> Sound {
+        Sound::read(&self.speaker)
+    }
+
+    /// Hangs up as a user would with Ctrl-C, and waits for the end.
+    pub fn interrupt(&mut self) -> i32 {
+        self.process.signal(libc::SIGINT);
+        self.wait(Duration::from_secs(10))
+    }
+}
