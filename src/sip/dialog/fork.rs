@@ -38,8 +38,7 @@ impl Forks {
             Some(at) => at,
             None if self.list.len() >= Self::MAX => return Ok(None),
             None => {
-                let fork = Fork(self.count);
-                self.count += 1;
+                let fork = self.name_new();
                 self.list.push(Early { fork, dialog: dialog.clone(), body: None });
                 self.list.len() - 1
             }
@@ -50,6 +49,12 @@ impl Forks {
         early.dialog = dialog;
         early.body = body.or(early.body.take());
         Ok(Some(early))
+    }
+
+    /// The name of a fork that was not seen before.
+    pub fn name_new(&mut self) -> Fork {
+        self.count += 1;
+        Fork(self.count - 1)
     }
 
     pub fn get_mut(&mut self, remote_tag: &str) -> Option<&mut Early> {

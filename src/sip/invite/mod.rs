@@ -11,18 +11,26 @@
 //! - After each input drain `poll_output` and `poll_event`; call `handle_timeout` at `poll_timeout`.
 //! - `Event::Ended` comes once, as soon as the call is over for the user. The session is kept and driven until
 //!   [`Session::is_done`]: it may still have to send BYE (and answer a challenge to it) or to acknowledge late 2xx.
+mod acceptor;
+mod acknowledge;
+mod ending;
+mod initiator;
+mod modify;
+mod offer_answer;
 mod reason;
+mod session;
+mod session_timer;
+mod within;
 
 pub use crate::sip::body::Body;
 pub use crate::sip::dialog::Fork;
 pub use crate::sip::transaction::{Failure, Output, RequestId};
 pub use reason::Reason;
+pub use session::Session;
 
-use crate::base::rng::Rng;
-use crate::sip::key::{ServerKey, SessionKey};
 use crate::sip::message::{NameAddr, Request, Response, Uri};
 use crate::sip::timer::Timers;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -145,154 +153,5 @@ pub enum Cause {
     DialogLost { status: u16 },
 }
 
-/// One call.
-#[derive(Debug)]
-pub struct Session {}
-
-impl Session {
-    /// Places a call.
-    pub fn invite(_now: Instant, _config: Config, _invitation: Invitation, _rng: Rng) -> Self {
-        unimplemented!()
-    }
-
-    /// Takes an INVITE that is outside of dialogs. 100 Trying is the transaction layer's; ringing is [`Session::provisional`].
-    /// The offer is [`Session::offer`].
-    ///
-    /// # Errors
-    /// The response to be sent when the INVITE cannot be taken (400, 415, 420).
-    pub fn incoming(
-        _now: Instant,
-        _config: Config,
-        _contact: NameAddr,
-        _key: ServerKey,
-        _request: &Request,
-        _rng: Rng,
-    ) -> Result<Self, Box<Response>> {
-        unimplemented!()
-    }
-
-    /// Call-ID and our tag, the same from the first message to the last.
-    pub fn key(&self) -> &SessionKey {
-        unimplemented!()
-    }
-
-    /// Whether this is the INVITE transaction that a `Cancelled` event names.
-    pub fn is_invited_by(&self, _key: &ServerKey) -> bool {
-        unimplemented!()
-    }
-
-    pub fn phase(&self) -> Phase {
-        unimplemented!()
-    }
-
-    /// Incoming: the offer of the INVITE; `None` when the caller wants the offer from us.
-    pub fn offer(&self) -> Option<&Body> {
-        unimplemented!()
-    }
-
-    /// Nothing left to send or to wait for: the session may be dropped.
-    pub fn is_done(&self) -> bool {
-        unimplemented!()
-    }
-
-    /// Changes the Contact of all later messages.
-    pub fn set_contact(&mut self, _contact: NameAddr) {
-        unimplemented!()
-    }
-
-    /// Incoming, not yet answered: sends 180, 183, ... The same response is repeated every minute. `body` is our answer as
-    /// early media (RFC 6337 §3.1); it is left out when the INVITE had no offer.
-    pub fn provisional(&mut self, _now: Instant, _status: u16, _body: Option<Body>) {
-        unimplemented!()
-    }
-
-    /// Incoming, not yet answered: sends 200. `body` is our answer, or our offer when the INVITE had none; `None` repeats
-    /// the body given to `provisional`. Without any body the call is refused (500).
-    pub fn accept(&mut self, _now: Instant, _body: Option<Body>) {
-        unimplemented!()
-    }
-
-    /// Incoming, not yet answered: refuses with a status from 300 on.
-    pub fn reject(&mut self, _now: Instant, _status: u16, _headers: &[(&str, &str)]) {
-        unimplemented!()
-    }
-
-    /// Answers `Event::Offer` or `Event::OfferWanted`, at once or later. Ignored when `id` is no longer open.
-    pub fn answer(&mut self, _now: Instant, _id: OfferId, _answer: Answer) {
-        unimplemented!()
-    }
-
-    /// Wishes to change the media (hold, resume, codec, address). `OfferWanted` is raised as soon as an offer may be sent:
-    /// at once, after what is under way, and again after glare (491). `Answer` or `OfferRejected` tells the outcome.
-    pub fn reinvite(&mut self, _now: Instant) {
-        unimplemented!()
-    }
-
-    /// Ends the call, whatever its state: CANCEL, a refusal (603), BYE. `reason` is a Reason header value, such as
-    /// `SIP;cause=480;text="no media"`.
-    pub fn hang_up(&mut self, _now: Instant, _reason: Option<&str>) {
-        unimplemented!()
-    }
-
-    /// Sends the challenged request again with these headers (`Authorization` or `Proxy-Authorization` and its value).
-    pub fn authenticate(&mut self, _now: Instant, _id: RequestId, _headers: Vec<(String, String)>) {
-        unimplemented!()
-    }
-
-    /// Lets a challenge count as a refusal.
-    pub fn give_up(&mut self, _now: Instant, _id: RequestId) {
-        unimplemented!()
-    }
-
-    /// After `Redirected`: calls that target instead.
-    pub fn follow(&mut self, _now: Instant, _target: Uri) {
-        unimplemented!()
-    }
-
-    /// `transaction::Event::Response` for a request of this session.
-    pub fn handle_response(&mut self, _now: Instant, _id: RequestId, _response: Response) {
-        unimplemented!()
-    }
-
-    /// `transaction::Event::Timeout` or `TransportError` for a request of this session.
-    pub fn handle_failure(&mut self, _now: Instant, _id: RequestId, _failure: Failure) {
-        unimplemented!()
-    }
-
-    /// `transaction::Event::StrayResponse` with this session's Call-ID and From tag.
-    pub fn handle_stray_response(&mut self, _now: Instant, _response: Response) {
-        unimplemented!()
-    }
-
-    /// `transaction::Event::Request` with this session's Call-ID and our tag in To. Every request is answered, those the
-    /// session cannot serve with the status that says so (405, 481, 501, ...).
-    pub fn handle_request(&mut self, _now: Instant, _key: ServerKey, _request: Request) {
-        unimplemented!()
-    }
-
-    /// `transaction::Event::Ack` with this session's Call-ID and our tag in To.
-    pub fn handle_ack(&mut self, _now: Instant, _request: Request) {
-        unimplemented!()
-    }
-
-    /// `transaction::Event::Cancelled` for the INVITE of this session (or for a re-INVITE in it).
-    pub fn handle_cancelled(&mut self, _now: Instant, _key: &ServerKey, _cancel: &Request) {
-        unimplemented!()
-    }
-
-    pub fn handle_timeout(&mut self, _now: Instant) {
-        unimplemented!()
-    }
-
-    pub fn poll_output(&mut self) -> Option<Output> {
-        unimplemented!()
-    }
-
-    pub fn poll_event(&mut self) -> Option<Event> {
-        unimplemented!()
-    }
-
-    pub fn poll_timeout(&self) -> Option<Instant> {
-        unimplemented!()
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -47,7 +47,8 @@ mod tests {
 
     #[test]
     fn reads_what_servers_send() {
-        let rows: [(&str, Option<(&str, Option<u16>, Option<&str>)>); 8] = [
+        type Read = Option<(&'static str, Option<u16>, Option<&'static str>)>;
+        let rows: [(&str, Read); 8] = [
             ("", None),
             (";cause=3", None),
             ("\"Q.850\u{1}\";cause=3", None),

@@ -1,0 +1,186 @@
+//! The callee's side until the final response (RFC 3261 §13.3, §9.2).
+//!
+//! ```text
+//!                      +---------+ ---+ provisional: 18x, again every minute
+//!         INVITE ----> | Ringing | <--+
+//!                      +---------+
+//!            accept: 2xx |     | reject: 300-699; CANCEL or BYE: 487; rung too long: 480
+//!                        v     v
+//!            +-------------+  +------+
+//!            | Established |  | Over |
+//!            +-------------+  +------+
+//! ```
+use super::offer_answer::{Carrier, OfferAnswer, Open};
+use super::session::{Session, Side, Timer};
+use super::{Body, Cause, Config, OfferId, Output, Reason};
+use crate::base::rng::Rng;
+use crate::sip::dialog::Dialog;
+use crate::sip::error::Refusal;
+use crate::sip::key::{ServerKey, SessionKey};
+use crate::sip::message::{NameAddr, Request, Response};
+use crate::sip::options::ALLOW;
+use std::time::{Duration, Instant};
+
+/// Proxies forget a call that does not ring for three minutes; a provisional response keeps it (RFC 3261 §13.3.1.1).
+const REPEAT_PROVISIONAL: Duration = Duration::from_secs(60);
+
+#[derive(Debug)]
+pub(super) struct Ringing {
+    pub key: ServerKey,
+    request: Request,
+    offer: Option<Body>,
+    /// Our answer, once it was sent as early media.
+    early: Option<Body>,
+    latest: Option<Response>,
+}
+
+impl Session {
+    /// Takes an INVITE that is outside of dialogs. 100 Trying is the transaction layer's; ringing is [`Session::provisional`].
+    /// The offer is [`Session::offer`].
+    ///
+    /// # Errors
+    /// The response to be sent when the INVITE cannot be taken (400, 415, 420).
+    pub fn incoming(
+        now: Instant,
+        config: Config,
+        contact: NameAddr,
+        key: ServerKey,
+        request: &Request,
+        mut rng: Rng,
+    ) -> Result<Self, Box<Response>> {
+        let local_tag = rng.hex(16);
+        let take = || -> Result<_, Refusal> {
+            Refusal::check_extensions(request)?;
+            let offer = Body::of(&request.headers, &request.body)?;
+            if request.headers.to()?.tag().is_some() {
+                return Err(Refusal::NoDialog);
+            }
+            Ok((offer, Dialog::of_server(request, &local_tag)?, request.headers.call_id()?.to_owned()))
+        };
+        let (offer, dialog, call_id) = take().map_err(|refusal| Box::new(refusal.answer(request, &local_tag)))?;
+        let open = Open { id: OfferId(0), carrier: Carrier::Initial };
+        let offers = if offer.is_some() { OfferAnswer::Remote(open) } else { OfferAnswer::Wanted(open) };
+        let ringing = Ringing { key, request: request.clone(), offer, early: None, latest: None };
+        let side = Side::Ringing(Box::new(ringing));
+        let mut session = Self::new(config, rng, SessionKey { call_id, local_tag }, contact, side);
+        session.offers = offers;
+        session.dialog = Some(dialog);
+        session.timers.set(Timer::Ring, now + session.config.ring_limit);
+        Ok(session)
+    }
+
+    /// Whether this is the INVITE transaction that a `Cancelled` event names.
+    pub fn is_invited_by(&self, key: &ServerKey) -> bool {
+        match &self.side {
+            Side::Ringing(ringing) => ringing.key == *key,
+            Side::Calling(_) | Side::Established | Side::Over => {
+                matches!(self.offers.open(), Some(Open { carrier: Carrier::Invite { key: own, .. }, .. }) if own == key)
+            }
+        }
+    }
+
+    /// Incoming: the offer of the INVITE; `None` when the caller wants the offer from us, and after the final response.
+    pub fn offer(&self) -> Option<&Body> {
+        match &self.side {
+            Side::Ringing(ringing) => ringing.offer.as_ref(),
+            Side::Calling(_) | Side::Established | Side::Over => None,
+        }
+    }
+
+    /// Incoming, not yet answered: sends 180, 183, ... The same response is repeated every minute. `body` is our answer as
+    /// early media (RFC 6337 §3.1); it is left out when the INVITE had no offer.
+    pub fn provisional(&mut self, now: Instant, status: u16, body: Option<Body>) {
+        let Side::Ringing(ringing) = &self.side else { return };
+        if self.ended || !(101..200).contains(&status) {
+            return;
+        }
+        let body = body.filter(|_| ringing.offer.is_some());
+        let mut response = self.response_to_invite(&ringing.request, status);
+        if let Some(body) = &body {
+            body.put(&mut response.headers, &mut response.body);
+        }
+        if let Side::Ringing(ringing) = &mut self.side {
+            ringing.early = body.or(ringing.early.take());
+            ringing.latest = Some(response);
+        }
+        self.repeat_provisional(now);
+    }
+
+    /// Incoming, not yet answered: sends 200. `body` is our answer, or our offer when the INVITE had none; `None` repeats
+    /// the body given to `provisional`. Without any body the call is refused (500).
+    pub fn accept(&mut self, now: Instant, body: Option<Body>) {
+        let Side::Ringing(ringing) = &self.side else { return };
+        let Some(body) = body.or_else(|| ringing.early.clone()) else { return self.reject(now, 500, &[]) };
+        let (key, is_offer) = (ringing.key.clone(), ringing.offer.is_none());
+        let mut response = self.success(&ringing.request, Some(&body));
+        record_route(&ringing.request, &mut response);
+        self.timers.stop(&Timer::Ring);
+        self.timers.stop(&Timer::Provisional);
+        self.offers = if is_offer { OfferAnswer::Local } else { OfferAnswer::Stable };
+        self.side = Side::Established;
+        self.send_success(now, key, response, is_offer, true);
+    }
+
+    /// Incoming, not yet answered: refuses with a status from 300 on.
+    pub fn reject(&mut self, now: Instant, status: u16, headers: &[(&str, &str)]) {
+        let status = if (300..700).contains(&status) { status } else { 603 };
+        self.refuse_invite(now, status, headers, Cause::Rejected { status });
+    }
+
+    /// `transaction::Event::Cancelled` for the INVITE of this session (or for a re-INVITE in it).
+    pub fn handle_cancelled(&mut self, now: Instant, key: &ServerKey, cancel: &Request) {
+        if !self.is_invited_by(key) {
+            return;
+        }
+        match &self.side {
+            Side::Ringing(_) => {
+                let cause = Cause::PeerCancelled { reasons: Reason::of(&cancel.headers) };
+                self.refuse_invite(now, 487, &[], cause);
+            }
+            Side::Calling(_) | Side::Established | Side::Over => self.abandon_exchange(),
+        }
+        self.settle(now);
+    }
+
+    /// Sends the final response other than 2xx, and ends the call.
+    pub(super) fn refuse_invite(&mut self, now: Instant, status: u16, headers: &[(&str, &str)], cause: Cause) {
+        let Side::Ringing(ringing) = &self.side else { return };
+        let mut response = self.response(&ringing.request, status);
+        headers.iter().for_each(|(name, value)| response.headers.push(name, value));
+        let key = ringing.key.clone();
+        self.outputs.push_back(Output::Response { key, response });
+        self.side = Side::Over;
+        self.end(now, cause);
+    }
+
+    /// Sends the latest provisional response (again).
+    pub(super) fn repeat_provisional(&mut self, now: Instant) {
+        let Side::Ringing(ringing) = &self.side else { return };
+        if let Some(response) = ringing.latest.clone() {
+            self.outputs.push_back(Output::Response { key: ringing.key.clone(), response });
+            self.timers.set(Timer::Provisional, now + REPEAT_PROVISIONAL);
+        }
+    }
+
+    /// Nobody answered, here or there.
+    pub(super) fn unanswered(&mut self, now: Instant) {
+        match &self.side {
+            Side::Calling(_) => self.cancel(now, Cause::Unanswered, None),
+            Side::Ringing(_) => self.refuse_invite(now, 480, &[], Cause::Unanswered),
+            Side::Established | Side::Over => {}
+        }
+    }
+
+    /// A response that makes a dialog (RFC 3261 §12.1.1).
+    fn response_to_invite(&self, request: &Request, status: u16) -> Response {
+        let mut response = self.response(request, status);
+        record_route(request, &mut response);
+        response.headers.push("Contact", &self.contact);
+        response.headers.push("Allow", ALLOW);
+        response
+    }
+}
+
+fn record_route(request: &Request, response: &mut Response) {
+    request.headers.all("Record-Route").for_each(|hop| response.headers.push("Record-Route", hop));
+}

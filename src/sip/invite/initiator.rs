@@ -1,0 +1,213 @@
+//! The caller's side until the first answer (RFC 3261 §13.2, §8.1.3.4, §9.1).
+//!
+//! ```text
+//!                 1xx            +------------+
+//!               +--------------- |  Inviting  | ---- 3xx ----> +------------+
+//!               +--------------> |            | <-- follow --- | Redirected |
+//!                                +------------+                +------------+
+//!          authenticate  ^    |      |    |  |                       |
+//!                 +------------+     |    |  | 2xx: ACK              | hang up
+//!                 | Challenged | <---+    |  v                       v
+//!                 +------------+  401,407 |  +-------------+   +---------+
+//!                        | give up        |  | Established |   |         |
+//!                        |                |  +-------------+   |         |
+//!                        v                v 300-699, none      |  Over   |
+//!                        +------------------------------------>|         |
+//!   hang up, or rung too long: CANCEL; the call is ended for   |         |
+//!   the user, a 2xx that crosses gets ACK and BYE              +---------+
+//! ```
+use super::offer_answer::{Carrier, OfferAnswer, Open};
+use super::session::{Kind, Sent, Session, Side, Timer, cseq_of};
+use super::{Body, Cause, Config, Event, Failure, Invitation, Output, Reason, RequestId};
+use crate::base::rng::Rng;
+use crate::sip::dialog::{Dialog, Forks, outside};
+use crate::sip::key::SessionKey;
+use crate::sip::message::{Method, NameAddr, Response, Uri};
+use std::time::Instant;
+
+/// How often one call may be redirected.
+const MAX_REDIRECTIONS: u32 = 5;
+
+#[derive(Debug)]
+pub(super) struct Calling {
+    pub forks: Forks,
+    invitation: Invitation,
+    /// The 3xx that waits for the user.
+    redirection: Option<Box<Response>>,
+    redirections: u32,
+}
+
+impl Session {
+    /// Places a call.
+    pub fn invite(now: Instant, config: Config, invitation: Invitation, mut rng: Rng) -> Self {
+        let key = SessionKey { call_id: rng.hex(32), local_tag: rng.hex(16) };
+        let contact = invitation.contact.clone();
+        let has_offer = invitation.body.is_some();
+        let cseq = rng.range(1, 10_000);
+        let target = invitation.request_uri.clone();
+        let calling = Calling { forks: Forks::default(), invitation, redirection: None, redirections: 0 };
+        let mut session = Self::new(config, rng, key, contact, Side::Calling(Box::new(calling)));
+        if has_offer {
+            session.offers = OfferAnswer::Local;
+        }
+        session.timers.set(Timer::Ring, now + session.config.ring_limit);
+        session.send_invite(&target, cseq);
+        session
+    }
+
+    /// After `Redirected`: calls that target instead.
+    pub fn follow(&mut self, now: Instant, target: Uri) {
+        let Side::Calling(calling) = &mut self.side else { return };
+        if calling.redirection.take().is_none() || self.ended {
+            return;
+        }
+        calling.redirections += 1;
+        calling.forks = Forks::default();
+        let cseq = self.invite.as_ref().map_or(1, |invite| cseq_of(&invite.headers)).saturating_add(1);
+        self.timers.set(Timer::Ring, now + self.config.ring_limit);
+        self.send_invite(&target, cseq);
+    }
+
+    fn send_invite(&mut self, target: &Uri, cseq: u32) {
+        let Side::Calling(calling) = &self.side else { return };
+        let Invitation { from, to, route, headers, body, .. } = &calling.invitation;
+        let from = from.clone().with_tag(&self.key.local_tag);
+        let (mut request, next_hop) = outside(Method::Invite, target, route, &from, to, &self.key.call_id, cseq);
+        self.describe_request(&mut request.headers);
+        headers.iter().for_each(|(name, value)| request.headers.push(name, value));
+        if let Some(body) = body {
+            body.put(&mut request.headers, &mut request.body);
+        }
+        self.send(Sent::new(Kind::Invite, request, next_hop));
+    }
+
+    /// A provisional response to the INVITE.
+    pub(super) fn progress(&mut self, id: RequestId, response: Response) {
+        let is_invite = self.requests.get(&id).is_some_and(|sent| sent.kind == Kind::Invite);
+        let (Side::Calling(calling), Some(invite)) = (&mut self.side, &self.invite) else { return };
+        if !is_invite || self.ended || response.status == 100 {
+            return;
+        }
+        // Beyond the limit of forks, or unreadable: nothing that the call depends on.
+        let Ok(Some(early)) = calling.forks.take(invite, &response) else { return };
+        let (fork, status) = (early.fork, response.status);
+        let body = Body::of(&response.headers, &response.body).ok().flatten();
+        if status == 199 {
+            let tag = early.dialog.key().remote_tag.clone();
+            calling.forks.remove(&tag);
+        }
+        self.events.push_back(Event::Progress { fork, status, body, response: Box::new(response) });
+    }
+
+    /// A 2xx to the INVITE that is not acknowledged yet.
+    pub(super) fn answered(&mut self, now: Instant, cseq: u32, response: Response) {
+        let Some(invite) = self.invite.clone() else { return };
+        // A 2xx that cannot be read cannot be acknowledged; the callee gives up.
+        let Ok(mut dialog) = Dialog::of_client(&invite, &response) else { return };
+        let early = match &mut self.side {
+            Side::Calling(calling) if !self.ended => calling.forks.remove(&dialog.key().remote_tag),
+            // A late fork, or a 2xx that crossed our CANCEL.
+            Side::Calling(_) | Side::Ringing(_) | Side::Established | Side::Over => {
+                // The one whose ACK waits for the user's answer.
+                if self.dialog.as_ref().is_some_and(|own| own.key() == dialog.key()) {
+                    return;
+                }
+                self.acknowledge_with(&dialog, &invite, None);
+                self.send_bye(&mut dialog, None);
+                if matches!(self.side, Side::Calling(_)) {
+                    self.side = Side::Over;
+                }
+                self.requests.retain(|_, sent| sent.kind != Kind::Invite);
+                return;
+            }
+        };
+        let preview = early.as_ref().and_then(|early| early.body.clone());
+        self.fork = match (&early, &mut self.side) {
+            (Some(early), _) => early.fork,
+            (None, Side::Calling(calling)) => calling.forks.name_new(),
+            (None, _) => self.fork,
+        };
+        if let Some(early) = &early {
+            dialog.continue_from(&early.dialog);
+        }
+        self.timers.stop(&Timer::Ring);
+        self.requests.retain(|_, sent| sent.kind != Kind::Invite);
+        self.side = Side::Established;
+        self.dialog = Some(dialog);
+        let body = Body::of(&response.headers, &response.body).ok().flatten();
+        let fork = self.fork;
+        self.events.push_back(Event::Answered { fork, response: Box::new(response) });
+        match (self.offers.is_local(), body) {
+            // Our offer: the answer is in the 2xx, or was in a provisional response of the same fork.
+            (true, body) => {
+                self.acknowledge(&invite, None);
+                self.offers = OfferAnswer::Stable;
+                match body.or(preview) {
+                    Some(body) => self.events.push_back(Event::Answer { fork, body }),
+                    None => self.break_off(now, "the answer is missing"),
+                }
+            }
+            (false, Some(body)) => {
+                let id = self.next_offer();
+                self.offers = OfferAnswer::Remote(Open { id, carrier: Carrier::Ack { cseq } });
+                self.timers.set(Timer::Answer, now + self.config.answer_limit);
+                self.events.push_back(Event::Offer { id, body });
+            }
+            (false, None) => {
+                self.acknowledge(&invite, None);
+                self.break_off(now, "the offer is missing");
+            }
+        }
+    }
+
+    /// A final response other than 2xx to the INVITE.
+    pub(super) fn invite_refused(&mut self, now: Instant, response: Response) {
+        let Side::Calling(calling) = &mut self.side else { return };
+        if self.ended {
+            self.side = Side::Over;
+            return;
+        }
+        let contacts = if response.status < 400 && calling.redirections < MAX_REDIRECTIONS {
+            by_preference(&response)
+        } else {
+            Vec::new()
+        };
+        if contacts.is_empty() {
+            self.side = Side::Over;
+            let reasons = Reason::of(&response.headers);
+            self.end(now, Cause::Refused { response: Box::new(response), reasons });
+        } else {
+            let response = Box::new(response);
+            calling.redirection = Some(response.clone());
+            self.events.push_back(Event::Redirected { contacts, response });
+        }
+    }
+
+    /// No final response to the INVITE.
+    pub(super) fn unreachable(&mut self, now: Instant, failure: Failure) {
+        self.side = Side::Over;
+        self.end(now, Cause::Unreachable(failure));
+    }
+
+    /// Ends a call that is not answered yet; the INVITE is cancelled where it is under way.
+    pub(super) fn cancel(&mut self, now: Instant, cause: Cause, reason: Option<&str>) {
+        self.drop_challenged();
+        match self.requests.iter().find(|(_, sent)| sent.kind == Kind::Invite) {
+            Some((id, _)) => {
+                let reason = reason.map(str::to_owned);
+                self.outputs.push_back(Output::Cancel { id: *id, reason });
+            }
+            None => self.side = Side::Over,
+        }
+        self.end(now, cause);
+    }
+}
+
+/// The Contacts of a 3xx, the most preferred first (RFC 3261 §20.10).
+fn by_preference(response: &Response) -> Vec<NameAddr> {
+    let mut contacts: Vec<NameAddr> =
+        response.headers.all("Contact").take(16).filter_map(|value| NameAddr::parse(value).ok()).collect();
+    let q = |contact: &NameAddr| contact.params.value("q").and_then(|q| q.parse().ok()).unwrap_or(1.0_f64);
+    contacts.sort_by(|a, b| q(b).total_cmp(&q(a)));
+    contacts
+}

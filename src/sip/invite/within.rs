@@ -1,0 +1,111 @@
+//! Requests of the peer inside of the dialog (RFC 3261 §12.2.2; UPDATE: RFC 3311; INFO: RFC 6086).
+use super::offer_answer::Carrier;
+use super::session::{Session, Side};
+use super::{Body, Event, Output};
+use crate::sip::dialog::Dialog;
+use crate::sip::error::Refusal;
+use crate::sip::key::ServerKey;
+use crate::sip::message::{Method, Request};
+use crate::sip::options::describe;
+use std::time::Instant;
+
+impl Session {
+    /// `transaction::Event::Request` with this session's Call-ID and our tag in To. Every request is answered, those the
+    /// session cannot serve with the status that says so (405, 481, 501, ...).
+    pub fn handle_request(&mut self, now: Instant, key: ServerKey, request: Request) {
+        let refusal = match self.check(&request) {
+            Ok(()) => self.serve(now, &key, &request).err(),
+            Err(refusal) => Some(refusal),
+        };
+        if let Some(refusal) = refusal {
+            let response = refusal.answer(&request, &self.key.local_tag);
+            self.outputs.push_back(Output::Response { key, response });
+        }
+        self.settle(now);
+    }
+
+    fn check(&mut self, request: &Request) -> Result<(), Refusal> {
+        let tag = request.headers.from()?.tag().unwrap_or_default().to_owned();
+        let ended = self.ended;
+        let dialog = self.dialog_with(&tag).ok_or(Refusal::NoDialog)?;
+        // BYEs that cross are both answered 200.
+        if ended && request.method != Method::Bye {
+            return Err(Refusal::NoDialog);
+        }
+        dialog.take_request(request)?;
+        Refusal::check_extensions(request)
+    }
+
+    fn serve(&mut self, now: Instant, key: &ServerKey, request: &Request) -> Result<(), Refusal> {
+        match &request.method {
+            Method::Invite => return self.handle_reinvite(now, key.clone(), request.clone()),
+            Method::Update => return self.handle_update(now, key.clone(), request.clone()),
+            Method::Bye => self.handle_bye(now, key.clone(), request),
+            Method::Info if request.headers.get("Info-Package").is_some() => return Err(Refusal::InfoPackage),
+            Method::Info => {
+                let response = self.response(request, 200);
+                self.outputs.push_back(Output::Response { key: key.clone(), response });
+                self.events.push_back(Event::Notified { request: Box::new(request.clone()) });
+            }
+            Method::Options => {
+                let mut response = self.response(request, 200);
+                response.headers.push("Contact", &self.contact);
+                describe(&mut response.headers);
+                self.outputs.push_back(Output::Response { key: key.clone(), response });
+            }
+            // We have no subscription in this dialog (RFC 6665 §4.1.3).
+            Method::Notify => return Err(Refusal::NoDialog),
+            method @ (Method::Ack
+            | Method::Cancel
+            | Method::Register
+            | Method::Prack
+            | Method::Subscribe
+            | Method::Publish
+            | Method::Message
+            | Method::Refer
+            | Method::Other(_)) => return Err(Refusal::Method(method.clone())),
+        }
+        Ok(())
+    }
+
+    fn handle_update(&mut self, now: Instant, key: ServerKey, request: Request) -> Result<(), Refusal> {
+        match Body::of(&request.headers, &request.body)? {
+            None => self.accept_update(key, &request, None),
+            Some(body) => {
+                // Our INVITE has no reliable answer yet: its offer, or its wish for one, is open.
+                if self.is_inviting() {
+                    return Err(Refusal::Pending);
+                }
+                self.offers.check_remote(&mut self.rng)?;
+                self.open_exchange(now, Some(body), Carrier::Update { key, request: Box::new(request) });
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn accept_update(&mut self, key: ServerKey, request: &Request, body: Option<&Body>) {
+        let response = self.success(request, body);
+        let tag = request.headers.from().ok().and_then(|from| from.tag().map(str::to_owned)).unwrap_or_default();
+        if let Some(dialog) = self.dialog_with(&tag) {
+            dialog.refresh(&request.headers);
+        }
+        self.outputs.push_back(Output::Response { key, response });
+        self.notify_identity(request);
+    }
+
+    /// Tells of a request that may name another party than before (RFC 3325, connected line).
+    pub(super) fn notify_identity(&mut self, request: &Request) {
+        if ["P-Asserted-Identity", "Remote-Party-ID"].iter().any(|name| request.headers.get(name).is_some()) {
+            self.events.push_back(Event::Notified { request: Box::new(request.clone()) });
+        }
+    }
+
+    /// Our dialog, or the early one with that tag of the peer.
+    fn dialog_with(&mut self, remote_tag: &str) -> Option<&mut Dialog> {
+        match (&mut self.dialog, &mut self.side) {
+            (Some(dialog), _) => Some(dialog).filter(|dialog| dialog.key().remote_tag == remote_tag),
+            (None, Side::Calling(calling)) => calling.forks.get_mut(remote_tag).map(|early| &mut early.dialog),
+            (None, Side::Ringing(_) | Side::Established | Side::Over) => None,
+        }
+    }
+}
