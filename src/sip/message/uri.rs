@@ -186,6 +186,11 @@ impl Uri {
             && header_set(self.headers.as_deref()) == header_set(other.headers.as_deref())
     }
 
+    /// The user part with the escapes of plain characters undone, to be compared and looked up; `None` when absent.
+    pub fn plain_user(&self) -> Option<String> {
+        self.user.as_deref().map(unescape)
+    }
+
     pub fn is_loose_router(&self) -> bool {
         self.params.has("lr")
     }
@@ -197,7 +202,7 @@ impl Uri {
 
 /// Undoes the escapes of unreserved characters; escapes of reserved ones stay, in upper case, since they differ in
 /// meaning from the plain character.
-pub(super) fn unescape(text: &str) -> String {
+fn unescape(text: &str) -> String {
     let mut out = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((first, tail)) = rest.split_first() {
