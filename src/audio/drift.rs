@@ -9,12 +9,12 @@ const WINDOW: Duration = Duration::from_secs(1);
 /// Natural frequency of the loop [rad/s]: it settles in about a minute.
 const OMEGA: f64 = 0.08;
 /// In its first seconds the loop acts faster, since nothing is known yet [rad/s].
-const OMEGA_START: f64 = 0.25;
+const OMEGA_START: f64 = 0.15;
 const START: Duration = Duration::from_secs(20);
 /// No correction is larger: a fifth of a per cent is 3.5 cents, which nobody hears.
 const MAX_CORRECTION: f64 = 2e-3;
 /// How far the correction may move in one step, so that a tone glides instead of jumping.
-const MAX_STEP: f64 = 2e-4;
+const MAX_STEP: f64 = 5e-4;
 
 #[derive(Debug)]
 pub struct Steer {
@@ -59,8 +59,12 @@ impl Steer {
         // A thread that was stopped for long must not turn one reading into a long one.
         let step = elapsed.min(2 * WINDOW).as_secs_f64();
         let omega = if now - started < START { OMEGA_START } else { OMEGA };
-        self.drift = (self.drift + omega * omega * error * step).clamp(-MAX_CORRECTION, MAX_CORRECTION);
-        let wanted = (self.drift + 2.0 * omega * error).clamp(-MAX_CORRECTION, MAX_CORRECTION);
+        let pull = 2.0 * omega * error;
+        // A fill that is far off says nothing of the drift, and taken for it would overshoot.
+        if pull.abs() < MAX_CORRECTION / 2.0 {
+            self.drift = (self.drift + omega * omega * error * step).clamp(-MAX_CORRECTION, MAX_CORRECTION);
+        }
+        let wanted = (self.drift + pull).clamp(-MAX_CORRECTION, MAX_CORRECTION);
         self.correction += (wanted - self.correction).clamp(-MAX_STEP, MAX_STEP);
         (self.window, self.sum, self.count) = (Some(now), 0.0, 0);
         self.correction
@@ -106,6 +110,20 @@ mod tests {
             assert!(short.abs() < 48.0, "{ppm} ppm: {short:.0} frames off at the end");
             assert!(largest < 480.0, "{ppm} ppm: {largest:.0} frames off at the worst");
             assert!(step <= MAX_STEP * 1.001);
+        }
+    }
+
+    #[test]
+    fn a_fill_that_is_far_off_is_brought_back_without_overshoot() {
+        for off in [-1_500.0, 1_500.0] {
+            let (t0, mut steer, mut short, mut other_side) = (Instant::now(), Steer::new(48_000), off, 0.0_f64);
+            for tick in 1..=12_000_u32 {
+                let correction = steer.handle_reading(t0 + Duration::from_millis(10) * tick, short);
+                short -= 480.0 * correction;
+                other_side = other_side.min(short * off.signum());
+            }
+            assert!(short.abs() < 24.0, "{short:.0} frames off at the end");
+            assert!(other_side > -100.0, "{other_side:.0} frames beyond");
         }
     }
 
