@@ -56,6 +56,19 @@ pub struct Job {
 /// # Errors
 /// When the system gives no timer.
 pub fn run(phone: Phone, job: Job, interrupted: &Arc<AtomicBool>) -> io::Result<ExitCode> {
+    run_watched(phone, job, interrupted, &mut || {})
+}
+
+/// Like [`run`]; `watch` is called again and again while the job runs.
+///
+/// # Errors
+/// When the system gives no timer.
+pub fn run_watched(
+    phone: Phone,
+    job: Job,
+    interrupted: &Arc<AtomicBool>,
+    watch: &mut dyn FnMut(),
+) -> io::Result<ExitCode> {
     let mut run = Run {
         timer: tokio::runtime::Builder::new_current_thread().enable_time().build()?,
         began: Instant::now(),
@@ -81,6 +94,7 @@ pub fn run(phone: Phone, job: Job, interrupted: &Arc<AtomicBool>) -> io::Result<
             run.code = Some(ExitCode::Ended);
         }
         run.tick();
+        watch();
     }
     Ok(run.finish())
 }

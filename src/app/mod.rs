@@ -1,9 +1,11 @@
 //! The program: how the rooms are joined for each of its commands.
 pub mod config_check;
+pub mod demo;
 pub mod headless;
 pub mod init;
 pub mod phone;
 pub mod report;
 pub mod run;
+pub mod screen;
 pub mod sound;
 pub mod wire;

@@ -113,6 +113,11 @@ impl Phone {
         self.commands.try_send(command).is_ok()
     }
 
+    /// The facts, for a front end that reads them elsewhere.
+    pub fn take_events(&mut self) -> mpsc::Receiver<Event> {
+        std::mem::replace(&mut self.events, mpsc::channel(1).1)
+    }
+
     pub fn snapshot(&self) -> Arc<Snapshot> {
         Arc::clone(&self.snapshots.borrow())
     }

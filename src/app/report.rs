@@ -75,7 +75,7 @@ pub fn fact(kind: &str, words: &str) -> Value {
 
 /// The same figures for a person: one line.
 pub fn line(call: &CallView, now: Instant) -> String {
-    let seconds = call.answered.map_or(0, |at| now.saturating_duration_since(at).as_secs());
+    let seconds = call.answered.map_or(0, |at| now.saturating_duration_since(at).as_secs_f64().round() as u64);
     let (heard, told) = (&call.quality.inbound, &call.quality.outbound);
     let figure = |value: Option<f64>, digits: usize, unit: &str| {
         value.map_or_else(|| "–".to_owned(), |v| format!("{v:.digits$}{unit}"))

@@ -2,7 +2,7 @@
 use crate::app::headless::{self, Job, Kind};
 use crate::app::phone::{Hooks, Parts, Phone, PhoneError};
 use crate::app::sound::{self, Sound};
-use crate::app::{config_check, init, wire};
+use crate::app::{config_check, demo, init, screen, wire};
 use crate::cli::{Cli, Command, ConfigCommand, ExitCode, Reject};
 use crate::config::{Account, Config, Environment, Host, Loaded, load};
 use crate::runtime::clock;
@@ -99,7 +99,9 @@ fn attempt(cli: &Cli) -> Result<ExitCode, Failure> {
             };
             work(cli, &environment, job, false)
         }
-        Some(Command::Devices(_) | Command::Demo(_)) | None => Err(Failure::new(ExitCode::Failed, "not in this build")),
+        Some(Command::Demo(demo)) => demo::run(cli, demo, &environment),
+        Some(Command::Devices(_)) => Err(Failure::new(ExitCode::Failed, "not in this build")),
+        None => screen::run(cli, &environment),
     }
 }
 
@@ -138,7 +140,7 @@ fn work(cli: &Cli, environment: &Environment, mut job: Job, auto_answer: bool) -
     let mut rng = clock::seeded_by_system().map_err(|error| Failure::new(ExitCode::Failed, error))?;
     let settings =
         wire::settings(&config, auto_answer, &mut rng).map_err(|error| Failure::new(ExitCode::Configuration, error))?;
-    let Sound { handle, events } = sound::start(&config, rng.fork(), &journal, None)?;
+    let Sound { handle, events } = sound::start(&config, rng.fork(), &journal)?;
     let phone = Phone::start(Parts {
         settings,
         net: wire::net(&config),

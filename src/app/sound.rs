@@ -1,7 +1,6 @@
 //! The media thread as the configuration wants it.
 use crate::app::run::Failure;
 use crate::audio::choice::{DeviceChoice, Direction};
-use crate::base::netem::Impairment;
 use crate::base::rng::Rng;
 use crate::cli::ExitCode;
 use crate::config::Config;
@@ -21,39 +20,30 @@ pub struct Sound {
 ///
 /// # Errors
 /// A device that cannot be meant, or a system that gives no thread.
-pub fn start(config: &Config, rng: Rng, journal: &Journal, impairment: Option<Impairment>) -> Result<Sound, Failure> {
+pub fn start(config: &Config, rng: Rng, journal: &Journal) -> Result<Sound, Failure> {
     let device = |key: &str, text: &str, direction| {
         DeviceChoice::parse(text, direction)
             .map_err(|error| Failure::new(ExitCode::Configuration, format!("{key}: {error}")))
     };
-    let microphone = device("microphone", &config.audio.microphone, Direction::Capture)?;
-    let speaker = device("speaker", &config.audio.speaker, Direction::Playback)?;
-    with_devices(config, microphone, speaker, rng, journal, impairment)
-}
-
-/// Starts the media thread with these devices.
-///
-/// # Errors
-/// A system that gives no thread.
-pub fn with_devices(
-    config: &Config,
-    microphone: DeviceChoice,
-    speaker: DeviceChoice,
-    rng: Rng,
-    journal: &Journal,
-    impairment: Option<Impairment>,
-) -> Result<Sound, Failure> {
     let ports = config.network.rtp_ports;
-    let (handle, events) = MediaThread::spawn(MediaThreadConfig {
+    spawn(MediaThreadConfig {
         rtp_ports: ports.low..=ports.high,
-        microphone,
-        speaker,
+        microphone: device("microphone", &config.audio.microphone, Direction::Capture)?,
+        speaker: device("speaker", &config.audio.speaker, Direction::Playback)?,
         anchor: clock::anchor(),
         rng,
-        impairment,
+        impairment: None,
+        echo: false,
         realtime: true,
         journal: journal.clone(),
     })
-    .map_err(|error| Failure::new(ExitCode::Failed, error))?;
+}
+
+/// Starts a media thread.
+///
+/// # Errors
+/// A system that gives no thread.
+pub fn spawn(config: MediaThreadConfig) -> Result<Sound, Failure> {
+    let (handle, events) = MediaThread::spawn(config).map_err(|error| Failure::new(ExitCode::Failed, error))?;
     Ok(Sound { handle, events })
 }

@@ -58,6 +58,9 @@ impl Journal {
 }
 
 fn open_file(path: &Path) -> std::io::Result<File> {
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
     OpenOptions::new().create(true).append(true).mode(0o600).open(path)
 }
 

@@ -3,5 +3,6 @@ pub mod clock;
 pub mod journal;
 pub mod media_socket;
 pub mod media_thread;
+pub mod proxy_server;
 pub mod signalling;
 pub mod storage;

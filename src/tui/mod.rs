@@ -1,1 +1,17 @@
-//! (room to be furnished)
+//! The screen: a pure model, update and view; only `terminal`, `input` and the loop here touch the world.
+pub mod action;
+mod input;
+pub mod keymap;
+pub mod model;
+mod run;
+mod terminal;
+pub mod theme;
+pub mod update;
+pub mod view;
+pub mod widget;
+
+pub use run::{Link, Settings, TuiError, run};
+pub use terminal::restore;
+
+#[cfg(test)]
+mod tests;

@@ -15,6 +15,7 @@ use crate::base::netem::{Impairment, Truth};
 use crate::base::rng::Rng;
 use crate::base::time::WallAnchor;
 use crate::media::event::MediaEvent;
+use crate::media::frame::SILENCE;
 use crate::media::session::Engine;
 use crate::media::spec::MediaCommand;
 use crate::runtime::journal::Journal;
@@ -39,6 +40,8 @@ pub struct MediaThreadConfig {
     pub rng: Rng,
     /// A simulated network between the sockets and the world, both directions; for the demonstration.
     pub impairment: Option<Impairment>,
+    /// What is heard is spoken back: the microphone stays closed.
+    pub echo: bool,
     /// Ask the system for real-time priority.
     pub realtime: bool,
     pub journal: Journal,
@@ -134,7 +137,7 @@ impl MediaThread {
         let (orders, order_queue) = std_mpsc::channel();
         let (events, event_queue) = mpsc::channel(EVENTS);
         let truths = Arc::new(Mutex::new(Truths::new()));
-        let MediaThreadConfig { rtp_ports, microphone, speaker, anchor, mut rng, impairment, realtime, journal } =
+        let MediaThreadConfig { rtp_ports, microphone, speaker, anchor, mut rng, impairment, echo, realtime, journal } =
             config;
         let systems = Arc::new(SoundSystems::new());
         let wake: Arc<dyn Fn() + Send + Sync> = {
@@ -154,6 +157,7 @@ impl MediaThread {
             orders: order_queue,
             waker: Arc::clone(&waker),
             truths: Arc::clone(&truths),
+            echo: echo.then(|| Box::new(SILENCE)),
         };
         let thread = thread::Builder::new().name("media".into()).spawn(move || {
             if realtime {

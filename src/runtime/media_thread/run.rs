@@ -2,7 +2,7 @@
 use crate::audio::port::{Microphone, Speaker};
 use crate::base::id::StreamId;
 use crate::media::event::MediaEvent;
-use crate::media::frame::SILENCE;
+use crate::media::frame::{Frame, SILENCE};
 use crate::media::session::Engine;
 use crate::media::spec::MediaCommand;
 use crate::media::stats::{DeviceReport, DeviceState};
@@ -32,6 +32,8 @@ pub struct Machine {
     pub orders: Receiver<Order>,
     pub waker: Arc<Waker>,
     pub truths: Arc<Mutex<Truths>>,
+    /// What was played last, when that is what the microphone shall hear.
+    pub echo: Option<Box<Frame>>,
 }
 
 impl Machine {
@@ -163,9 +165,15 @@ impl Machine {
     /// One frame in each direction.
     fn handle_tick(&mut self, now: Instant, at: Instant) {
         let mut frame = SILENCE;
-        self.microphone.read(at, &mut frame);
+        match &self.echo {
+            Some(heard) => frame = **heard,
+            None => self.microphone.read(at, &mut frame),
+        }
         self.engine.handle_capture(now, &frame);
         self.engine.handle_playout(now, self.speaker.plays_at(at), &mut frame);
+        if let Some(heard) = &mut self.echo {
+            **heard = frame;
+        }
         self.speaker.write(at, &frame);
     }
 

@@ -1,0 +1,132 @@
+//! The phone with its screen.
+use crate::app::phone::{Hooks, Parts, Phone};
+use crate::app::run::{Failure, configuration, journal, with_some_account};
+use crate::app::sound::{self, Sound};
+use crate::app::wire;
+use crate::cli::{Cli, ExitCode};
+use crate::config::{Config, Environment};
+use crate::runtime::clock;
+use crate::runtime::journal::Journal;
+use crate::runtime::storage::{LATEST, Storage, StorageEvent};
+use crate::tui::{self, Link};
+use crate::ua::command::Command;
+use crate::ua::event::Event;
+use crate::ua::snapshot::CallSummary;
+use std::sync::Arc;
+use tokio::sync::watch;
+
+/// Opens the phone for the configured accounts.
+pub fn run(cli: &Cli, environment: &Environment) -> Result<ExitCode, Failure> {
+    let configured = configuration(cli, environment)?.config;
+    let nobody = configured.accounts.is_empty();
+    let config = with_some_account(configured);
+    let journal = journal(&config, environment);
+    if nobody {
+        journal.line("no account yet: `offhook init` makes one, `offhook demo` needs none; direct calls work");
+    }
+    let mut rng = clock::seeded_by_system().map_err(|error| Failure::new(ExitCode::Failed, error))?;
+    let settings =
+        wire::settings(&config, false, &mut rng).map_err(|error| Failure::new(ExitCode::Configuration, error))?;
+    let Sound { handle, events } = sound::start(&config, rng.fork(), &journal)?;
+    let history = History::open(&config, environment, &journal);
+    let phone = Phone::start(Parts {
+        settings,
+        net: wire::net(&config),
+        media: handle.sender(),
+        media_events: events,
+        journal: journal.clone(),
+        hooks: Hooks { hear: history.recorder(), ..Hooks::default() },
+    })?;
+    phone.command(Command::Gain { capture: config.audio.microphone_gain, playback: config.audio.speaker_gain });
+    let code = show(phone, &config, &history, &journal)?;
+    handle.shutdown();
+    history.close();
+    Ok(code)
+}
+
+/// Shows the screen until the user leaves it; the phone is shut down then.
+pub fn show(mut phone: Phone, config: &Config, history: &History, journal: &Journal) -> Result<ExitCode, Failure> {
+    let settings = tui::Settings {
+        theme: config.screen.theme.clone(),
+        ascii: config.screen.ascii,
+        keys: config.screen.keys.clone(),
+        silent: !config.screen.bell,
+    };
+    let link = Link {
+        commands: phone.commands.clone(),
+        snapshots: phone.snapshots.clone(),
+        events: phone.take_events(),
+        history: history.calls.clone(),
+        log: journal.subscribe(),
+    };
+    let outcome = tui::run(link, settings);
+    phone.shut_down();
+    match outcome {
+        Ok(()) => Ok(ExitCode::Ended),
+        Err(error @ (tui::TuiError::Keys(_) | tui::TuiError::Theme(_))) => {
+            Err(Failure::new(ExitCode::Configuration, error))
+        }
+        Err(error) => Err(Failure::new(ExitCode::Failed, error)),
+    }
+}
+
+/// The calls of the past: on disk where that works, else of this run alone.
+pub struct History {
+    /// Oldest first.
+    pub calls: watch::Receiver<Arc<Vec<CallSummary>>>,
+    memory: Arc<watch::Sender<Arc<Vec<CallSummary>>>>,
+    storage: Option<Arc<Storage>>,
+}
+
+impl History {
+    pub fn open(config: &Config, environment: &Environment, journal: &Journal) -> Self {
+        let (memory, calls) = watch::channel(Arc::default());
+        let memory = Arc::new(memory);
+        let Some(path) = environment.history_file(&config.files.history) else {
+            return Self { calls, memory, storage: None };
+        };
+        let (told, journal_of_thread) = (Arc::clone(&memory), journal.clone());
+        let tell = move |event| match event {
+            StorageEvent::History(newest_first) => {
+                told.send_replace(Arc::new(newest_first.iter().rev().cloned().collect()));
+            }
+            StorageEvent::Trouble(words) => journal_of_thread.line(words),
+        };
+        let storage = Storage::start(path, tell);
+        if let Err(error) = &storage {
+            journal.line(format!("the call history is not kept: {error}"));
+        }
+        Self { calls, memory, storage: storage.ok().map(Arc::new) }
+    }
+
+    /// A history that ends with the program.
+    pub fn in_memory() -> Self {
+        let (memory, calls) = watch::channel(Arc::default());
+        Self { calls, memory: Arc::new(memory), storage: None }
+    }
+
+    /// Hears of calls that ended.
+    pub fn recorder(&self) -> Box<dyn Fn(&Event) + Send> {
+        let (memory, storage) = (Arc::clone(&self.memory), self.storage.clone());
+        Box::new(move |event| {
+            let Event::Ended { summary, .. } = event else { return };
+            match &storage {
+                Some(storage) => storage.record((**summary).clone()),
+                None => memory.send_modify(|calls| {
+                    let calls = Arc::make_mut(calls);
+                    if calls.len() >= LATEST {
+                        calls.remove(0);
+                    }
+                    calls.push((**summary).clone());
+                }),
+            }
+        })
+    }
+
+    /// Writes what waits. Nobody records any more by then.
+    pub fn close(self) {
+        if let Some(storage) = self.storage.and_then(Arc::into_inner) {
+            storage.close();
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! Drives the embedded proxy: its sockets and its timers.
+use crate::net::{Net, NetConfig, NetError, NetEvent};
+use crate::proxy::{Proxy, ProxyConfig};
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
+use tokio::sync::oneshot;
+
+/// A proxy and its sockets, before it runs.
+pub struct ProxyServer {
+    proxy: Proxy,
+    net: Net,
+}
+
+impl ProxyServer {
+    /// Binds UDP and TCP, then makes the proxy for the address that was bound. Call it inside of a tokio runtime.
+    ///
+    /// # Errors
+    /// When the sockets cannot be had.
+    pub fn bind(
+        address: IpAddr,
+        port: u16,
+        config: impl FnOnce(SocketAddr) -> ProxyConfig,
+        rng: crate::base::rng::Rng,
+    ) -> Result<Self, NetError> {
+        let net = Net::bind(&NetConfig { address: Some(address), port })?;
+        let proxy = Proxy::new(config(SocketAddr::new(address, net.port())), rng);
+        Ok(Self { proxy, net })
+    }
+
+    pub fn port(&self) -> u16 {
+        self.net.port()
+    }
+
+    /// What the user should know about the sockets.
+    pub fn notice(&self) -> Option<&str> {
+        self.net.notice.as_deref()
+    }
+
+    /// Serves until `stop` is told or dropped.
+    pub async fn run(mut self, mut stop: oneshot::Receiver<()>) {
+        loop {
+            while let Some(transmit) = self.proxy.poll_transmit() {
+                self.net.send(transmit);
+            }
+            let wake = self.proxy.poll_timeout().unwrap_or_else(|| Instant::now() + Duration::from_secs(3600));
+            tokio::select! {
+                _ = &mut stop => return,
+                event = self.net.next() => match event {
+                    NetEvent::Received(received) => self.proxy.handle_received(Instant::now(), received),
+                    NetEvent::Refused { flow, .. } => self.proxy.handle_transport_error(Instant::now(), &flow),
+                },
+                () = tokio::time::sleep_until(wake.into()) => self.proxy.handle_timeout(Instant::now()),
+            }
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! What happens to the screen (`Action`) and what the screen asks of the world (`Effect`).
+use crate::tui::keymap::key::Key;
+use crate::ua::command::Command;
+use crate::ua::event::Event;
+use crate::ua::snapshot::{CallSummary, Snapshot};
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+/// Everything that can happen to the screen: the only way into `update`.
+#[derive(Clone, Debug)]
+pub enum Action {
+    /// Time passes. The run loop says so before every other action, the view never reads a clock.
+    Time {
+        now: Instant,
+        wall: SystemTime,
+    },
+    Resize {
+        columns: u16,
+        rows: u16,
+    },
+    Key(Key),
+    Paste(String),
+    Snapshot(Arc<Snapshot>),
+    Event(Event),
+    History(Arc<Vec<CallSummary>>),
+    Log(Arc<Vec<String>>),
+    /// The command queue of the phone was full: the command is lost and the user is told.
+    QueueFull(Command),
+    /// The program was asked to end from outside: no question is asked.
+    Terminate,
+    /// The program runs again after it was stopped.
+    Continued,
+}
+
+/// What the run loop does for the screen.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    Send(Command),
+    Bell,
+    /// The window title.
+    Title(String),
+    /// Draw every cell anew.
+    Repaint,
+    /// Give the terminal back and stop the process until it is continued.
+    Suspend,
+    /// Leave the screen.
+    Leave,
+}

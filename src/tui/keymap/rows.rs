@@ -1,0 +1,136 @@
+//! The default keys.
+use super::{Context, Intent, Row, When};
+
+macro_rules! rows {
+    ($($context:ident { $($keys:expr => $intent:ident $when:ident $label:literal $description:literal),* $(,)? })*) => {
+        /// All rows, in the order of key bar and help page.
+        pub const ROWS: &[Row] = &[$($(Row {
+            context: Context::$context,
+            keys: &$keys,
+            intent: Intent::$intent,
+            label: $label,
+            description: $description,
+            when: When::$when,
+        }),*),*];
+    };
+}
+
+rows! {
+    Incoming {
+        ["a", "f5"] => Answer Always "answer" "answer; the call talked on is held",
+        ["b", "f6"] => RejectBusy Always "busy" "refuse: busy",
+        ["r", "f7"] => Decline Always "decline" "refuse: declined",
+        ["i", "f8"] => Ignore Always "ignore" "stop ringing here, let the caller wait",
+    }
+    Question {
+        ["y", "f5"] => Yes Always "call it" "call the new target",
+        ["n", "f7"] => No Always "end" "end the call",
+    }
+    Calls {
+        ["enter"] => Open TwoCalls "talk" "talk on the selected call; without one, open the dial line",
+    }
+    Recent {
+        ["enter"] => Open Always "call back" "put the number into the dial line",
+    }
+    Messages {
+        ["enter"] => Open Always "read" "show the whole message",
+    }
+    Main {
+        ["c", "/"] => Dial Always "call" "open the dial line",
+        ["any-digit"] => Digit Hidden "" "in a call: send the tone; else: start to dial",
+        ["x"] => HangUp Call "hang up" "end the selected call",
+        ["h"] => Hold Established "hold" "hold the selected call, or take it back",
+        ["m"] => Mute Established "mute" "switch the microphone off or on",
+        ["s"] => Swap TwoCalls "swap" "talk on the other call",
+        ["d"] => Keypad Established "keypad" "send tones to the other side",
+        ["q"] => Quality Established "quality" "the quality of the call over time",
+        ["n"] => Simulation Simulated "network" "change the simulated network",
+        ["l"] => Messages Call "messages" "go to the messages of the call",
+        ["i"] => Details Established "details" "all that is known of the call",
+        ["tab"] => NextPane Idle "lists" "go to the next list",
+        ["shift-tab"] => PreviousPane Hidden "" "go to the list before",
+        ["u"] => Accounts Idle "accounts" "the accounts and why one is not reachable",
+        ["g"] => Log Idle "log" "what happened",
+        ["]"] => SoundUp Hidden "" "sound louder by 3 dB",
+        ["["] => SoundDown Hidden "" "sound quieter by 3 dB",
+        ["}"] => MicUp Hidden "" "microphone louder by 3 dB",
+        ["{"] => MicDown Hidden "" "microphone quieter by 3 dB",
+        [":"] => CommandLine Always "command" "open the command line",
+    }
+    Dial {
+        ["enter"] => Submit Always "call" "call what is typed",
+        ["esc"] => Back Always "back" "leave the line, keep the text",
+        ["tab"] => NextAccount Accounts "account" "call from the next account",
+    }
+    Command {
+        ["enter"] => Submit Always "run" "run the command",
+        ["esc"] => Back Always "back" "leave the line",
+        ["tab"] => Complete Always "complete" "complete the word",
+    }
+    Edit {
+        ["up", "ctrl-p"] => Older Always "older" "the line before in the history",
+        ["down", "ctrl-n"] => Newer Hidden "" "the line after in the history",
+        ["ctrl-u"] => ClearLine Always "clear" "remove all",
+        ["ctrl-w"] => DeleteWord Hidden "" "remove the word before the cursor",
+        ["ctrl-k"] => ClearToEnd Hidden "" "remove what is after the cursor",
+        ["backspace", "ctrl-h"] => Backspace Hidden "" "remove the character before the cursor",
+        ["delete", "ctrl-d"] => Delete Hidden "" "remove the character under the cursor",
+        ["left", "ctrl-b"] => CursorLeft Hidden "" "one character to the left",
+        ["right", "ctrl-f"] => CursorRight Hidden "" "one character to the right; at the end: take the suggestion",
+        ["home", "ctrl-a"] => LineStart Hidden "" "to the start of the line",
+        ["end", "ctrl-e"] => LineEnd Hidden "" "to the end of the line; at the end: take the suggestion",
+        ["any-text"] => Insert Hidden "" "type; pasting works too",
+    }
+    Keypad {
+        ["any-tone"] => Digit Always "send" "send the tone",
+        ["esc", "enter"] => Back Always "back" "leave the keypad",
+    }
+    Simulation {
+        ["left", "shift-tab"] => Previous Hidden "" "the figure before",
+        ["right", "tab"] => Next Always "choose" "the next figure",
+        ["up", "+"] => More Always "more" "make it worse",
+        ["down", "-"] => Less Always "less" "make it better",
+        ["esc", "n", "enter"] => Back Always "back" "leave the simulated network",
+    }
+    Message {
+        ["left", "p"] => Previous Always "before" "the message before",
+        ["right", "n"] => Next Always "next" "the next message",
+        ["enter", "l"] => Back Hidden "" "back to the call",
+    }
+    Details {
+        ["i", "enter"] => Back Hidden "" "back to the call",
+    }
+    Quality {
+        ["space"] => Freeze Always "freeze" "stop and go on",
+        ["left"] => Earlier Always "earlier" "look back in time",
+        ["right"] => Later Always "later" "look forward in time",
+        ["esc", "q"] => Back Always "back" "back to the call",
+    }
+    Accounts {
+        ["enter"] => Open Always "register" "register the selected account now, or take it off",
+        ["u"] => Back Hidden "" "back to the main screen",
+    }
+    Log {
+        ["g"] => Back Hidden "" "back to the main screen",
+    }
+    Help {
+        ["?", "f1"] => Back Hidden "" "back to where you were",
+    }
+    Scroll {
+        ["esc"] => Back Page "back" "one step back",
+        ["up", "k"] => Up Page "up" "one line up",
+        ["down", "j"] => Down Page "down" "one line down",
+        ["pageup", "ctrl-b"] => PageUp Hidden "" "one page up",
+        ["pagedown", "ctrl-f"] => PageDown Hidden "" "one page down",
+        ["home"] => Top Hidden "" "to the start",
+        ["end"] => Bottom Hidden "" "to the end",
+    }
+    Global {
+        ["?", "f1"] => Help Always "help" "all keys and commands",
+        ["f4"] => Mute Hidden "" "switch the microphone off or on, while typing too",
+        ["f9"] => HangUp Hidden "" "end the selected call, while typing too",
+        ["ctrl-q", "ctrl-c"] => Quit Idle "quit" "hang up, unregister and leave",
+        ["ctrl-l"] => Repaint Hidden "" "draw the screen anew",
+        ["ctrl-z"] => Suspend Hidden "" "stop the program until `fg`; not while a call is there",
+    }
+}

@@ -1,0 +1,247 @@
+//! The loop of the screen's own thread: waits for the first thing that happens, updates, draws when it is time.
+//!
+//! Nothing waits for this thread: facts come over channels that keep the newest, commands are tried and not waited for.
+//! A terminal that takes its time delays only the next frame.
+use super::action::{Action, Effect};
+use super::input;
+use super::keymap::Keymap;
+use super::model::{FRAME, Model, Setup};
+use super::terminal::{self, Abilities, Screen};
+use super::theme::{ASCII, Theme, UNICODE};
+use super::update::update;
+use crate::ua::command::Command;
+use crate::ua::event::Event;
+use crate::ua::snapshot::{CallSummary, Snapshot};
+use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use std::io;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::{mpsc, watch};
+
+/// Between two frames while only facts change.
+const CALM: Duration = Duration::from_millis(100);
+/// Terminal events kept for the loop; a paste is one of them.
+const INPUT_QUEUE: usize = 256;
+
+/// The phone as the screen sees it.
+#[derive(Debug)]
+pub struct Link {
+    pub commands: mpsc::Sender<Command>,
+    pub snapshots: watch::Receiver<Arc<Snapshot>>,
+    pub events: mpsc::Receiver<Event>,
+    /// Oldest first.
+    pub history: watch::Receiver<Arc<Vec<CallSummary>>>,
+    /// Oldest first; whoever fills it caps it.
+    pub log: watch::Receiver<Arc<Vec<String>>>,
+}
+
+/// What the user may choose.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Settings {
+    /// One of [`Theme::NAMES`]; `None` takes what fits the terminal.
+    pub theme: Option<String>,
+    /// Only ASCII signs; `None` takes what fits the terminal.
+    pub ascii: Option<bool>,
+    /// Action and key, as [`Keymap::with_overrides`] reads them.
+    pub keys: Vec<(String, String)>,
+    /// No bell when somebody calls.
+    pub silent: bool,
+}
+
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TuiError {
+    #[error("{0}")]
+    Keys(String),
+    #[error("theme \"{0}\": choose one of dark, light, high-contrast, mono")]
+    Theme(String),
+    #[error("the terminal cannot be used")]
+    Terminal(#[from] io::Error),
+}
+
+/// Runs the screen until the user leaves it or the phone is gone. Call it on a thread of its own.
+///
+/// SIGTERM, SIGINT and SIGHUP end it as the quit key does, without a question.
+///
+/// # Errors
+/// Settings that cannot be, and a terminal that fails; the phone is told to shut down in the latter case.
+pub fn run(link: Link, settings: Settings) -> Result<(), TuiError> {
+    let (model, silent) = (model(&settings)?, settings.silent);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP, SIGCONT])?;
+    let signals_end = signals.handle();
+    let (inputs, received) = mpsc::channel(INPUT_QUEUE);
+    let to_loop = inputs.clone();
+    thread::Builder::new().name("tui-signals".into()).spawn(move || {
+        for signal in signals.forever() {
+            let action = if signal == SIGCONT { Action::Continued } else { Action::Terminate };
+            if to_loop.blocking_send(action).is_err() {
+                return;
+            }
+        }
+    })?;
+    let commands = link.commands.clone();
+    let outcome = Screen::enter().and_then(|screen| {
+        thread::Builder::new().name("tui-input".into()).spawn(move || read_terminal(&inputs))?;
+        runtime.block_on(Loop { screen, model, commands: link.commands.clone(), silent }.run(link, received))
+    });
+    signals_end.close();
+    if outcome.is_err() {
+        // Without a screen nobody could hang up: the phone must not go on alone.
+        let _ = commands.try_send(Command::Shutdown);
+    }
+    Ok(outcome?)
+}
+
+/// Sleeps in the terminal until there is something to read. It ends with the first event nobody wants any more.
+fn read_terminal(inputs: &mpsc::Sender<Action>) {
+    loop {
+        let action = match crossterm::event::read() {
+            Ok(event) => match input::action(event) {
+                Some(action) => action,
+                None => continue,
+            },
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(_) => Action::Terminate,
+        };
+        let last = matches!(action, Action::Terminate);
+        if inputs.blocking_send(action).is_err() || last {
+            return;
+        }
+    }
+}
+
+fn model(settings: &Settings) -> Result<Model, TuiError> {
+    let Abilities { depth, glyphs, theme } = terminal::abilities(|name| std::env::var(name).ok());
+    let name = settings.theme.as_deref().unwrap_or(theme);
+    let theme = Theme::by_name(name, depth).ok_or_else(|| TuiError::Theme(name.to_owned()))?;
+    Ok(Model::new(Setup {
+        now: Instant::now(),
+        wall: SystemTime::now(),
+        zone: terminal::zone,
+        size: (0, 0),
+        theme,
+        themes: Theme::NAMES.iter().filter_map(|name| Theme::by_name(name, depth)).collect(),
+        glyphs: settings.ascii.map_or(glyphs, |ascii| if ascii { &ASCII } else { &UNICODE }),
+        keymap: Keymap::with_overrides(&settings.keys).map_err(TuiError::Keys)?,
+    }))
+}
+
+struct Loop {
+    screen: Screen,
+    model: Model,
+    commands: mpsc::Sender<Command>,
+    silent: bool,
+}
+
+/// Whether the loop goes on.
+#[derive(PartialEq)]
+enum Next {
+    GoOn,
+    Leave,
+}
+
+impl Loop {
+    async fn run(mut self, link: Link, mut inputs: mpsc::Receiver<Action>) -> io::Result<()> {
+        let Link { commands: _, mut snapshots, mut events, mut history, mut log } = link;
+        let first = [
+            Action::History(history.borrow_and_update().clone()),
+            Action::Log(log.borrow_and_update().clone()),
+            Action::Snapshot(snapshots.borrow_and_update().clone()),
+        ];
+        for action in first {
+            self.handle(action)?;
+        }
+        let (mut has_events, mut has_history, mut has_log) = (true, true, true);
+        let (mut drawn, mut hurry) = (None::<Instant>, true);
+        loop {
+            let now = Instant::now();
+            let pause = if hurry || self.model.sound.is_moving() || self.model.mic.is_moving() { FRAME } else { CALM };
+            let due = drawn.map_or(now, |drawn| drawn + pause);
+            if self.model.dirty && now >= due {
+                self.draw()?;
+                (drawn, hurry) = (Some(now), false);
+                continue;
+            }
+            let wake = if self.model.dirty { due } else { self.model.wake_at() };
+            let action = tokio::select! {
+                biased;
+                input = inputs.recv() => {
+                    hurry = true;
+                    input
+                }
+                changed = snapshots.changed() => match changed {
+                    Ok(()) => Some(Action::Snapshot(snapshots.borrow_and_update().clone())),
+                    // The phone is gone.
+                    Err(_) => return Ok(()),
+                },
+                event = events.recv(), if has_events => {
+                    has_events = event.is_some();
+                    event.map(Action::Event)
+                }
+                changed = history.changed(), if has_history => {
+                    has_history = changed.is_ok();
+                    Some(Action::History(history.borrow_and_update().clone()))
+                }
+                changed = log.changed(), if has_log => {
+                    has_log = changed.is_ok();
+                    Some(Action::Log(log.borrow_and_update().clone()))
+                }
+                () = tokio::time::sleep_until(wake.into()) => None,
+            };
+            let time = Action::Time { now: Instant::now(), wall: SystemTime::now() };
+            for action in std::iter::once(time).chain(action) {
+                if self.handle(action)? == Next::Leave {
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    fn draw(&mut self) -> io::Result<()> {
+        let (columns, rows) = self.screen.size()?;
+        if (columns, rows) != self.model.size {
+            update(&mut self.model, Action::Resize { columns, rows });
+        }
+        self.model.dirty = false;
+        self.screen.draw(&self.model)
+    }
+
+    fn handle(&mut self, action: Action) -> io::Result<Next> {
+        if matches!(action, Action::Continued) {
+            self.screen.retake()?;
+        }
+        let mut effects = update(&mut self.model, action);
+        effects.reverse();
+        while let Some(effect) = effects.pop() {
+            match effect {
+                Effect::Send(command) => {
+                    let refused = match self.commands.try_send(command) {
+                        Ok(()) => None,
+                        Err(TrySendError::Full(command)) => Some(command),
+                        Err(TrySendError::Closed(_)) => return Ok(Next::Leave),
+                    };
+                    if let Some(command) = refused {
+                        effects.extend(update(&mut self.model, Action::QueueFull(command)));
+                    }
+                }
+                Effect::Bell if self.silent => {}
+                Effect::Bell => self.screen.bell()?,
+                Effect::Title(title) => self.screen.title(&title)?,
+                Effect::Repaint => {
+                    self.screen.repaint()?;
+                    self.model.dirty = true;
+                }
+                Effect::Suspend => {
+                    self.screen.suspend()?;
+                    self.model.dirty = true;
+                }
+                Effect::Leave => return Ok(Next::Leave),
+            }
+        }
+        Ok(Next::GoOn)
+    }
+}

@@ -1,0 +1,121 @@
+//! What the phone reports: snapshots, events, and time that passes.
+use crate::tui::action::Effect;
+use crate::tui::model::{Model, Quit, is_over};
+use crate::ua::command::Command;
+use crate::ua::event::Event;
+use crate::ua::snapshot::{CallState, Snapshot};
+use std::sync::Arc;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+pub fn time(model: &mut Model, now: Instant, wall: SystemTime) -> Vec<Effect> {
+    let unix = |t: SystemTime| t.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
+    let (before, after) = (unix(model.wall), unix(wall));
+    let counted = before != after && model.counts_seconds();
+    let moved = model.sound.is_moving() || model.mic.is_moving();
+    model.dirty |= counted || moved || before / 60 != after / 60;
+    let passed = now.saturating_duration_since(model.now);
+    model.sound.advance(passed);
+    model.mic.advance(passed);
+    (model.now, model.wall) = (now, wall);
+    if model.notice.as_ref().is_some_and(|notice| now >= notice.until) {
+        model.notice = None;
+        model.dirty = true;
+    }
+    choose_call(model);
+    match model.quit {
+        Quit::Asked(until) if now >= until => model.quit = Quit::No,
+        Quit::Going(until) if now >= until => return vec![Effect::Leave],
+        Quit::No | Quit::Asked(_) | Quit::Going(_) => {}
+    }
+    Vec::new()
+}
+
+pub fn snapshot(model: &mut Model, snapshot: Arc<Snapshot>) -> Vec<Effect> {
+    model.sound.set(snapshot.playback_level);
+    model.mic.set(snapshot.capture_level);
+    let rang = model.incoming().map(|call| call.number);
+    let focused_before = model.snapshot.focus;
+    let unchanged = Arc::ptr_eq(&model.snapshot, &snapshot) || *model.snapshot == *snapshot;
+    model.dirty |= !unchanged;
+    model.snapshot = snapshot;
+    model.snapshot_at = model.now;
+
+    let now = model.now;
+    let over: Vec<_> = model.snapshot.calls.iter().filter(|call| is_over(call)).map(|call| call.number).collect();
+    model.ended.retain(|(number, _)| over.contains(number));
+    for number in over {
+        if !model.ended.iter().any(|(known, _)| *known == number) {
+            model.ended.push((number, now));
+        }
+    }
+
+    let focus = model.snapshot.focus;
+    if focus != focused_before && focus.is_some() {
+        select(model, focus);
+    }
+    choose_call(model);
+    match model.incoming().map(|call| call.number) {
+        Some(rings) if Some(rings) != rang => vec![Effect::Bell],
+        _ => Vec::new(),
+    }
+}
+
+/// Keeps a call selected as long as there is one to see.
+fn choose_call(model: &mut Model) {
+    if model.selected_call().is_none() {
+        let visible = |number| model.calls().any(|call| call.number == number);
+        let focus = model.snapshot.focus.filter(|number| visible(*number));
+        let next = focus.or_else(|| model.calls().next().map(|call| call.number));
+        if next != model.selected {
+            select(model, next);
+        }
+    }
+}
+
+pub fn select(model: &mut Model, number: Option<crate::base::id::CallNumber>) {
+    model.selected = number;
+    model.message = None;
+    model.look_back = 0;
+    model.dirty = true;
+}
+
+pub fn event(model: &mut Model, event: Event) -> Vec<Effect> {
+    match event {
+        Event::Refused { reason } => model.notify(reason, true),
+        Event::Capabilities { target, answer } => model.notify(format!("{target}: {answer}"), false),
+        Event::Digit { call, digit } => {
+            let name = model.call(call).map_or("The other side", |c| c.peer_name.as_str()).to_owned();
+            model.notify(format!("{name} pressed {digit}"), false);
+        }
+        Event::Finished => return vec![Effect::Leave],
+        // What is true now is in the snapshot, which the screen draws anyway.
+        Event::Registration { .. }
+        | Event::Incoming { .. }
+        | Event::Outgoing { .. }
+        | Event::Ringing(_)
+        | Event::Established(_)
+        | Event::HoldChanged { .. }
+        | Event::Redirected { .. }
+        | Event::Ended { .. } => {}
+    }
+    Vec::new()
+}
+
+/// A command the phone never got: an important one is worth a second press, so say it plainly.
+pub fn queue_full(model: &mut Model, command: &Command) -> Vec<Effect> {
+    if matches!(command, Command::Shutdown) {
+        return vec![Effect::Leave];
+    }
+    model.notify("The phone is too busy and did not hear that. Try again.", true);
+    Vec::new()
+}
+
+/// The window title says what matters most.
+pub fn title(model: &Model) -> String {
+    let talking = || model.live_calls().find(|call| Some(call.number) == model.snapshot.focus);
+    match (model.incoming(), talking()) {
+        (Some(call), _) => format!("{} calls - offhook", call.peer_name),
+        (None, Some(call)) if call.state == CallState::Established => format!("{} - offhook", call.peer_name),
+        _ => "offhook".to_owned(),
+    }
+}

@@ -1,0 +1,230 @@
+//! Moving between lists, pages and windows, and inside of them.
+use super::facts::select;
+use super::lines;
+use crate::qos::snapshot::TIMELINE;
+use crate::tui::action::Effect;
+use crate::tui::keymap::Intent;
+use crate::tui::model::{Frozen, Model, Page, Pane, Popup, is_over};
+use crate::tui::view;
+use crate::ua::command::Command;
+use crate::ua::snapshot::{CallState, RegistrationState};
+
+/// Seconds one press looks back.
+const LOOK_STEP: usize = 5;
+
+pub fn go(model: &mut Model, intent: Intent) -> Vec<Effect> {
+    let has_call = model.selected_call().is_some();
+    model.scroll = 0;
+    match intent {
+        Intent::Quality if has_call => {
+            model.page = Page::Quality;
+            model.look_back = 0;
+            model.frozen = None;
+        }
+        Intent::Details if has_call => model.popup = Some(Popup::Details),
+        Intent::Messages if has_call => {
+            model.pane = if model.pane == Pane::Messages { Pane::Calls } else { Pane::Messages };
+        }
+        Intent::Keypad if model.selected_call().is_some_and(|c| c.state == CallState::Established) => {
+            model.popup = Some(Popup::Keypad { sent: String::new() });
+        }
+        Intent::Accounts => {
+            model.page = Page::Accounts;
+            model.account = 0;
+        }
+        Intent::Log => {
+            model.page = Page::Log;
+            model.scroll = usize::MAX;
+        }
+        Intent::Help => {
+            model.below_help = model.page;
+            model.page = Page::Help;
+        }
+        _ => model.notify("There is no call.", true),
+    }
+    Vec::new()
+}
+
+pub fn turn(model: &mut Model, intent: Intent) -> Vec<Effect> {
+    let mut panes = vec![Pane::Calls, Pane::Recent];
+    if model.selected_call().is_some() {
+        panes.push(Pane::Messages);
+    }
+    let at = panes.iter().position(|pane| *pane == model.pane).unwrap_or(0);
+    let step = if intent == Intent::NextPane { 1 } else { panes.len() - 1 };
+    enter_pane(model, panes.get((at + step) % panes.len()).copied().unwrap_or(Pane::Calls));
+    Vec::new()
+}
+
+fn enter_pane(model: &mut Model, pane: Pane) {
+    model.pane = pane;
+    if pane == Pane::Recent {
+        model.missed_seen = model.wall;
+    }
+}
+
+/// Enter on what the cursor is on.
+pub fn open(model: &mut Model) -> Vec<Effect> {
+    match (model.page, model.pane) {
+        (Page::Accounts, _) => toggle_account(model),
+        (Page::Main, Pane::Calls) => {
+            let other = model.selected_call().filter(|call| call.state == CallState::Established);
+            match other.map(|call| call.number) {
+                Some(call) if Some(call) != model.snapshot.focus => vec![Effect::Send(Command::Switch(call))],
+                _ => lines::open(model, Intent::Dial),
+            }
+        }
+        (Page::Main, Pane::Recent) => {
+            let entry = model.recent_entry().map(|entry| (entry.peer_address.clone(), entry.account));
+            if let Some((address, account)) = entry {
+                lines::open(model, Intent::Dial);
+                model.dial.set(&address);
+                model.dial_account = model.snapshot.accounts.iter().find(|a| a.id == account).map(|a| a.id);
+                model.pane = Pane::Calls;
+            }
+            Vec::new()
+        }
+        (Page::Main, Pane::Messages) => {
+            let index = model.message.unwrap_or(usize::MAX).min(model.ladder().len().saturating_sub(1));
+            show_message(model, index);
+            Vec::new()
+        }
+        (Page::Quality | Page::Log | Page::Help, _) => Vec::new(),
+    }
+}
+
+fn toggle_account(model: &mut Model) -> Vec<Effect> {
+    let Some(account) = model.snapshot.accounts.get(model.account) else { return Vec::new() };
+    vec![Effect::Send(match account.state {
+        RegistrationState::Registered { .. } | RegistrationState::Registering => Command::Unregister(account.id),
+        RegistrationState::Off | RegistrationState::Failed { .. } | RegistrationState::Unregistering => {
+            Command::Register(account.id)
+        }
+    })]
+}
+
+fn show_message(model: &mut Model, index: usize) {
+    let shown = model.selected_call().and_then(|call| Some((call.number, call.ladder.get(index)?.clone())));
+    if let Some((call, entry)) = shown {
+        model.message = Some(index);
+        model.scroll = 0;
+        model.popup = Some(Popup::Message { call, entry: Box::new(entry) });
+    }
+}
+
+pub fn other_message(model: &mut Model, intent: Intent) -> Vec<Effect> {
+    if let Some(Popup::Message { entry, .. }) = &model.popup {
+        let at = model.ladder().iter().position(|e| e.at == entry.at && e.text == entry.text).unwrap_or(0);
+        let last = model.ladder().len().saturating_sub(1);
+        let index = if intent == Intent::Next { (at + 1).min(last) } else { at.saturating_sub(1) };
+        show_message(model, index);
+    }
+    Vec::new()
+}
+
+/// One step back: window, page, list, notice.
+pub fn back(model: &mut Model) -> Vec<Effect> {
+    if model.page == Page::Help {
+        model.page = std::mem::replace(&mut model.below_help, Page::Main);
+        model.scroll = 0;
+    } else if model.popup.take().is_some() {
+    } else if model.page != Page::Main {
+        model.page = Page::Main;
+        model.frozen = None;
+    } else if model.open.take().is_some() || model.knob.take().is_some() {
+    } else if model.pane != Pane::Calls {
+        model.pane = Pane::Calls;
+        model.message = None;
+    } else {
+        model.notice = None;
+    }
+    Vec::new()
+}
+
+pub fn scroll(model: &mut Model, intent: Intent) -> Vec<Effect> {
+    match (model.page, &model.popup, model.pane) {
+        (Page::Main, None, Pane::Calls) => next_call(model, intent),
+        (Page::Main, None, Pane::Recent) => {
+            if intent == Intent::Up && model.recent == 0 {
+                model.pane = Pane::Calls;
+            } else {
+                let rows = view::recent_rows(model);
+                model.recent = moved(model.recent, model.history.len(), rows, intent);
+            }
+        }
+        (Page::Main, None, Pane::Messages) => {
+            let (count, rows) = (model.ladder().len(), view::message_rows(model));
+            let at = moved(model.message.unwrap_or(usize::MAX), count, rows, intent);
+            model.message = (at + 1 < count).then_some(at);
+        }
+        (Page::Accounts, ..) => {
+            model.account = moved(model.account, model.snapshot.accounts.len(), 4, intent);
+        }
+        (Page::Quality, ..) => {}
+        (Page::Main | Page::Log | Page::Help, ..) => {
+            let (lines, height) = view::extent(model);
+            model.scroll = moved(model.scroll, lines.saturating_sub(height) + 1, height, intent);
+        }
+    }
+    Vec::new()
+}
+
+/// A position in a list of `count` after one movement; positions past the end count as the end.
+fn moved(at: usize, count: usize, page: usize, intent: Intent) -> usize {
+    let last = count.saturating_sub(1);
+    let at = at.min(last);
+    match intent {
+        Intent::Up => at.saturating_sub(1),
+        Intent::Down => (at + 1).min(last),
+        Intent::PageUp => at.saturating_sub(page.max(1)),
+        Intent::PageDown => (at + page.max(1)).min(last),
+        Intent::Top => 0,
+        Intent::Bottom => last,
+        _ => at,
+    }
+}
+
+/// Up and down among the calls; below the last one the list of recent calls goes on.
+fn next_call(model: &mut Model, intent: Intent) {
+    let numbers: Vec<_> = model.calls().map(|call| call.number).collect();
+    let at = numbers.iter().position(|number| Some(*number) == model.selected);
+    if intent == Intent::Down && at.is_none_or(|at| at + 1 >= numbers.len()) {
+        if !model.history.is_empty() {
+            model.recent = 0;
+            enter_pane(model, Pane::Recent);
+        }
+        return;
+    }
+    let next = numbers.get(moved(at.unwrap_or(0), numbers.len(), numbers.len(), intent)).copied();
+    if next.is_some() && next != model.selected {
+        select(model, next);
+    }
+}
+
+/// The quality page: stop it, look back, go on.
+pub fn look(model: &mut Model, intent: Intent) -> Vec<Effect> {
+    match intent {
+        Intent::Freeze if model.frozen.is_some() => model.frozen = None,
+        Intent::Freeze => freeze(model),
+        Intent::Earlier => {
+            if model.frozen.is_none() {
+                freeze(model);
+            }
+            model.look_back = (model.look_back + LOOK_STEP).min(TIMELINE);
+        }
+        Intent::Later => model.look_back = model.look_back.saturating_sub(LOOK_STEP),
+        _ => {}
+    }
+    if model.frozen.is_none() {
+        model.look_back = 0;
+    }
+    Vec::new()
+}
+
+/// A moving picture cannot be looked back in: it stops.
+fn freeze(model: &mut Model) {
+    model.frozen = model.selected_call().filter(|call| !is_over(call)).map(|call| {
+        let call = call.clone();
+        Frozen { wall: model.wall, call }
+    });
+}

@@ -1,0 +1,65 @@
+//! The band over the screen while somebody calls, or while a redirected call asks what to do.
+use super::words;
+use crate::tui::keymap::{Context, Intent};
+use crate::tui::model::Model;
+use crate::tui::theme::Role;
+use crate::tui::widget::clock;
+use crate::tui::widget::paint::Painter;
+use crate::ua::snapshot::{CallState, CallView};
+use ratatui::layout::Rect;
+
+pub fn draw(model: &Model, p: &mut Painter<'_>, area: Rect) {
+    p.clear(area, Role::Band);
+    match (model.incoming(), model.question()) {
+        (Some(call), _) => incoming(model, p, area, call),
+        (None, Some(call)) => question(model, p, area, call),
+        (None, None) => {}
+    }
+}
+
+fn incoming(model: &Model, p: &mut Painter<'_>, area: Rect, call: &CallView) {
+    let others = model.live_calls().count() - 1;
+    let title = if others > 0 { "Call waiting" } else { "Incoming call" };
+    let rings = clock::short(model.now.saturating_duration_since(call.started));
+    let to = format!("for {}", model.account_name(call.account));
+    let trust = format!("{to} {} {}", p.glyphs.dot, words::trust(call));
+    lines(p, area, title, &rings, call, &trust);
+    let keys = [
+        (Intent::Answer, if others > 0 { "answer, hold the other" } else { "answer" }),
+        (Intent::RejectBusy, "busy"),
+        (Intent::Decline, "decline"),
+        (Intent::Ignore, "ignore"),
+    ];
+    buttons(model, p, area, Context::Incoming, &keys);
+}
+
+fn question(model: &Model, p: &mut Painter<'_>, area: Rect, call: &CallView) {
+    let CallState::Redirected { target } = &call.state else { return };
+    let moved = format!("says to call {target} instead");
+    lines(p, area, "Call somebody else?", "", call, &moved);
+    buttons(model, p, area, Context::Question, &[(Intent::Yes, "call it"), (Intent::No, "end")]);
+}
+
+/// Title, who, and how sure we are of it; with blank lines between where there is room.
+fn lines(p: &mut Painter<'_>, area: Rect, title: &str, right: &str, call: &CallView, below: &str) {
+    let (x, room) = (area.x + 2, area.width.saturating_sub(4));
+    let airy = area.height >= 7;
+    let top = area.y + u16::from(area.height >= 6);
+    p.put(x, top, room, title, Role::Band);
+    p.put_right(area.right().saturating_sub(2), top, 8, right, Role::Band);
+    let who = top + 1 + u16::from(airy);
+    let end = p.put(x, who, room, &call.peer_name, Role::BandStrong);
+    let address = if call.peer_address == call.peer_name { "" } else { call.peer_address.as_str() };
+    p.put(end + 2, who, (x + room).saturating_sub(end + 2), address, Role::Band);
+    p.put(x, who + 1, room, below, Role::Band);
+}
+
+fn buttons(model: &Model, p: &mut Painter<'_>, area: Rect, context: Context, keys: &[(Intent, &str)]) {
+    let y = area.bottom().saturating_sub(if area.height >= 6 { 2 } else { 1 });
+    let mut x = area.x + 2;
+    for (intent, label) in keys {
+        let Some(key) = model.keymap.shown(context, *intent, model.is_typing()) else { continue };
+        x = p.put(x, y, area.right().saturating_sub(x), &format!(" {} ", key.label(p.glyphs.unicode)), Role::BandKey);
+        x = p.put(x, y, area.right().saturating_sub(x), &format!(" {label}"), Role::BandStrong) + 3;
+    }
+}

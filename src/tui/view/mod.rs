@@ -1,0 +1,136 @@
+//! Draws the model. Pure: the same model gives the same picture, and no clock is read.
+mod accounts;
+mod band;
+mod bottom;
+mod details;
+mod figures;
+mod header;
+mod help;
+mod idle;
+mod keypad;
+mod ladder;
+mod layout;
+mod lists;
+mod log;
+mod message;
+mod panel;
+mod quality;
+mod simulation;
+mod words;
+
+use crate::tui::model::{Model, Page, Popup};
+use crate::tui::theme::Role;
+use crate::tui::view::layout::Areas;
+use crate::tui::widget::paint::Painter;
+use ratatui::Frame;
+use ratatui::buffer::Buffer;
+use ratatui::layout::{Position, Rect};
+
+pub fn view(model: &Model, frame: &mut Frame<'_>) {
+    if let Some(cursor) = draw(model, frame.buffer_mut()) {
+        frame.set_cursor_position(cursor);
+    }
+}
+
+/// Draws into `buf`; returns where the cursor stands while a line of text is open.
+pub fn draw(model: &Model, buf: &mut Buffer) -> Option<Position> {
+    let mut p = Painter { buf, theme: &model.theme, glyphs: model.glyphs };
+    p.clear(p.buf.area, Role::Text);
+    let Some(areas) = layout::areas(model) else {
+        too_small(model, &mut p);
+        return None;
+    };
+    header::draw(model, &mut p, areas.header);
+    if let Some(area) = areas.band {
+        band::draw(model, &mut p, area);
+    }
+    match model.page {
+        Page::Main => main_page(model, &mut p, &areas),
+        Page::Quality => quality::draw(model, &mut p, areas.middle),
+        Page::Accounts => accounts::draw(model, &mut p, areas.middle),
+        Page::Log => log::draw(model, &mut p, areas.middle),
+        Page::Help => help::draw(model, &mut p, areas.middle),
+    }
+    if let Some(area) = areas.simulation {
+        simulation::draw(model, &mut p, area);
+    }
+    bottom::status(model, &mut p, areas.status);
+    bottom::keys(model, &mut p, areas.keys);
+    bottom::input(model, &mut p, areas.input)
+}
+
+fn main_page(model: &Model, p: &mut Painter<'_>, areas: &Areas) {
+    if let Some(area) = areas.strip {
+        lists::strip(model, p, area);
+    }
+    if let Some(area) = areas.calls {
+        lists::calls(model, p, area);
+    }
+    if let Some(area) = areas.recent {
+        lists::recent(model, p, area);
+    }
+    if let Some(area) = areas.panel {
+        panel::draw(model, p, area);
+    }
+    if let Some(area) = areas.ladder {
+        ladder::draw(model, p, area);
+    }
+    match &model.popup {
+        Some(Popup::Keypad { sent }) => keypad::draw(model, p, areas.middle, sent),
+        Some(Popup::Message { entry, .. }) => message::draw(model, p, areas.middle, entry),
+        Some(Popup::Details) => details::draw(model, p, areas.middle),
+        None => {}
+    }
+}
+
+/// Lines of what is longer than its window, and how many of them the window shows.
+pub fn extent(model: &Model) -> (usize, usize) {
+    let Some(areas) = layout::areas(model) else { return (0, 1) };
+    let middle = areas.middle;
+    match (model.page, &model.popup) {
+        (Page::Log, _) => log::extent(model, middle),
+        (Page::Help, _) => help::extent(model, middle),
+        (Page::Main, Some(Popup::Message { entry, .. })) => message::extent(middle, entry),
+        (Page::Main, Some(Popup::Details)) => details::extent(model, middle),
+        (Page::Main | Page::Quality | Page::Accounts, _) => (0, 1),
+    }
+}
+
+/// Rows the list of recent calls shows.
+pub fn recent_rows(model: &Model) -> usize {
+    layout::areas(model).and_then(|areas| areas.recent).map_or(1, inner_rows)
+}
+
+/// Rows the message ladder shows.
+pub fn message_rows(model: &Model) -> usize {
+    layout::areas(model).and_then(|areas| areas.ladder).map_or(1, inner_rows)
+}
+
+fn inner_rows(area: Rect) -> usize {
+    usize::from(area.height.saturating_sub(2)).max(1)
+}
+
+/// The first row shown of a list of `count` so that row `at` is seen.
+fn first_shown(at: usize, count: usize, rows: usize) -> usize {
+    at.saturating_sub(rows.saturating_sub(1) / 2).min(count.saturating_sub(rows))
+}
+
+/// Even a window too small for the screen says who calls and who is talked with.
+fn too_small(model: &Model, p: &mut Painter<'_>) {
+    let area = p.buf.area;
+    let (columns, rows) = layout::MIN;
+    let mut lines = vec![
+        (format!("{}x{} is too small", area.width, area.height), Role::Fair),
+        (format!("offhook needs {columns}x{rows}"), Role::Dim),
+    ];
+    for call in model.live_calls() {
+        let (word, role) = words::call_state(model, call);
+        lines.push((format!("{} {word}", call.peer_name), role));
+    }
+    let y = area.top() + area.height.saturating_sub(u16::try_from(lines.len()).unwrap_or(0)) / 2;
+    for (line, (content, role)) in lines.iter().enumerate() {
+        let wide = u16::try_from(crate::tui::widget::text::width(content)).unwrap_or(u16::MAX).min(area.width);
+        let x = area.left() + (area.width - wide) / 2;
+        p.put(x, y.saturating_add(u16::try_from(line).unwrap_or(u16::MAX)), area.width, content, *role);
+    }
+}

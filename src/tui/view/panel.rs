@@ -1,0 +1,196 @@
+//! The panel on the right: the call that is talked on, one that was, or the phone at rest.
+use super::{figures, idle, words};
+use crate::qos::snapshot::Verdict;
+use crate::tui::keymap::{Context, Intent};
+use crate::tui::model::{Model, Pane, is_over, rings_here};
+use crate::tui::theme::Role;
+use crate::tui::widget::clock::{self, Local};
+use crate::tui::widget::grade::{self, Grade};
+use crate::tui::widget::paint::{Painter, padded};
+use crate::tui::widget::text;
+use crate::ua::snapshot::{CallState, CallSummary, CallView};
+use ratatui::layout::Rect;
+
+pub fn draw(model: &Model, p: &mut Painter<'_>, area: Rect) {
+    let past = (model.pane == Pane::Recent).then(|| model.recent_entry()).flatten();
+    match (past, model.selected_call()) {
+        (Some(entry), _) => past_call(model, p, area, entry),
+        (None, Some(call)) => live_call(model, p, area, call),
+        (None, None) => idle::draw(model, p, area),
+    }
+}
+
+fn live_call(model: &Model, p: &mut Painter<'_>, area: Rect, call: &CallView) {
+    let (word, role) = match &call.state {
+        CallState::Established if !call.held_by_us && !call.held_by_peer => ("talking".to_owned(), Role::Good),
+        CallState::Ended(summary) => match summary.duration {
+            Some(duration) => (format!("ended {}", clock::duration(duration)), Role::Dim),
+            None => ("ended".to_owned(), Role::Dim),
+        },
+        _ => words::call_state(model, call),
+    };
+    let talks = call.state == CallState::Established;
+    let time = if talks { format!(" {}", clock::duration(words::talked(model, call))) } else { String::new() };
+    let sign = p.glyphs.good.to_string() + " ";
+    let sign = if talks && role == Role::Good { sign.as_str() } else { "" };
+    let title_role = if is_over(call) { Role::Dim } else { Role::Strong };
+    let remark = [(sign, role), (word.as_str(), role), (time.as_str(), Role::Text)];
+    let inside = padded(p.frame(area, &call.peer_name, title_role, &remark));
+    identity(p, inside, &call.peer_address, &words::medium(&call.codec, &call.security), words::trust(call));
+    say(p, Rect { y: inside.y + 1, height: 2, ..inside }, &sentence(model, p, call));
+    let below = Rect { y: inside.y + 3, height: inside.height.saturating_sub(3), ..inside };
+    if shows_figures(call) {
+        let y = figures::draw(model, p, below, &figures::Shown::live(model, call));
+        facts(p, Rect { y: y + 1, height: inside.bottom().saturating_sub(y + 1), ..inside }, call);
+    }
+}
+
+/// In a high panel: where the sound comes from, and what the peer says of itself.
+fn facts(p: &mut Painter<'_>, area: Rect, call: &CallView) {
+    let mut words: Vec<String> = Vec::new();
+    if !call.media_remote.is_empty() {
+        words.push(format!("sound from {}", call.media_remote));
+    }
+    for line in [&call.session_name, &call.session_information].into_iter().filter(|line| !line.is_empty()) {
+        words.push(line.clone());
+    }
+    words.extend(call.participant.iter().map(|(item, content)| format!("{item}: {content}")));
+    let sentence = words.join(&format!(" {} ", p.glyphs.dot));
+    for (line, y) in text::fold(&sentence, usize::from(area.width)).iter().zip(area.top()..area.bottom()) {
+        let line = line.trim_matches(|c: char| c == ' ' || c == p.glyphs.dot);
+        p.put(area.x, y, area.width, line, Role::Dim);
+    }
+}
+
+/// Figures are there from the first sound on.
+fn shows_figures(call: &CallView) -> bool {
+    match &call.state {
+        CallState::Established | CallState::Answering | CallState::Ending => true,
+        CallState::Ended(summary) => summary.duration.is_some(),
+        CallState::Ringing { early_media } => *early_media && call.outgoing,
+        CallState::Preparing | CallState::Calling | CallState::Redirected { .. } => false,
+    }
+}
+
+/// A call of the history.
+fn past_call(model: &Model, p: &mut Painter<'_>, area: Rect, entry: &CallSummary) {
+    let local = |at| Local::new(at, (model.zone)(at));
+    let (at, today) = (local(entry.started), local(model.wall));
+    let day = if at.day_number == today.day_number { "today".to_owned() } else { at.date() };
+    let when = format!("{} {}", day.trim_start(), at.minutes());
+    let inside = padded(p.frame(area, &entry.peer_name, Role::Strong, &[(when.as_str(), Role::Dim)]));
+    let (sign, word, role) = words::past(p.glyphs, entry);
+    let way = if entry.outgoing { "you called" } else { "called you" };
+    identity(p, inside, &entry.peer_address, &entry.codec, "");
+    let talked = entry.duration.map_or(String::new(), |d| format!(", {}", clock::duration(d)));
+    let word = if word.is_empty() { String::new() } else { format!(", {word}") };
+    let account = if entry.account_name.is_empty() { String::new() } else { format!(" for {}", entry.account_name) };
+    let account = if entry.outgoing { account.replace(" for ", " from ") } else { account };
+    let line = format!("{sign} {way}{account}{talked}{word}");
+    p.put(inside.x, inside.y + 1, inside.width, &line, role);
+    p.put(inside.x + 2, inside.y + 2, inside.width.saturating_sub(2), &entry.cause, Role::Text);
+    let below = Rect { y: inside.y + 4, height: inside.height.saturating_sub(4), ..inside };
+    if entry.duration.is_some() {
+        figures::draw(model, p, below, &figures::Shown::past(model.glyphs, &entry.quality));
+    }
+}
+
+/// Address on the left; on the right how the sound is carried, or how sure the name is.
+fn identity(p: &mut Painter<'_>, area: Rect, address: &str, medium: &str, trust: &str) {
+    let right = if medium.is_empty() { trust } else { medium };
+    let start = p.put_right(area.right(), area.y, area.width / 2 + 4, right, Role::Dim);
+    p.put(area.x, area.y, start.saturating_sub(area.x + 2), address, Role::Text);
+}
+
+/// What the panel says of the call.
+struct Sentence {
+    role: Role,
+    sign: char,
+    /// Whose fault it is, before the sentence.
+    whose: &'static str,
+    text: String,
+}
+
+impl Sentence {
+    fn new(role: Role, sign: char, text: impl Into<String>) -> Self {
+        Self { role, sign, whose: "", text: text.into() }
+    }
+}
+
+/// A sentence of at most two lines behind its sign.
+fn say(p: &mut Painter<'_>, area: Rect, sentence: &Sentence) {
+    p.cell(area.x, area.y, sentence.sign, sentence.role);
+    let (x, room) = (area.x + 2, area.width.saturating_sub(2));
+    let whose = if sentence.whose.is_empty() { String::new() } else { format!("{}: ", sentence.whose) };
+    let folded = text::fold(&format!("{whose}{}", sentence.text), usize::from(room));
+    let rows = usize::from(area.height);
+    for (y, line) in (area.y..area.bottom()).zip(0..rows.min(folded.len())) {
+        let content = folded.get(line).map_or("", String::as_str);
+        let cut = line + 1 == rows && folded.len() > rows;
+        let content = if cut {
+            text::left(content, usize::from(room), ' ').trim_end().to_owned() + &p.glyphs.ellipsis.to_string()
+        } else {
+            content.to_owned()
+        };
+        p.put(x, y, room, &content, Role::Text);
+    }
+    p.put(x, area.y, room, &whose, sentence.role);
+}
+
+/// How the call is, in words: the state until sound can flow, then the diagnosis.
+fn sentence(model: &Model, p: &Painter<'_>, call: &CallView) -> Sentence {
+    let g = p.glyphs;
+    let key = |intent| {
+        model.keymap.shown(Context::Incoming, intent, model.is_typing()).map_or(String::new(), |k| k.to_string())
+    };
+    match &call.state {
+        CallState::Preparing => Sentence::new(Role::Fair, g.fair, "Getting ready: account, address and ports."),
+        CallState::Calling => Sentence::new(Role::Fair, g.fair, "Calling. Nothing came back yet."),
+        CallState::Ringing { .. } if rings_here(call) => {
+            let silenced = if call.ignored { "Still waits; you silenced it. " } else { "Calls you. " };
+            Sentence::new(
+                Role::Accent,
+                g.fair,
+                format!("{silenced}{} answers, {} declines.", key(Intent::Answer), key(Intent::Decline)),
+            )
+        }
+        CallState::Ringing { early_media: true } => {
+            Sentence::new(Role::Fair, g.fair, "It rings there. What you hear comes from their network.")
+        }
+        CallState::Ringing { early_media: false } => Sentence::new(Role::Fair, g.fair, "It rings there."),
+        CallState::Redirected { target } => {
+            Sentence::new(Role::Accent, g.fair, format!("Asks to be called at {target} instead. See above."))
+        }
+        CallState::Answering => Sentence::new(Role::Fair, g.fair, "Answered; the other side has yet to confirm."),
+        CallState::Ending => Sentence::new(Role::Dim, g.unknown, "Hanging up."),
+        CallState::Ended(summary) => {
+            let good = summary.end == crate::ua::snapshot::CallEnd::Normal;
+            let (role, sign) = if good { (Role::Dim, g.good) } else { (Role::Poor, g.poor) };
+            Sentence::new(role, sign, summary.cause.clone())
+        }
+        CallState::Established => established(model, p, call),
+    }
+}
+
+fn established(model: &Model, p: &Painter<'_>, call: &CallView) -> Sentence {
+    let g = p.glyphs;
+    match (call.held_by_us, call.held_by_peer) {
+        (true, true) => return Sentence::new(Role::Fair, g.fair, "Both sides hold this call."),
+        (true, false) => return Sentence::new(Role::Fair, g.fair, "You hold this call: neither hears the other."),
+        (false, true) => return Sentence::new(Role::Fair, g.fair, format!("{} holds this call.", call.peer_name)),
+        (false, false) => {}
+    }
+    let quality = &call.quality;
+    let grade = Grade::from(quality.verdict);
+    if quality.diagnosis.is_empty() {
+        let waits =
+            if call.media_flowing { "Listening: not enough was measured yet." } else { "No sound arrives yet." };
+        return Sentence::new(Role::Unknown, g.unknown, waits);
+    }
+    let whose = match quality.verdict {
+        Verdict::Fair | Verdict::Poor => grade::fault(quality.fault),
+        Verdict::Good | Verdict::Unknown => "",
+    };
+    let muted = if model.snapshot.muted { " You are muted." } else { "" };
+    Sentence { whose, ..Sentence::new(grade.role(), grade.sign(g), format!("{}{muted}", quality.diagnosis)) }
+}

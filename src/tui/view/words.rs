@@ -1,0 +1,80 @@
+//! States in words, each with its sign and role: said the same way all over the screen.
+use crate::tui::model::{Model, rings_here};
+use crate::tui::theme::{Glyphs, Role};
+use crate::tui::widget::clock;
+use crate::ua::snapshot::{AccountView, CallEnd, CallState, CallSummary, CallView, RegistrationState};
+use std::time::{Duration, Instant};
+
+/// Sign, words and role of an account. Words are of a fixed width while a retry is counted down.
+pub fn account(glyphs: &Glyphs, account: &AccountView, now: Instant) -> (char, String, Role) {
+    match &account.state {
+        RegistrationState::Registered { .. } => (glyphs.good, "reachable".into(), Role::Good),
+        RegistrationState::Registering => (glyphs.fair, "registering".into(), Role::Fair),
+        RegistrationState::Unregistering => (glyphs.fair, "leaving".into(), Role::Fair),
+        RegistrationState::Off => (glyphs.unknown, "off".into(), Role::Unknown),
+        RegistrationState::Failed { retry: None, .. } => (glyphs.poor, "not reachable".into(), Role::Poor),
+        RegistrationState::Failed { retry: Some(at), .. } => {
+            (glyphs.poor, format!("retry in {:>5}", clock::rough(until(*at, now))), Role::Poor)
+        }
+    }
+}
+
+/// Time left, counted so that the last second shown is 1.
+pub fn until(at: Instant, now: Instant) -> Duration {
+    let left = at.saturating_duration_since(now);
+    Duration::from_secs(left.as_secs() + u64::from(left.subsec_nanos() > 0))
+}
+
+/// One or two words for the list of calls, or how long they talk.
+pub fn call_state(model: &Model, call: &CallView) -> (String, Role) {
+    let word = |word: &str, role| (word.to_owned(), role);
+    match &call.state {
+        CallState::Preparing => word("prepares", Role::Fair),
+        CallState::Calling => word("calling", Role::Fair),
+        CallState::Ringing { .. } if rings_here(call) && call.ignored => word("silenced", Role::Dim),
+        CallState::Ringing { .. } if rings_here(call) => word("calls you", Role::Accent),
+        CallState::Ringing { .. } => word("ringing", Role::Fair),
+        CallState::Redirected { .. } => word("moved?", Role::Accent),
+        CallState::Answering => word("answering", Role::Fair),
+        CallState::Established if call.held_by_us => word("on hold", Role::Fair),
+        CallState::Established if call.held_by_peer => word("holds us", Role::Fair),
+        CallState::Established => (clock::short(talked(model, call)), Role::Good),
+        CallState::Ending => word("ending", Role::Dim),
+        CallState::Ended(_) => word("ended", Role::Dim),
+    }
+}
+
+/// How long a call is talked on.
+pub fn talked(model: &Model, call: &CallView) -> Duration {
+    call.answered.map_or(Duration::ZERO, |at| model.now.saturating_duration_since(at))
+}
+
+/// Sign and role of an entry of the history, with a word where the sign alone would have to say something went wrong.
+pub fn past(glyphs: &Glyphs, entry: &CallSummary) -> (char, &'static str, Role) {
+    let way = if entry.outgoing { glyphs.outgoing } else { glyphs.incoming };
+    match entry.end {
+        CallEnd::Normal => (way, "", Role::Dim),
+        CallEnd::AnsweredElsewhere => (way, "answered elsewhere", Role::Dim),
+        CallEnd::Cancelled => (way, "given up", Role::Dim),
+        CallEnd::Rejected => (glyphs.poor, "rejected", Role::Dim),
+        CallEnd::Missed => (glyphs.poor, "missed", Role::Poor),
+        CallEnd::Refused => (glyphs.poor, "refused", Role::Poor),
+        CallEnd::Failed => (glyphs.poor, "failed", Role::Poor),
+        CallEnd::NoMedia => (glyphs.poor, "no sound", Role::Poor),
+    }
+}
+
+/// `Opus 48k`, `not encrypted`
+pub fn medium(call_codec: &str, security: &str) -> String {
+    let security = if security.is_empty() || security == "none" { "not encrypted" } else { security };
+    if call_codec.is_empty() { String::new() } else { format!("{call_codec}, {security}") }
+}
+
+/// Whether the name of the peer can be believed.
+pub fn trust(call: &CallView) -> &'static str {
+    match (call.outgoing, call.name_is_claimed) {
+        (true, _) => "",
+        (false, true) => "name claimed by the caller",
+        (false, false) => "name confirmed by your server",
+    }
+}
