@@ -209,9 +209,9 @@ fn collect(dir: &Path, out: &mut Vec<PathBuf>) {
     }
 }
 
-/// Files behind `#[cfg(test)] mod testing;` or `mod tests;`: not part of the product.
+/// Files behind `#[cfg(test)] mod testing;` or `mod tests;` (or `.._tests`): not part of the product.
 fn is_test_only(path: &Path) -> bool {
-    path.file_stem().is_some_and(|stem| stem == "testing" || stem == "tests")
+    path.file_stem().and_then(|stem| stem.to_str()).is_some_and(|stem| stem == "testing" || stem.ends_with("tests"))
 }
 
 /// `src/sip/dialog/fork.rs` is `sip::dialog::fork`; `src/sip/mod.rs` is `sip`.

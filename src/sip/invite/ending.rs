@@ -59,9 +59,13 @@ impl Session {
         for timer in [Timer::Ring, Timer::Provisional, Timer::Answer, Timer::Glare, Timer::ModifyLimit] {
             self.timers.stop(&timer);
         }
-        // Long enough for a CANCEL or a BYE, its challenge, and the INVITE or 2xx before it to be given up.
-        self.timers.set(Timer::Linger, now + self.config.timers.limit() * 3);
+        self.linger(now);
         self.events.push_back(Event::Ended { cause });
+    }
+
+    /// Waits long enough for a CANCEL or a BYE, its challenge, and the INVITE or 2xx before it to be given up.
+    pub(super) fn linger(&mut self, now: Instant) {
+        self.timers.set(Timer::Linger, now + self.config.timers.limit() * 3);
     }
 
     /// Ends a call whose offer and answer did not come together.

@@ -22,11 +22,13 @@ use super::{Body, Cause, Config, Event, Failure, Invitation, Output, Reason, Req
 use crate::base::rng::Rng;
 use crate::sip::dialog::{Dialog, Forks, outside};
 use crate::sip::key::SessionKey;
-use crate::sip::message::{Method, NameAddr, Response, Uri};
+use crate::sip::message::{Method, NameAddr, Request, Response, Uri};
 use std::time::Instant;
 
 /// How often one call may be redirected.
 const MAX_REDIRECTIONS: u32 = 5;
+/// Late answers that are acknowledged and released; whoever sends more is no fork of ours.
+const MAX_RELEASED: u32 = 32;
 
 #[derive(Debug)]
 pub(super) struct Calling {
@@ -112,8 +114,7 @@ impl Session {
                 if self.dialog.as_ref().is_some_and(|own| own.key() == dialog.key()) {
                     return;
                 }
-                self.acknowledge_with(&dialog, &invite, None);
-                self.send_bye(&mut dialog, None);
+                self.release(now, &mut dialog, &invite);
                 if matches!(self.side, Side::Calling(_)) {
                     self.side = Side::Over;
                 }
@@ -157,6 +158,19 @@ impl Session {
                 self.acknowledge(&invite, None);
                 self.break_off(now, "the offer is missing");
             }
+        }
+    }
+
+    /// Ends a dialog nobody wants: ACK and BYE (RFC 3261 §13.2.2.4).
+    fn release(&mut self, now: Instant, dialog: &mut Dialog, invite: &Request) {
+        if self.released >= MAX_RELEASED {
+            return;
+        }
+        self.released += 1;
+        self.acknowledge_with(dialog, invite, None);
+        self.send_bye(dialog, None);
+        if self.ended {
+            self.linger(now);
         }
     }
 

@@ -154,4 +154,8 @@ pub enum Cause {
 }
 
 #[cfg(test)]
+mod pair_tests;
+#[cfg(test)]
+mod sequence_tests;
+#[cfg(test)]
 mod tests;

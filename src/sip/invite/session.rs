@@ -106,6 +106,8 @@ pub struct Session {
     pub(super) timers: TimerTable<Timer>,
     pub(super) outputs: VecDeque<Output>,
     pub(super) events: VecDeque<Event>,
+    /// Late answers that were acknowledged and released.
+    pub(super) released: u32,
     requests_made: u32,
     offers_made: u32,
 }
@@ -132,6 +134,7 @@ impl Session {
             timers: TimerTable::default(),
             outputs: VecDeque::new(),
             events: VecDeque::new(),
+            released: 0,
             requests_made: 0,
             offers_made: 0,
         }

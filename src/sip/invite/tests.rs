@@ -1,22 +1,15 @@
-//! A session as its user and the network see it.
+//! One session alone, fed by hand.
 use super::*;
-use crate::base::net::{Flow, Received, Transmit};
 use crate::base::rng::Rng;
-use crate::sip::key::{DialogKey, ServerKey};
-use crate::sip::message::Method;
+use crate::sip::key::ServerKey;
 use crate::sip::testing::*;
-use crate::sip::transaction::{self, ClientKey, Layer};
-use proptest::prelude::*;
-use std::collections::BTreeMap;
 use std::time::Instant;
 
-// ---- one session alone, fed by hand ----
-
-fn contact() -> NameAddr {
+pub(super) fn contact() -> NameAddr {
     NameAddr::parse("<sip:me@192.0.2.1>").expect("a contact")
 }
 
-fn invitation(body: Option<&'static str>) -> Invitation {
+pub(super) fn invitation(body: Option<&'static str>) -> Invitation {
     Invitation {
         request_uri: Uri::parse("sip:bob@192.0.2.2").expect("a URI"),
         from: NameAddr::parse("<sip:alice@192.0.2.1>").expect("an address"),
@@ -28,16 +21,16 @@ fn invitation(body: Option<&'static str>) -> Invitation {
     }
 }
 
-fn calling(body: Option<&'static str>) -> (Session, Instant) {
+pub(super) fn calling(body: Option<&'static str>) -> (Session, Instant) {
     let now = Instant::now();
     (Session::invite(now, Config::default(), invitation(body), Rng::from_u64(1)), now)
 }
 
-fn outputs(session: &mut Session) -> Vec<Output> {
+pub(super) fn outputs(session: &mut Session) -> Vec<Output> {
     std::iter::from_fn(|| session.poll_output()).collect()
 }
 
-fn events(session: &mut Session) -> Vec<Event> {
+pub(super) fn events(session: &mut Session) -> Vec<Event> {
     std::iter::from_fn(|| session.poll_event()).collect()
 }
 
@@ -60,7 +53,7 @@ fn told(session: &mut Session) -> Vec<String> {
     events(session).iter().map(name).collect()
 }
 
-fn name(event: &Event) -> String {
+pub(super) fn name(event: &Event) -> String {
     match event {
         Event::Progress { fork, status, body, .. } => {
             format!("Progress {status} fork {} {}", fork.0, if body.is_some() { "with body" } else { "-" })
@@ -99,7 +92,7 @@ fn first_request(session: &mut Session) -> (RequestId, Request) {
 }
 
 /// The peer's response to a request of ours.
-fn answer_to(request: &Request, status: u16, tag: &str, body: Option<&'static str>) -> Response {
+pub(super) fn answer_to(request: &Request, status: u16, tag: &str, body: Option<&'static str>) -> Response {
     let mut response = Response::to_request(request, status, Some(tag));
     response.headers.push("Contact", format_args!("<sip:{tag}@192.0.2.2>"));
     if let Some(body) = body {
@@ -118,7 +111,7 @@ fn established() -> (Session, Instant) {
 }
 
 /// A request of the peer in the dialog.
-fn within(session: &Session, method: &str, cseq: u32, more: &str) -> (ServerKey, Request) {
+pub(super) fn within(session: &Session, method: &str, cseq: u32, more: &str) -> (ServerKey, Request) {
     let key = session.key();
     let (headers, body) = more.split_once("\n\n").unwrap_or((more, ""));
     let mut request = request(&format!(
@@ -138,7 +131,7 @@ fn within(session: &Session, method: &str, cseq: u32, more: &str) -> (ServerKey,
     (ServerKey::of_request(&request).expect("a key"), request)
 }
 
-const INVITE: &str = "INVITE sip:me@192.0.2.1 SIP/2.0
+pub(super) const INVITE: &str = "INVITE sip:me@192.0.2.1 SIP/2.0
     Via: SIP/2.0/UDP 192.0.2.2;branch=z9hG4bKin
     Record-Route: <sip:proxy;lr=on>
     From: <sip:bob@192.0.2.2>;tag=b
@@ -147,7 +140,7 @@ const INVITE: &str = "INVITE sip:me@192.0.2.1 SIP/2.0
     CSeq: 5 INVITE
     Contact: <sip:192.0.2.2:15060>";
 
-fn ringing(offer: Option<&'static str>) -> (Session, Instant) {
+pub(super) fn ringing(offer: Option<&'static str>) -> (Session, Instant) {
     let mut request = request(INVITE);
     if let Some(offer) = offer {
         Body::sdp(offer).put(&mut request.headers, &mut request.body);
@@ -169,7 +162,7 @@ fn confirmed() -> (Session, Instant) {
     (session, now)
 }
 
-fn pass(session: &mut Session, now: &mut Instant, duration: Duration) {
+pub(super) fn pass(session: &mut Session, now: &mut Instant, duration: Duration) {
     let end = *now + duration;
     while let Some(at) = session.poll_timeout().filter(|at| *at <= end) {
         *now = at;
@@ -723,375 +716,4 @@ fn a_session_always_ends_its_wait() {
     assert!(!session.is_done());
     pass(&mut session, &mut now, ms(96_000));
     assert!(session.is_done());
-}
-
-// ---- two sessions over two transaction layers and a link ----
-
-/// A user agent for one call: what a real one does with the layer and the session, and a user that answers everything.
-struct Agent {
-    layer: Layer,
-    session: Option<Session>,
-    requests: BTreeMap<ClientKey, RequestId>,
-    flow: Flow,
-    log: Vec<String>,
-    accepts: bool,
-    seed: u64,
-}
-
-impl Agent {
-    fn new(local: u8, remote: u8, accepts: bool, seed: u64) -> Self {
-        let layer = Layer::new(transaction::Config::default(), Rng::from_u64(seed * 2 + u64::from(local)));
-        let flow = udp(local, remote);
-        Self { layer, session: None, requests: BTreeMap::new(), flow, log: Vec::new(), accepts, seed }
-    }
-
-    fn settle(&mut self, now: Instant) {
-        loop {
-            if let Some(event) = self.layer.poll_event() {
-                self.layer_event(now, event);
-            } else if let Some(output) = self.session.as_mut().and_then(Session::poll_output) {
-                self.output(now, output);
-            } else if let Some(event) = self.session.as_mut().and_then(Session::poll_event) {
-                self.log.push(name(&event));
-                self.session_event(now, event);
-            } else {
-                return;
-            }
-        }
-    }
-
-    fn layer_event(&mut self, now: Instant, event: transaction::Event) {
-        use transaction::Event as E;
-        match (event, &mut self.session) {
-            (E::Request { key, request, .. }, session) => match DialogKey::of_request(&request.headers) {
-                Ok(None) if request.method == Method::Invite && session.is_none() => {
-                    let rng = Rng::from_u64(self.seed + 7);
-                    match Session::incoming(now, Config::default(), contact(), key.clone(), &request, rng) {
-                        Ok(mut incoming) => {
-                            incoming.provisional(now, 180, None);
-                            if self.accepts {
-                                incoming.accept(now, Some(Body::sdp("answer")));
-                            }
-                            *session = Some(incoming);
-                        }
-                        Err(refused) => self.layer.respond(now, &key, *refused),
-                    }
-                }
-                Ok(Some(dialog)) if session.as_ref().is_some_and(|s| *s.key() == dialog.session()) => {
-                    if let Some(session) = session {
-                        session.handle_request(now, key, request);
-                    }
-                }
-                _ => self.layer.respond(now, &key, Response::to_request(&request, 481, Some("none"))),
-            },
-            (E::Ack { request, .. }, Some(session)) => session.handle_ack(now, request),
-            (E::Cancelled { key, cancel }, Some(session)) => session.handle_cancelled(now, &key, &cancel),
-            (E::Response { key, response, .. }, Some(session)) => {
-                if let Some(id) = self.requests.get(&key) {
-                    session.handle_response(now, *id, response);
-                }
-            }
-            (E::StrayResponse { response, .. }, Some(session)) => session.handle_stray_response(now, response),
-            (E::Timeout { key }, Some(session)) => {
-                if let Some(id) = self.requests.remove(&key) {
-                    session.handle_failure(now, id, Failure::Timeout);
-                }
-            }
-            (E::TransportError { key }, Some(session)) => {
-                if let Some(id) = self.requests.remove(&key) {
-                    session.handle_failure(now, id, Failure::Transport);
-                }
-            }
-            (_, _) => {}
-        }
-    }
-
-    fn output(&mut self, now: Instant, output: Output) {
-        match output {
-            Output::Request { id, request, .. } => {
-                self.requests.insert(self.layer.send_request(now, request, self.flow), id);
-            }
-            Output::Ack { request, .. } => self.layer.send_stateless(request, self.flow),
-            Output::Cancel { id, reason } => {
-                if let Some(key) = self.requests.iter().find(|(_, i)| **i == id).map(|(key, _)| key.clone()) {
-                    self.layer.cancel(now, &key, reason.as_deref());
-                }
-            }
-            Output::Response { key, response } => self.layer.respond(now, &key, response),
-        }
-    }
-
-    fn session_event(&mut self, now: Instant, event: Event) {
-        let Some(session) = &mut self.session else { return };
-        match event {
-            Event::Offer { id, .. } => session.answer(now, id, Answer::Accept(Body::sdp("answer"))),
-            Event::OfferWanted { id } => session.answer(now, id, Answer::Accept(Body::sdp("offer"))),
-            _ => {}
-        }
-    }
-}
-
-impl Node for Agent {
-    fn receive(&mut self, now: Instant, received: Received) {
-        self.layer.handle_received(now, received);
-        self.settle(now);
-    }
-
-    fn timeout(&mut self, now: Instant) {
-        self.layer.handle_timeout(now);
-        if let Some(session) = self.session.as_mut().filter(|s| s.poll_timeout().is_some_and(|at| at <= now)) {
-            session.handle_timeout(now);
-        }
-        self.settle(now);
-    }
-
-    fn poll_transmit(&mut self) -> Option<Transmit> {
-        self.layer.poll_transmit()
-    }
-
-    fn poll_timeout(&self) -> Option<Instant> {
-        let session = self.session.as_ref().and_then(Session::poll_timeout);
-        self.layer.poll_timeout().into_iter().chain(session).min()
-    }
-}
-
-impl Pair<Agent> {
-    fn call(link: Link, seed: u64, accepts: bool, offer: Option<&'static str>) -> Self {
-        let now = Instant::now();
-        let mut agents = [Agent::new(1, 2, true, seed), Agent::new(2, 1, accepts, seed)];
-        agents[0].session = Some(Session::invite(now, Config::default(), invitation(offer), Rng::from_u64(seed)));
-        let mut pair = Self::new(now, agents, link, seed);
-        pair.with(0, |_, _| {});
-        pair
-    }
-
-    /// The user of one side does something.
-    fn with(&mut self, side: usize, action: impl FnOnce(&mut Session, Instant)) {
-        let now = self.now;
-        if let Some(session) = &mut self.nodes[side].session {
-            action(session, now);
-        }
-        self.nodes[side].settle(now);
-    }
-
-    fn phases(&self) -> [Option<Phase>; 2] {
-        [0, 1].map(|side: usize| self.nodes[side].session.as_ref().map(Session::phase))
-    }
-}
-
-#[test]
-fn a_call_without_loss() {
-    let mut pair = Pair::call(Link::PERFECT, 1, false, Some("offer"));
-    pair.run(ms(300));
-    pair.with(1, |session, now| session.accept(now, Some(Body::sdp("answer"))));
-    pair.run(ms(5_000));
-    pair.with(0, Session::reinvite);
-    pair.run(ms(5_000));
-    pair.with(1, |session, now| session.hang_up(now, None));
-    pair.run(ms(100));
-    let expected = [
-        "-> INVITE",
-        "<- 180 INVITE",
-        "<- 200 INVITE",
-        "-> ACK",
-        "-> INVITE",
-        "<- 200 INVITE",
-        "-> ACK",
-        "<- BYE",
-        "-> 200 BYE",
-    ];
-    assert_eq!(pair.take_ladder(), expected);
-    let caller = [
-        "Progress 180 fork 0 -",
-        "Answered fork 0",
-        "Answer answer",
-        "OfferWanted",
-        "Answer answer",
-        "Ended PeerHungUp",
-    ];
-    assert_eq!(pair.nodes[0].log, caller);
-    assert_eq!(pair.nodes[1].log, ["Confirmed", "Offer offer", "Ended HungUp"]);
-    assert!(pair.nodes.iter().all(|node| node.session.as_ref().is_some_and(Session::is_done)));
-}
-
-#[test]
-fn a_call_is_cancelled() {
-    let mut pair = Pair::call(Link::PERFECT, 1, false, Some("offer"));
-    pair.run(ms(300));
-    pair.with(0, |session, now| session.hang_up(now, None));
-    pair.run(ms(6_000));
-    let expected = ["-> INVITE", "<- 180 INVITE", "-> CANCEL", "<- 200 CANCEL", "<- 487 INVITE", "-> ACK"];
-    assert_eq!(pair.take_ladder(), expected);
-    assert_eq!(pair.nodes[1].log, ["Ended PeerCancelled"]);
-}
-
-#[test]
-fn glare_is_settled_by_the_back_off() {
-    for seed in 0..20 {
-        let link = Link { delay: 50, ..Link::PERFECT };
-        let mut pair = Pair::call(link, seed, true, Some("offer"));
-        pair.run(ms(5_000));
-        pair.with(0, Session::reinvite);
-        pair.with(1, Session::reinvite);
-        pair.run(ms(10_000));
-        let ladder = pair.take_ladder();
-        assert!(ladder.iter().any(|message| message.ends_with("491 INVITE")), "{ladder:?}");
-        for node in &pair.nodes {
-            assert!(node.log.iter().filter(|event| *event == "Answer answer").count() >= 1, "{:?}", node.log);
-            assert!(!node.log.iter().any(|event| event.starts_with("OfferRejected")), "{:?}", node.log);
-        }
-    }
-}
-
-/// Whatever is lost, both sides end in a state the RFC allows, and say so once.
-#[test]
-fn calls_over_a_bad_link_end_as_they_should() {
-    let link = Link { loss: 0.3, doubled: 0.1, delay: 300 };
-    let (mut talked, mut graceful) = (0, 0);
-    for seed in 0..60 {
-        let offer = (seed % 3 != 0).then_some("offer");
-        let mut pair = Pair::call(link, seed, true, offer);
-        pair.run(ms(40_000));
-        let both = pair.phases() == [Some(Phase::Established); 2];
-        talked += u32::from(both);
-        pair.with(0, Session::reinvite);
-        pair.with(1, Session::reinvite);
-        pair.run(ms(40_000));
-        pair.with((seed % 2) as usize, |session, now| session.hang_up(now, None));
-        pair.run(ms(200_000));
-        for (side, node) in pair.nodes.iter_mut().enumerate() {
-            let Some(session) = &node.session else { continue };
-            let ends = node.log.iter().filter(|event| event.starts_with("Ended")).count();
-            let lost_its_peer = !session.is_done() && session.phase() == Phase::Established;
-            // The peer's BYE may be lost eleven times; then a side is left talking. A phone sees that by its media.
-            assert!(ends == 1 || lost_its_peer, "seed {seed} side {side}: {:?}", node.log);
-            assert!(session.is_done() || lost_its_peer, "seed {seed} side {side}: {session:?}");
-            assert!(node.layer.is_idle(), "seed {seed} side {side}");
-            graceful += u32::from(ends == 1);
-        }
-    }
-    assert!(talked >= 50, "{talked} of 60 calls came about");
-    assert!(graceful >= 110, "{graceful} of 120 sides ended");
-}
-
-// ---- anything at all ----
-
-#[derive(Clone, Debug)]
-enum Step {
-    Response { which: usize, status: u16, tag: u8, body: bool },
-    Failure { which: usize },
-    Request { method: u8, cseq: u32, tag: u8, body: bool },
-    Ack { cseq: u32, body: bool },
-    Cancelled,
-    Answer { id: u32, accept: bool },
-    Accept { body: bool },
-    Provisional,
-    Reject,
-    Reinvite,
-    HangUp,
-    Authenticate { id: u32 },
-    GiveUp { id: u32 },
-    Follow,
-    Wait { ms: u64 },
-}
-
-fn any_step() -> impl Strategy<Value = Step> {
-    let body = any::<bool>();
-    prop_oneof![
-        6 => (0_usize..8, prop_oneof![Just(100_u16), Just(180), Just(183), Just(199), Just(200), Just(302), Just(401),
-            Just(408), Just(481), Just(486), Just(487), Just(491), Just(500), 100_u16..700], 0_u8..4, body)
-            .prop_map(|(which, status, tag, body)| Step::Response { which, status, tag, body }),
-        1 => (0_usize..8).prop_map(|which| Step::Failure { which }),
-        4 => (0_u8..9, 4_u32..12, 0_u8..3, any::<bool>())
-            .prop_map(|(method, cseq, tag, body)| Step::Request { method, cseq, tag, body }),
-        2 => (4_u32..12, any::<bool>()).prop_map(|(cseq, body)| Step::Ack { cseq, body }),
-        1 => Just(Step::Cancelled),
-        3 => (0_u32..8, any::<bool>()).prop_map(|(id, accept)| Step::Answer { id, accept }),
-        2 => any::<bool>().prop_map(|body| Step::Accept { body }),
-        1 => Just(Step::Provisional),
-        1 => Just(Step::Reject),
-        2 => Just(Step::Reinvite),
-        1 => Just(Step::HangUp),
-        1 => (0_u32..6).prop_map(|id| Step::Authenticate { id }),
-        1 => (0_u32..6).prop_map(|id| Step::GiveUp { id }),
-        1 => Just(Step::Follow),
-        3 => prop_oneof![Just(0_u64), 1_u64..5_000, 5_000_u64..200_000].prop_map(|ms| Step::Wait { ms }),
-    ]
-}
-
-const METHODS: [&str; 9] = ["INVITE", "UPDATE", "BYE", "INFO", "OPTIONS", "NOTIFY", "REFER", "PRACK", "BREW"];
-
-/// Feeds steps to a session; returns how often it told its end.
-fn feed(session: &mut Session, start: Instant, steps: &[Step]) -> usize {
-    let (mut now, mut sent, mut ends) = (start, Vec::new(), 0);
-    for step in steps {
-        match step.clone() {
-            Step::Response { which, status, tag, body } => {
-                let Some((id, request)) = sent.get(which).cloned() else { continue };
-                let tag = ["b", "c", "d", "e"][usize::from(tag)];
-                session.handle_response(now, id, answer_to(&request, status, tag, body.then_some("body")));
-            }
-            Step::Failure { which } => {
-                let Some((id, _)) = sent.get(which).cloned() else { continue };
-                session.handle_failure(now, id, Failure::Timeout);
-            }
-            Step::Request { method, cseq, tag, body } => {
-                let more = if body { "\n\nbody" } else { "" };
-                let (key, mut request) = within(session, METHODS[usize::from(method)], cseq, more);
-                if tag == 2 {
-                    request.headers.set("From", "<sip:bob@192.0.2.2>;tag=c");
-                }
-                session.handle_request(now, key, request);
-            }
-            Step::Ack { cseq, body } => {
-                let (_, ack) = within(session, "ACK", cseq, if body { "\n\nbody" } else { "" });
-                session.handle_ack(now, ack);
-            }
-            Step::Cancelled => {
-                let key = ServerKey::of_request(&request(INVITE)).expect("a key");
-                session.handle_cancelled(now, &key, &request(INVITE));
-            }
-            Step::Answer { id, accept } => {
-                let answer = if accept { Answer::Accept(Body::sdp("body")) } else { Answer::Reject(488) };
-                session.answer(now, OfferId(id), answer);
-            }
-            Step::Accept { body } => session.accept(now, body.then(|| Body::sdp("body"))),
-            Step::Provisional => session.provisional(now, 183, Some(Body::sdp("body"))),
-            Step::Reject => session.reject(now, 486, &[]),
-            Step::Reinvite => session.reinvite(now),
-            Step::HangUp => session.hang_up(now, None),
-            Step::Authenticate { id } => session.authenticate(now, RequestId(id), Vec::new()),
-            Step::GiveUp { id } => session.give_up(now, RequestId(id)),
-            Step::Follow => session.follow(now, contact().uri),
-            Step::Wait { ms: wait } => pass(session, &mut now, ms(wait)),
-        }
-        sent.extend(outputs(session).into_iter().filter_map(|output| match output {
-            Output::Request { id, request, .. } => Some((id, request)),
-            _ => None,
-        }));
-        ends += events(session).iter().filter(|event| matches!(event, Event::Ended { .. })).count();
-    }
-    session.hang_up(now, None);
-    ends += events(session).iter().filter(|event| matches!(event, Event::Ended { .. })).count();
-    pass(session, &mut now, ms(100_000));
-    outputs(session);
-    events(session);
-    assert!(session.is_done(), "{session:?}");
-    ends
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
-
-    /// No sequence of messages and verbs panics, every session ends once, and lets go in the end.
-    #[test]
-    fn any_sequence_ends_once(steps in prop::collection::vec(any_step(), 0..40), kind in 0_u8..4) {
-        let (mut session, now) = match kind {
-            0 => calling(Some("offer")),
-            1 => calling(None),
-            2 => ringing(Some("offer")),
-            _ => ringing(None),
-        };
-        prop_assert_eq!(feed(&mut session, now, &steps), 1);
-    }
 }

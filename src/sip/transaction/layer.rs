@@ -1,13 +1,13 @@
 //! The transaction layer: matching, absorption of retransmissions, timers, and the ways in and out (RFC 3261 §17, §18).
-use super::action::{Action, Timer};
+use super::action::Timer;
 use super::client::{self, Cancel, Client};
 use super::server::{self, MergeKey, Server};
-use super::{ClientKey, ServerKey, client_invite, client_non_invite, server_invite, server_non_invite};
+use super::{ClientKey, ServerKey, client_invite};
 use crate::base::net::{Flow, Received, Transmit};
 use crate::base::rng::Rng;
 use crate::base::timers::TimerTable;
 use crate::sip::key::MAGIC_COOKIE;
-use crate::sip::message::{Message, Method, ParseError, Request, Response, Via, parse};
+use crate::sip::message::{Message, ParseError, Request, Response, Via, parse};
 use crate::sip::timer::Timers;
 use bytes::Bytes;
 use md5::{Digest as _, Md5};
@@ -66,7 +66,7 @@ pub enum Event {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Key {
+pub(super) enum Key {
     Client(ClientKey),
     Server(ServerKey),
 }
@@ -76,19 +76,19 @@ enum Key {
 /// After each input drain [`Layer::poll_transmit`] and [`Layer::poll_event`], then wait until [`Layer::poll_timeout`].
 #[derive(Debug)]
 pub struct Layer {
-    config: Config,
-    rng: Rng,
+    pub(super) config: Config,
+    pub(super) rng: Rng,
     /// Makes the branches of stateless requests unguessable.
-    secret: u64,
-    clients: BTreeMap<ClientKey, Client>,
-    servers: BTreeMap<ServerKey, Server>,
-    timers: TimerTable<(Key, Timer)>,
-    by_flow: BTreeMap<Flow, BTreeSet<Key>>,
+    pub(super) secret: u64,
+    pub(super) clients: BTreeMap<ClientKey, Client>,
+    pub(super) servers: BTreeMap<ServerKey, Server>,
+    pub(super) timers: TimerTable<(Key, Timer)>,
+    pub(super) by_flow: BTreeMap<Flow, BTreeSet<Key>>,
     /// How many server transactions carry the same request.
-    merges: BTreeMap<MergeKey, u32>,
-    transmits: VecDeque<Transmit>,
-    events: VecDeque<Event>,
-    counters: Counters,
+    pub(super) merges: BTreeMap<MergeKey, u32>,
+    pub(super) transmits: VecDeque<Transmit>,
+    pub(super) events: VecDeque<Event>,
+    pub(super) counters: Counters,
 }
 
 impl Layer {
@@ -224,257 +224,13 @@ impl Layer {
         self.clients.is_empty() && self.servers.is_empty()
     }
 
-    fn start_client(&mut self, now: Instant, key: ClientKey, request: Request, flow: Flow, quiet: bool) {
-        if self.clients.len() >= self.config.max_clients {
-            self.counters.refused += 1;
-            if !quiet {
-                self.events.push_back(Event::TransportError { key });
-            }
-            return;
-        }
-        let (timers, reliable, mut actions) = (self.config.timers, flow.transport.is_reliable(), Vec::new());
-        let bytes = request.to_bytes();
-        let (machine, invite) = if request.method == Method::Invite {
-            let state = client_invite::start(&timers, reliable, &mut actions);
-            (client::Machine::Invite(state), Some(Box::new(request)))
-        } else {
-            (client::Machine::NonInvite(client_non_invite::start(&timers, reliable, &mut actions)), None)
-        };
-        let client = Client { machine, flow, bytes, invite, ack: None, cancel: Cancel::No, quiet };
-        self.clients.insert(key.clone(), client);
-        self.by_flow.entry(flow).or_default().insert(Key::Client(key.clone()));
-        self.act_client(now, &key, actions, None);
+    /// Whether the indexes are empty too.
+    #[cfg(test)]
+    pub(super) fn holds_nothing(&self) -> bool {
+        self.by_flow.is_empty() && self.merges.is_empty() && self.timers.next().is_none()
     }
 
-    fn send_cancel(&mut self, now: Instant, key: ClientKey, reason: Option<&str>) {
-        let Some(client) = self.clients.get_mut(&key) else { return };
-        let Some(invite) = &client.invite else { return };
-        client.cancel = Cancel::Sent;
-        let (cancel, flow) = (client::cancel_of(invite, reason), client.flow);
-        self.timers.set((Key::Client(key.clone()), Timer::Cancelled), now + at_least(self.config.timers.limit()));
-        self.start_client(now, key.of_cancel(), cancel, flow, true);
-    }
-
-    fn handle_response(&mut self, now: Instant, response: Response, flow: Flow) {
-        let Ok(key) = ClientKey::of_response(&response) else {
-            self.counters.malformed += 1;
-            return;
-        };
-        let Some(client) = self.clients.get(&key) else {
-            if *key.method() == Method::Invite && (200..300).contains(&response.status) {
-                self.events.push_back(Event::StrayResponse { response, flow });
-            } else {
-                self.counters.stray_responses += 1;
-            }
-            return;
-        };
-        self.counters.retransmissions += u64::from(client.absorbs());
-        self.step_client(now, key, client::Input::Response(response.status), Some((response, flow)));
-    }
-
-    fn step_client(&mut self, now: Instant, key: ClientKey, input: client::Input, received: Option<(Response, Flow)>) {
-        let Some(client) = self.clients.get_mut(&key) else { return };
-        let mut actions = Vec::new();
-        let alive = client.step(input, &self.config.timers, &mut actions);
-        // A CANCEL that waited for the first provisional response.
-        let cancel = match (&client.machine, &client.cancel) {
-            (client::Machine::Invite(client_invite::State::Proceeding), Cancel::Wanted(reason)) => Some(reason.clone()),
-            _ => None,
-        };
-        self.act_client(now, &key, actions, received);
-        if let Some(reason) = cancel {
-            self.send_cancel(now, key, reason.as_deref());
-        } else if !alive {
-            self.remove_client(&key);
-        }
-    }
-
-    fn act_client(
-        &mut self,
-        now: Instant,
-        key: &ClientKey,
-        actions: Vec<Action>,
-        mut received: Option<(Response, Flow)>,
-    ) {
-        let Some(client) = self.clients.get_mut(key) else { return };
-        let (flow, quiet) = (client.flow, client.quiet);
-        for action in actions {
-            match action {
-                Action::Transmit => {
-                    let bytes = client.bytes.clone();
-                    self.transmits.push_back(Transmit { flow, bytes });
-                }
-                Action::Acknowledge => {
-                    if let (None, Some(invite), Some((response, _))) = (&client.ack, &client.invite, &received) {
-                        client.ack = Some(client::ack_of_failure(invite, response));
-                    }
-                    let bytes = client.ack.clone();
-                    self.transmits.extend(bytes.map(|bytes| Transmit { flow, bytes }));
-                }
-                Action::Report => {
-                    if let (false, Some((response, flow))) = (quiet, received.take()) {
-                        self.events.push_back(Event::Response { key: key.clone(), response, flow });
-                    }
-                }
-                Action::Start(timer, after) => {
-                    self.timers.set((Key::Client(key.clone()), timer), now + at_least(after));
-                }
-                Action::Stop(timer) => self.timers.stop(&(Key::Client(key.clone()), timer)),
-                Action::TellTimeout if !quiet => self.events.push_back(Event::Timeout { key: key.clone() }),
-                Action::TellTransportError if !quiet => {
-                    self.events.push_back(Event::TransportError { key: key.clone() });
-                }
-                // A CANCEL's end is nobody's business, and 100 Trying is a server's.
-                Action::TellTimeout | Action::TellTransportError | Action::SendTrying => {}
-            }
-        }
-    }
-
-    fn remove_client(&mut self, key: &ClientKey) {
-        let Some(client) = self.clients.remove(key) else { return };
-        let key = Key::Client(key.clone());
-        for timer in [Timer::A, Timer::B, Timer::D, Timer::M, Timer::E, Timer::F, Timer::K, Timer::Cancelled] {
-            self.timers.stop(&(key.clone(), timer));
-        }
-        self.leave_flow(client.flow, &key);
-    }
-
-    fn handle_request(&mut self, now: Instant, mut request: Request, flow: Flow) {
-        if let Ok(mut via) = request.headers.via() {
-            via.stamp(flow.remote);
-            request.headers.replace_first("Via", via);
-        }
-        let Ok(key) = ServerKey::of_request(&request) else {
-            self.counters.malformed += 1;
-            return;
-        };
-        match request.method {
-            Method::Ack if self.servers.contains_key(&key) => {
-                self.step_server(now, key, server::Input::Ack, Some((request, flow)));
-            }
-            Method::Ack => self.events.push_back(Event::Ack { request, flow }),
-            Method::Cancel => self.handle_cancel(key.of_invite(), request, flow),
-            _ if self.servers.contains_key(&key) => {
-                self.counters.retransmissions += 1;
-                self.step_server(now, key, server::Input::Request, None);
-            }
-            _ if self.servers.len() >= self.config.max_servers => {
-                self.counters.refused += 1;
-                let mut answer = Response::to_request(&request, 503, Some(&self.rng.hex(8)));
-                answer.headers.push("Retry-After", 10);
-                self.transmit(server::response_flow(&request.headers, flow), answer.to_bytes());
-            }
-            _ => self.start_server(now, key, request, flow),
-        }
-    }
-
-    /// Answers a CANCEL outside of transactions: a repeated one finds its INVITE again and gets the same answer
-    /// (RFC 3261 §9.2).
-    fn handle_cancel(&mut self, invite: ServerKey, cancel: Request, flow: Flow) {
-        let answer = match self.servers.get_mut(&invite) {
-            Some(server) => {
-                let tag = server.to_tag.get_or_insert_with(|| self.rng.hex(8));
-                let answer = Response::to_request(&cancel, 200, Some(tag));
-                if server.is_open() && !std::mem::replace(&mut server.cancelled, true) {
-                    self.events.push_back(Event::Cancelled { key: invite, cancel });
-                }
-                answer
-            }
-            None => Response::to_request(&cancel, 481, Some(&self.rng.hex(8))),
-        };
-        self.transmit(server::response_flow(&answer.headers, flow), answer.to_bytes());
-    }
-
-    fn start_server(&mut self, now: Instant, key: ServerKey, request: Request, source: Flow) {
-        let mut actions = Vec::new();
-        let (machine, trying) = if request.method == Method::Invite {
-            let trying = Response::to_request(&request, 100, None).to_bytes();
-            (server::Machine::Invite(server_invite::start(&mut actions)), Some(trying))
-        } else {
-            let state = server_non_invite::start(&self.config.timers, &mut actions);
-            (server::Machine::NonInvite(state), None)
-        };
-        let merge = MergeKey::of(&request);
-        if let Some(merge) = &merge {
-            *self.merges.entry(merge.clone()).or_default() += 1;
-        }
-        let flow = server::response_flow(&request.headers, source);
-        let server = Server { machine, source, flow, response: None, trying, to_tag: None, cancelled: false, merge };
-        self.servers.insert(key.clone(), server);
-        self.by_flow.entry(source).or_default().insert(Key::Server(key.clone()));
-        self.act_server(now, &key, actions, Some((request, source)));
-    }
-
-    fn step_server(&mut self, now: Instant, key: ServerKey, input: server::Input, received: Option<(Request, Flow)>) {
-        let Some(server) = self.servers.get_mut(&key) else { return };
-        let mut actions = Vec::new();
-        let alive = server.step(input, &self.config.timers, &mut actions);
-        self.act_server(now, &key, actions, received);
-        if !alive {
-            self.remove_server(&key);
-        }
-    }
-
-    fn act_server(
-        &mut self,
-        now: Instant,
-        key: &ServerKey,
-        actions: Vec<Action>,
-        mut received: Option<(Request, Flow)>,
-    ) {
-        let Some(server) = self.servers.get_mut(key) else { return };
-        for action in actions {
-            match action {
-                Action::Transmit => {
-                    let (flow, bytes) = (server.flow, server.response.clone());
-                    self.transmits.extend(bytes.map(|bytes| Transmit { flow, bytes }));
-                }
-                Action::SendTrying => {
-                    server.response = server.trying.take();
-                    let (flow, bytes) = (server.flow, server.response.clone());
-                    self.transmits.extend(bytes.map(|bytes| Transmit { flow, bytes }));
-                }
-                Action::Report => match received.take() {
-                    Some((request, flow)) if request.method == Method::Ack => {
-                        self.events.push_back(Event::Ack { request, flow });
-                    }
-                    Some((request, flow)) => {
-                        let merged = server.merge.as_ref().and_then(|m| self.merges.get(m)).is_some_and(|n| *n > 1);
-                        self.events.push_back(Event::Request { key: key.clone(), request, flow, merged });
-                    }
-                    None => {}
-                },
-                Action::Start(timer, after) => {
-                    self.timers.set((Key::Server(key.clone()), timer), now + at_least(after));
-                }
-                Action::Stop(timer) => self.timers.stop(&(Key::Server(key.clone()), timer)),
-                Action::TellTimeout | Action::TellTransportError => {
-                    self.events.push_back(Event::ServerFailed { key: key.clone() });
-                }
-                // A server has nothing to acknowledge.
-                Action::Acknowledge => {}
-            }
-        }
-    }
-
-    fn remove_server(&mut self, key: &ServerKey) {
-        let Some(server) = self.servers.remove(key) else { return };
-        let key = Key::Server(key.clone());
-        for timer in [Timer::G, Timer::H, Timer::I, Timer::J, Timer::L, Timer::Trying, Timer::Abandoned] {
-            self.timers.stop(&(key.clone(), timer));
-        }
-        if let Some(merge) = server.merge
-            && let Some(count) = self.merges.get_mut(&merge)
-        {
-            *count -= 1;
-            if *count == 0 {
-                self.merges.remove(&merge);
-            }
-        }
-        self.leave_flow(server.source, &key);
-    }
-
-    fn leave_flow(&mut self, flow: Flow, key: &Key) {
+    pub(super) fn leave_flow(&mut self, flow: Flow, key: &Key) {
         if let Some(keys) = self.by_flow.get_mut(&flow) {
             keys.remove(key);
             if keys.is_empty() {
@@ -483,24 +239,12 @@ impl Layer {
         }
     }
 
-    /// Sends an answer to a request that could not be read, back to where it came from.
-    fn refuse(&mut self, mut answer: Response, flow: Flow) {
-        if answer.headers.cseq().is_ok_and(|cseq| cseq.method == Method::Ack) {
-            return;
-        }
-        if let Ok(mut via) = answer.headers.via() {
-            via.stamp(flow.remote);
-            answer.headers.replace_first("Via", via);
-        }
-        self.transmit(server::response_flow(&answer.headers, flow), answer.to_bytes());
-    }
-
-    fn transmit(&mut self, flow: Flow, bytes: Bytes) {
+    pub(super) fn transmit(&mut self, flow: Flow, bytes: Bytes) {
         self.transmits.push_back(Transmit { flow, bytes });
     }
 }
 
 /// A timer that is due at once would be due for ever.
-fn at_least(after: Duration) -> Duration {
+pub(super) fn at_least(after: Duration) -> Duration {
     after.max(Duration::from_millis(1))
 }

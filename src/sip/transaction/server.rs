@@ -1,10 +1,12 @@
-//! What the layer keeps of a server transaction (RFC 3261 §17.2).
+//! The server side of the layer: requests and the way back of their responses (RFC 3261 §17.2, §18.2).
 use super::action::{Action, Timer};
-use super::{server_invite, server_non_invite};
-use crate::base::net::{Flow, Transport};
-use crate::sip::message::{Headers, Method, Request};
+use super::layer::{Event, Key, Layer, at_least};
+use super::{ServerKey, server_invite, server_non_invite};
+use crate::base::net::{Flow, Transmit, Transport};
+use crate::sip::message::{Headers, Method, Request, Response};
 use crate::sip::timer::Timers;
 use bytes::Bytes;
+use std::time::Instant;
 
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Machine {
@@ -131,5 +133,160 @@ pub(super) fn response_flow(headers: &Headers, source: Flow) -> Flow {
             Flow { remote, ..source }
         }
         _ => source,
+    }
+}
+
+impl Layer {
+    pub(super) fn handle_request(&mut self, now: Instant, mut request: Request, flow: Flow) {
+        if let Ok(mut via) = request.headers.via() {
+            via.stamp(flow.remote);
+            request.headers.replace_first("Via", via);
+        }
+        let Ok(key) = ServerKey::of_request(&request) else {
+            self.counters.malformed += 1;
+            return;
+        };
+        match request.method {
+            Method::Ack if self.servers.contains_key(&key) => {
+                self.step_server(now, key, Input::Ack, Some((request, flow)));
+            }
+            Method::Ack => self.events.push_back(Event::Ack { request, flow }),
+            Method::Cancel => self.handle_cancel(key.of_invite(), request, flow),
+            _ if self.servers.contains_key(&key) => {
+                self.counters.retransmissions += 1;
+                self.step_server(now, key, Input::Request, None);
+            }
+            _ if self.servers.len() >= self.config.max_servers => {
+                self.counters.refused += 1;
+                let mut answer = Response::to_request(&request, 503, Some(&self.rng.hex(8)));
+                answer.headers.push("Retry-After", 10);
+                self.transmit(response_flow(&request.headers, flow), answer.to_bytes());
+            }
+            _ => self.start_server(now, key, request, flow),
+        }
+    }
+
+    /// Answers a CANCEL outside of transactions: a repeated one finds its INVITE again and gets the same answer
+    /// (RFC 3261 §9.2).
+    fn handle_cancel(&mut self, invite: ServerKey, cancel: Request, flow: Flow) {
+        let answer = match self.servers.get_mut(&invite) {
+            Some(server) => {
+                let tag = server.to_tag.get_or_insert_with(|| self.rng.hex(8));
+                let answer = Response::to_request(&cancel, 200, Some(tag));
+                if server.is_open() && !std::mem::replace(&mut server.cancelled, true) {
+                    self.events.push_back(Event::Cancelled { key: invite, cancel });
+                }
+                answer
+            }
+            None => Response::to_request(&cancel, 481, Some(&self.rng.hex(8))),
+        };
+        self.transmit(response_flow(&answer.headers, flow), answer.to_bytes());
+    }
+
+    fn start_server(&mut self, now: Instant, key: ServerKey, request: Request, source: Flow) {
+        let mut actions = Vec::new();
+        let (machine, trying) = if request.method == Method::Invite {
+            let trying = Response::to_request(&request, 100, None).to_bytes();
+            (Machine::Invite(server_invite::start(&mut actions)), Some(trying))
+        } else {
+            let state = server_non_invite::start(&self.config.timers, &mut actions);
+            (Machine::NonInvite(state), None)
+        };
+        let merge = MergeKey::of(&request);
+        if let Some(merge) = &merge {
+            *self.merges.entry(merge.clone()).or_default() += 1;
+        }
+        let flow = response_flow(&request.headers, source);
+        let server = Server { machine, source, flow, response: None, trying, to_tag: None, cancelled: false, merge };
+        self.servers.insert(key.clone(), server);
+        self.by_flow.entry(source).or_default().insert(Key::Server(key.clone()));
+        self.act_server(now, &key, actions, Some((request, source)));
+    }
+
+    pub(super) fn step_server(
+        &mut self,
+        now: Instant,
+        key: ServerKey,
+        input: Input,
+        received: Option<(Request, Flow)>,
+    ) {
+        let Some(server) = self.servers.get_mut(&key) else { return };
+        let mut actions = Vec::new();
+        let alive = server.step(input, &self.config.timers, &mut actions);
+        self.act_server(now, &key, actions, received);
+        if !alive {
+            self.remove_server(&key);
+        }
+    }
+
+    fn act_server(
+        &mut self,
+        now: Instant,
+        key: &ServerKey,
+        actions: Vec<Action>,
+        mut received: Option<(Request, Flow)>,
+    ) {
+        let Some(server) = self.servers.get_mut(key) else { return };
+        for action in actions {
+            match action {
+                Action::Transmit => {
+                    let (flow, bytes) = (server.flow, server.response.clone());
+                    self.transmits.extend(bytes.map(|bytes| Transmit { flow, bytes }));
+                }
+                Action::SendTrying => {
+                    server.response = server.trying.take();
+                    let (flow, bytes) = (server.flow, server.response.clone());
+                    self.transmits.extend(bytes.map(|bytes| Transmit { flow, bytes }));
+                }
+                Action::Report => match received.take() {
+                    Some((request, flow)) if request.method == Method::Ack => {
+                        self.events.push_back(Event::Ack { request, flow });
+                    }
+                    Some((request, flow)) => {
+                        let merged = server.merge.as_ref().and_then(|m| self.merges.get(m)).is_some_and(|n| *n > 1);
+                        self.events.push_back(Event::Request { key: key.clone(), request, flow, merged });
+                    }
+                    None => {}
+                },
+                Action::Start(timer, after) => {
+                    self.timers.set((Key::Server(key.clone()), timer), now + at_least(after));
+                }
+                Action::Stop(timer) => self.timers.stop(&(Key::Server(key.clone()), timer)),
+                Action::TellTimeout | Action::TellTransportError => {
+                    self.events.push_back(Event::ServerFailed { key: key.clone() });
+                }
+                // A server has nothing to acknowledge.
+                Action::Acknowledge => {}
+            }
+        }
+    }
+
+    fn remove_server(&mut self, key: &ServerKey) {
+        let Some(server) = self.servers.remove(key) else { return };
+        let key = Key::Server(key.clone());
+        for timer in [Timer::G, Timer::H, Timer::I, Timer::J, Timer::L, Timer::Trying, Timer::Abandoned] {
+            self.timers.stop(&(key.clone(), timer));
+        }
+        if let Some(merge) = server.merge
+            && let Some(count) = self.merges.get_mut(&merge)
+        {
+            *count -= 1;
+            if *count == 0 {
+                self.merges.remove(&merge);
+            }
+        }
+        self.leave_flow(server.source, &key);
+    }
+
+    /// Sends an answer to a request that could not be read, back to where it came from.
+    pub(super) fn refuse(&mut self, mut answer: Response, flow: Flow) {
+        if answer.headers.cseq().is_ok_and(|cseq| cseq.method == Method::Ack) {
+            return;
+        }
+        if let Ok(mut via) = answer.headers.via() {
+            via.stamp(flow.remote);
+            answer.headers.replace_first("Via", via);
+        }
+        self.transmit(response_flow(&answer.headers, flow), answer.to_bytes());
     }
 }

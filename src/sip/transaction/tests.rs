@@ -4,6 +4,7 @@ use crate::base::net::{Flow, Received, Transmit};
 use crate::base::rng::Rng;
 use crate::sip::message::{Request, Response};
 use crate::sip::testing::*;
+use proptest::prelude::*;
 use std::time::{Duration, Instant};
 
 fn layer() -> (Layer, Instant) {
@@ -382,4 +383,89 @@ fn ten_thousand_transactions_live_side_by_side() {
     assert_eq!((responses, others), (10_000, 10_000));
     pass(&mut layer, &mut now, ms(32_000));
     assert!(layer.is_idle() && layer.poll_timeout().is_none());
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Request { method: usize, branch: u8, flow: u8 },
+    Response { which: usize, status: u16 },
+    Respond { which: usize, status: u16 },
+    Send { invite: bool, flow: u8 },
+    Cancel { which: usize },
+    TransportError { flow: u8 },
+    Bytes(Vec<u8>),
+    Wait(u64),
+}
+
+fn any_step() -> impl Strategy<Value = Step> {
+    let status = || prop_oneof![Just(0_u16), Just(100), Just(180), Just(200), Just(487), Just(600), Just(900)];
+    prop_oneof![
+        4 => (0_usize..5, 0_u8..4, 2_u8..4).prop_map(|(method, branch, flow)| Step::Request { method, branch, flow }),
+        4 => (0_usize..6, status()).prop_map(|(which, status)| Step::Response { which, status }),
+        4 => (0_usize..6, status()).prop_map(|(which, status)| Step::Respond { which, status }),
+        2 => (any::<bool>(), 2_u8..4).prop_map(|(invite, flow)| Step::Send { invite, flow }),
+        1 => (0_usize..6).prop_map(|which| Step::Cancel { which }),
+        1 => (2_u8..4).prop_map(|flow| Step::TransportError { flow }),
+        1 => prop::collection::vec(any::<u8>(), 0..64).prop_map(Step::Bytes),
+        2 => prop_oneof![0_u64..1_000, 1_000_u64..70_000].prop_map(Step::Wait),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Whatever happens: no panic, and nothing is left once every INVITE has its final response and time has passed.
+    #[test]
+    fn any_sequence_leaves_nothing_behind(steps in prop::collection::vec(any_step(), 0..60)) {
+        let flow = |host: u8| if host == 2 { udp(1, 2) } else { tcp(1, 3) };
+        let (mut layer, mut now) = layer();
+        let (mut asked, mut sent_by_us, mut keys) = (Vec::new(), Vec::new(), Vec::new());
+        for step in steps {
+            match step {
+                Step::Request { method, branch, flow: host } => {
+                    let method = ["INVITE", "ACK", "CANCEL", "OPTIONS", "BREW"][method];
+                    let lines = from_network(method, &format!("UDP 192.0.2.2;branch=z9hG4bK{branch}"));
+                    layer.handle_received(now, Received { flow: flow(host), bytes: bytes(&lines) });
+                }
+                Step::Response { which, status } => {
+                    if let Some(transmit) = sent_by_us.get(which) {
+                        reply(&mut layer, now, transmit, status);
+                    }
+                }
+                Step::Respond { which, status } => {
+                    if let Some((key, request)) = asked.get(which) {
+                        layer.respond(now, key, Response::to_request(request, status, Some("t")));
+                    }
+                }
+                Step::Send { invite, flow: host } => {
+                    let request = outgoing(if invite { "INVITE" } else { "OPTIONS" });
+                    keys.push(layer.send_request(now, request, flow(host)));
+                }
+                Step::Cancel { which } => {
+                    if let Some(key) = keys.get(which) {
+                        layer.cancel(now, key, None);
+                    }
+                }
+                Step::TransportError { flow: host } => layer.handle_transport_error(now, &flow(host)),
+                Step::Bytes(bytes) => {
+                    layer.handle_received(now, Received { flow: udp(1, 2), bytes: bytes.into() });
+                }
+                Step::Wait(wait) => pass(&mut layer, &mut now, ms(wait)),
+            }
+            for event in events(&mut layer) {
+                if let Event::Request { key, request, .. } = event {
+                    asked.push((key, request));
+                }
+            }
+            sent_by_us.extend(sent(&mut layer).into_iter().filter(|t| as_request(&t.bytes).is_some()));
+        }
+        for (key, request) in &asked {
+            layer.respond(now, key, Response::to_request(request, 500, Some("t")));
+        }
+        // An INVITE that rings may ring for ever: its user cancels it.
+        keys.iter().for_each(|key| layer.cancel(now, key, None));
+        pass(&mut layer, &mut now, ms(200_000));
+        prop_assert!(layer.is_idle(), "{layer:?}");
+        prop_assert!(layer.holds_nothing(), "{layer:?}");
+    }
 }
