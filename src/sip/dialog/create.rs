@@ -166,9 +166,19 @@ mod tests {
     #[test]
     fn an_old_cseq_is_refused_and_gaps_are_not() {
         let mut dialog = Dialog::of_server(&request(INVITE), "b").expect("a dialog");
-        for (number, taken) in [(6, false), (7, true), (900, true), (899, false)] {
-            let later = request(&INVITE.replace("CSeq: 7", &format!("CSeq: {number}")));
-            assert_eq!(dialog.take_request(&later).is_ok(), taken, "{number}");
+        let rows = [
+            ("INVITE", 6, false),
+            ("INVITE", 7, false),
+            ("BYE", 7, true),
+            ("INVITE", 900, true),
+            ("BYE", 899, false),
+            ("BYE", 900, true),
+            ("INVITE", 900, false),
+            ("BYE", u32::MAX, true),
+        ];
+        for (method, number, taken) in rows {
+            let later = INVITE.replace("CSeq: 7", &format!("CSeq: {number}")).replace("INVITE", method);
+            assert_eq!(dialog.take_request(&request(&later)).is_ok(), taken, "{method} {number}");
         }
     }
 }

@@ -8,7 +8,7 @@ pub use fork::{Early, Fork, Forks};
 pub use request::{Route, outside};
 
 use super::error::Refusal;
-use super::message::{Request, Uri};
+use super::message::{Method, Request, Uri};
 
 /// One dialog as seen from us.
 #[derive(Clone, Debug)]
@@ -38,12 +38,14 @@ impl Dialog {
     }
 
     /// Takes a received request (not ACK) into the dialog: its CSeq must not be lower than before (RFC 3261 §12.2.2).
+    /// The same number once more is let pass, since some user agents do not count, but for INVITE, whose ACK it names.
     ///
     /// # Errors
     /// [`Refusal::OutOfOrder`] for an old request.
     pub fn take_request(&mut self, request: &Request) -> Result<(), Refusal> {
         let number = request.headers.cseq()?.number;
-        if self.remote_cseq.is_some_and(|latest| number < latest) {
+        let least = if request.method == Method::Invite { number } else { number.saturating_add(1) };
+        if self.remote_cseq.is_some_and(|latest| least <= latest) {
             return Err(Refusal::OutOfOrder);
         }
         self.remote_cseq = Some(number);
