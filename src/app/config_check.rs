@@ -1,8 +1,57 @@
 //! `offhook config check`: every mistake in the configuration file, or what was understood of it.
+use crate::audio::choice::{DeviceChoice, Direction};
 use crate::cli::ExitCode;
-use crate::config::{Account, Environment, Overrides, PasswordSource, load};
+use crate::config::{Account, Config, ConfigError, Environment, Loaded, Mistake, Overrides, PasswordSource};
+use crate::tui::keymap::Keymap;
+use crate::tui::theme::{Depth, Theme};
 use std::io::{self, Write};
 use std::path::Path;
+
+/// Reads the configuration with the command line laid over it, and checks the names that `config` passes through:
+/// devices, theme, keys.
+///
+/// # Errors
+/// All mistakes there are.
+pub fn load(path: Option<&Path>, overrides: &Overrides, environment: &Environment) -> Result<Loaded, ConfigError> {
+    let loaded = crate::config::load(path, overrides, environment)?;
+    let mistakes = names(&loaded.config);
+    if mistakes.is_empty() { Ok(loaded) } else { Err(ConfigError::Mistakes { file: loaded.file, mistakes }) }
+}
+
+fn names(config: &Config) -> Vec<Mistake> {
+    let mistake = |section: &str, key: &str, value: &str, problem: String| {
+        let (section, key) = (section.to_owned(), key.to_owned());
+        Mistake { line: None, section, key, value: Some(format!("{value:?}")), problem }
+    };
+    let mut out = Vec::new();
+    let audio = &config.audio;
+    let devices = [
+        ("microphone", &audio.microphone, Direction::Capture),
+        ("speaker", &audio.speaker, Direction::Playback),
+        ("ring_device", &audio.ring_device, Direction::Playback),
+    ];
+    for (key, text, direction) in devices {
+        out.extend(DeviceChoice::parse(text, direction).err().map(|e| mistake("audio", key, text, e.to_string())));
+    }
+    if let Some(theme) = &config.screen.theme
+        && Theme::by_name(theme, Depth::Ansi).is_none()
+    {
+        out.push(mistake("screen", "theme", theme, format!("auto, {} expected", Theme::NAMES.join(", "))));
+    }
+    // Each key for itself, so that every wrong one is told; then all together, since two may want the same.
+    let alone = |pair: &(String, String)| {
+        let said = Keymap::with_overrides(std::slice::from_ref(pair)).err()?;
+        Some(mistake("screen.keys", &pair.0, &pair.1, said.strip_prefix(&format!("keys.{}: ", pair.0))?.to_owned()))
+    };
+    let wrong: Vec<Mistake> = config.screen.keys.iter().filter_map(alone).collect();
+    let together = if wrong.is_empty() { Keymap::with_overrides(&config.screen.keys).err() } else { None };
+    out.extend(wrong);
+    out.extend(together.map(|said| {
+        let problem = said.strip_prefix("keys: ").unwrap_or(&said).to_owned();
+        Mistake { section: "screen.keys".to_owned(), problem, ..Mistake::default() }
+    }));
+    out
+}
 
 /// Prints every mistake, or what was understood.
 ///
@@ -67,6 +116,24 @@ mod tests {
         let expected = "FILE:2: calls: ptime 1: a whole number from 10 to 60 milliseconds expected\n\
                         FILE:3: scren: unknown key; did you mean `screen`?\n";
         assert_eq!(text, expected);
+
+        let (code, text) = check(Some(
+            "[audio]\nspeaker = \"tone:440\"\n[screen]\ntheme = \"pink\"\n[screen.keys]\nnothing = \"x\"\nquit = \"no such key\"\n",
+        ));
+        assert_eq!(code, ExitCode::Configuration);
+        let starts = [
+            "FILE: audio: speaker \"tone:440\": `tone:440` is a microphone, not a speaker",
+            "FILE: screen: theme \"pink\": auto, dark, light, high-contrast, mono expected",
+            "FILE: screen.keys: nothing \"x\": there is no such action",
+            "FILE: screen.keys: quit \"no such key\": ",
+        ];
+        for start in starts {
+            assert!(text.lines().any(|line| line.starts_with(start)), "{start}\n{text}");
+        }
+        assert_eq!(text.lines().count(), starts.len(), "{text}");
+
+        let (_, text) = check(Some("[screen.keys]\nhold = \"f12\"\nmute = \"f12\"\n"));
+        assert!(text.starts_with("FILE: screen.keys: ") && text.contains("is bound to both"), "{text}");
 
         let account = "[[account]]\nname = \"work\"\nuser = \"1001\"\ndomain = \"pbx\"\npassword_command = \"pass\"\n";
         let (code, text) = check(Some(account));
