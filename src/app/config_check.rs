@@ -132,7 +132,11 @@ mod tests {
         }
         assert_eq!(text.lines().count(), starts.len(), "{text}");
 
-        let (_, text) = check(Some("[screen.keys]\nhold = \"f12\"\nmute = \"f12\"\n"));
+        let example =
+            include_str!("../../config.example.toml").replace("#hold", "hold").replace("#incoming", "incoming");
+        assert_eq!(check(Some(&example)).0, ExitCode::Ended, "{}", check(Some(&example)).1);
+
+        let (_, text) = check(Some("[screen.keys]\nhold = \"f12\"\nmain.mute = \"f12\"\n"));
         assert!(text.starts_with("FILE: screen.keys: ") && text.contains("is bound to both"), "{text}");
 
         let account = "[[account]]\nname = \"work\"\nuser = \"1001\"\ndomain = \"pbx\"\npassword_command = \"pass\"\n";
