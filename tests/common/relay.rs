@@ -308,7 +308,7 @@ fn pair() -> (u16, [Arc<UdpSocket>; 2]) {
         let port = first.local_addr().expect("bound").port();
         let second = UdpSocket::bind(("127.0.0.1", port.checked_add(1)?)).ok()?;
         second.set_nonblocking(true).expect("non-blocking");
-        (port % 2 == 0).then(|| (port, [Arc::new(first), Arc::new(second)]))
+        port.is_multiple_of(2).then(|| (port, [Arc::new(first), Arc::new(second)]))
     });
     found.expect("two neighbouring ports on loopback")
 }

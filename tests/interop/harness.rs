@@ -89,9 +89,11 @@ impl Options {
     }
 }
 
-pub fn run(groups: &[&[Case]]) -> ExitCode {
+/// - `extra`: runs only when it is named in full.
+pub fn run(groups: &[&[Case]], extra: &Case) -> ExitCode {
     let options = Options::read();
-    let all: Vec<&Case> = groups.iter().copied().flatten().collect();
+    let named = options.filters.iter().any(|name| name == extra.name);
+    let all: Vec<&Case> = groups.iter().copied().flatten().chain(named.then_some(extra)).collect();
     let selected: Vec<&Case> = all.iter().copied().filter(|case| options.selects(case.name)).collect();
     if options.list {
         selected.iter().for_each(|case| say(&format!("{}: test", case.name)));

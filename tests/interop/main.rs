@@ -17,6 +17,7 @@ mod tools;
 
 mod answering;
 mod calling;
+mod compare;
 mod devices;
 mod freeswitch;
 mod measuring;
@@ -25,7 +26,7 @@ mod quality;
 mod registering;
 
 fn main() -> std::process::ExitCode {
-    harness::run(&[
+    let groups = [
         measuring::CASES,
         peers_check::CASES,
         registering::CASES,
@@ -34,5 +35,6 @@ fn main() -> std::process::ExitCode {
         freeswitch::CASES,
         quality::CASES,
         devices::CASES,
-    ])
+    ];
+    harness::run(&groups, &compare::CASE)
 }
