@@ -339,7 +339,9 @@ impl Cli {
             Some(Command::Init(_) | Command::Register(_) | Command::Devices(_)) => false,
             Some(Command::Demo(_) | Command::Config(_)) | None => false,
         };
-        Overrides { account, bind, transport, codecs, rtp_ports, microphone, speaker, log, no_register }
+        // Who waits without registering waits for calls that come directly.
+        let direct_calls = matches!(&self.command, Some(Command::Answer(answer)) if answer.no_register);
+        Overrides { account, bind, transport, codecs, rtp_ports, microphone, speaker, log, no_register, direct_calls }
     }
 }
 
@@ -441,7 +443,9 @@ mod tests {
         assert_eq!((call.target.as_str(), call.dtmf.as_deref(), call.hold_after), ("600", Some("1,2A"), None));
         let check = parse("offhook config check --config b.toml").expect("fine");
         assert_eq!(check.shared().config.as_deref(), Some(Path::new("b.toml")));
-        assert!(parse("offhook answer --no-register").expect("fine").overrides().no_register);
+        let direct = parse("offhook answer --no-register").expect("fine").overrides();
+        assert!(direct.no_register && direct.direct_calls);
+        assert!(!parse("offhook call a --no-register").expect("fine").overrides().direct_calls);
         assert_eq!(parse("offhook").expect("fine").overrides(), Overrides::default());
         assert_eq!(Config::default().accounts, []);
     }

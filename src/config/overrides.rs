@@ -19,6 +19,8 @@ pub struct Overrides {
     pub log: Option<PathBuf>,
     /// Register with no server.
     pub no_register: bool,
+    /// Take calls from anybody.
+    pub direct_calls: bool,
 }
 
 impl Overrides {
@@ -51,6 +53,7 @@ impl Overrides {
         for account in &mut config.accounts {
             account.transport = self.transport.unwrap_or(account.transport);
             account.register &= !self.no_register;
+            account.direct_calls |= self.direct_calls;
             if let Some(CodecList(codecs)) = &self.codecs {
                 account.codecs.clone_from(codecs);
             }

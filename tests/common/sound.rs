@@ -85,22 +85,26 @@ impl Sound {
         decibels(mean_square(&self.samples) * 2.0)
     }
 
-    /// Level of one frequency by Goertzel's filter [dB to a full-scale sine].
+    /// Level of one frequency by Goertzel's filter [dB to a full-scale sine]: in blocks of 50 ms, so that a shift of
+    /// phase, which a skipped packet or another clock makes, does not wipe it out.
     pub fn tone_level(&self, hz: f64) -> f64 {
-        decibels(self.amplitude(hz).powi(2))
+        let blocks: Vec<f64> = self.blocks().map(|block| block.amplitude(hz).powi(2)).collect();
+        decibels(blocks.iter().sum::<f64>() / blocks.len().max(1) as f64)
     }
 
-    /// The part of the power that lies at one frequency, `0.0..=1.0`: in blocks of 50 ms, so that a shift of phase,
-    /// which a skipped packet makes, does not count as noise.
+    /// The part of the power that lies at one frequency, `0.0..=1.0`; in the same blocks.
     pub fn tone_share(&self, hz: f64) -> f64 {
-        let block = samples(self.rate, 0.05).max(1);
         let (mut tone, mut all) = (0.0, 0.0);
-        for chunk in self.samples.chunks_exact(block) {
-            let chunk = Self { rate: self.rate, samples: chunk.to_vec() };
-            tone += chunk.amplitude(hz).powi(2) / 2.0;
-            all += mean_square(&chunk.samples);
+        for block in self.blocks() {
+            tone += block.amplitude(hz).powi(2) / 2.0;
+            all += mean_square(&block.samples);
         }
         if all > 0.0 { tone / all } else { 0.0 }
+    }
+
+    fn blocks(&self) -> impl Iterator<Item = Self> {
+        let block = samples(self.rate, 0.05).max(1);
+        self.samples.chunks_exact(block).map(|chunk| Self { rate: self.rate, samples: chunk.to_vec() })
     }
 
     fn amplitude(&self, hz: f64) -> f64 {
