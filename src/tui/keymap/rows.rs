@@ -98,7 +98,7 @@ rows! {
         ["enter", "l"] => Back Hidden "" "back to the call",
     }
     Details {
-        ["i", "enter"] => Back Hidden "" "back to the call",
+        ["enter"] => Back Hidden "" "back to the call",
     }
     Quality {
         ["space"] => Freeze Always "freeze" "stop and go on",

@@ -1,1 +1,6 @@
-//! Tests of the whole screen.
+//! Tests of the whole screen: keys go in as the terminal gives them, pictures come out as the terminal shows them.
+mod fixture;
+mod keys;
+mod pictures;
+mod robust;
+mod time;

@@ -25,7 +25,7 @@ fn incoming(model: &Model, p: &mut Painter<'_>, area: Rect, call: &CallView) {
     let trust = format!("{to} {} {}", p.glyphs.dot, words::trust(call));
     lines(p, area, title, &rings, call, &trust);
     let keys = [
-        (Intent::Answer, if others > 0 { "answer, hold the other" } else { "answer" }),
+        (Intent::Answer, if others > 0 && area.width >= 76 { "answer, hold the other" } else { "answer" }),
         (Intent::RejectBusy, "busy"),
         (Intent::Decline, "decline"),
         (Intent::Ignore, "ignore"),

@@ -73,6 +73,17 @@ fn lines(model: &Model, call: &CallView, width: usize) -> Vec<(&'static str, Str
             let rating = |r: Option<f64>| r.map_or(dash.clone(), |r| format!("{r:.0}"));
             format!("we hear {}, they hear {}", rating(inbound.rating), rating(outbound.rating))
         }),
+        ("played", {
+            let ms = |value: Option<f64>| value.map_or(dash.clone(), |ms| format!("{:.1} s", ms / 1e3));
+            let sound = &call.quality.sound;
+            let (made, saved) = (ms(sound.concealed), ms(sound.recovered));
+            format!("{}, of it {made} made up, {saved} from redundancy", ms(sound.played))
+        }),
+        ("packets", {
+            let s = &call.quality.sound;
+            let order = format!("{} late, {} twice, {} out of order", s.late, s.duplicates, s.reordered);
+            format!("{order}; dropped {} foreign, {} malformed", s.foreign, s.malformed)
+        }),
         ("their tones", or_dash(&call.digits_received)),
         ("session", or_dash(&call.session_name)),
         ("information", or_dash(&call.session_information)),

@@ -1,4 +1,5 @@
 //! Both directions side by side: level, MOS, loss, jitter; below them round-trip time and playout delay.
+use super::words;
 use crate::qos::snapshot::{CallQuality, DelayParts, DirectionQuality, Reading};
 use crate::tui::model::{Model, is_over};
 use crate::tui::theme::{Glyphs, Role};
@@ -66,27 +67,27 @@ impl<'a> Shown<'a> {
 /// Can we hear them?
 fn hearing(model: &Model, call: &CallView) -> Heading {
     let title = "we hear them";
-    let g = model.glyphs;
-    if call.held_by_us || call.held_by_peer {
-        return Heading { title, sign: g.fair, word: "on hold", role: Role::Fair };
+    let silent = words::is_silent(model, call);
+    match (call.held_by_us || call.held_by_peer, silent, call.media_flowing) {
+        (true, ..) => fair(model, title, "held"),
+        (false, true, _) => Heading { title, sign: model.glyphs.poor, word: "silent", role: Role::Poor },
+        (false, false, false) => graded(model, title, &DirectionQuality::default()),
+        (false, false, true) => graded(model, title, &call.quality.inbound),
     }
-    if !call.media_flowing {
-        return Heading { title, sign: g.poor, word: "nothing", role: Role::Poor };
-    }
-    graded(model, title, &call.quality.inbound)
 }
 
 /// Can they hear us?
 fn speaking(model: &Model, call: &CallView) -> Heading {
     let title = "they hear us";
-    let g = model.glyphs;
-    if call.held_by_us || call.held_by_peer {
-        return Heading { title, sign: g.fair, word: "on hold", role: Role::Fair };
+    match (call.held_by_us || call.held_by_peer, model.snapshot.muted) {
+        (true, _) => fair(model, title, "held"),
+        (false, true) => fair(model, title, "muted"),
+        (false, false) => graded(model, title, &call.quality.outbound),
     }
-    if model.snapshot.muted {
-        return Heading { title, sign: g.fair, word: "muted", role: Role::Fair };
-    }
-    graded(model, title, &call.quality.outbound)
+}
+
+fn fair(model: &Model, title: &'static str, word: &'static str) -> Heading {
+    Heading { title, sign: model.glyphs.fair, word, role: Role::Fair }
 }
 
 fn graded(model: &Model, title: &'static str, direction: &DirectionQuality) -> Heading {
@@ -123,6 +124,7 @@ fn cells<'a>(shown: &'a Shown<'_>) -> [[Cell<'a>; 2]; 4] {
         aged,
         limit: STALE_REPORT,
     };
+    // The delay has no age of its own: it is as old as the snapshot.
     let delay = quality.delay.total.map(|value| Reading { value, age: Duration::ZERO });
     [
         pair(Figure::Mos, i.mos, &i.mos_line, o.mos, &o.mos_line),
@@ -130,14 +132,14 @@ fn cells<'a>(shown: &'a Shown<'_>) -> [[Cell<'a>; 2]; 4] {
         pair(Figure::Jitter, i.jitter, &i.jitter_line, o.jitter, &o.jitter_line),
         [
             single(Figure::RoundTrip, quality.round_trip, &quality.round_trip_line),
-            Cell { aged: Duration::ZERO, ..single(Figure::Delay, delay, &quality.delay_line) },
+            Cell { limit: STALE_HERE, ..single(Figure::Delay, delay, &quality.delay_line) },
         ],
     ]
 }
 
 /// Draws what fits and returns the first row that is free.
 pub fn draw(model: &Model, p: &mut Painter<'_>, area: Rect, shown: &Shown<'_>) -> u16 {
-    if area.height < 6 || area.width < 40 {
+    if area.height < 2 || area.width < 40 {
         return area.y;
     }
     match tall(area.height, shown.levels.is_some()) {
@@ -162,6 +164,9 @@ fn flat(model: &Model, p: &mut Painter<'_>, area: Rect, shown: &Shown<'_>) -> u1
         level(p, columns[1], y, half, mic.filter(|_| !model.snapshot.muted));
     }
     for pair in &cells(shown) {
+        if y + 1 >= area.bottom() {
+            return area.bottom();
+        }
         y += 1;
         p.put(area.x, y, NAME, pair[0].figure.name(), Role::Label);
         for (x, cell) in columns.into_iter().zip(pair) {
@@ -210,10 +215,10 @@ fn high(model: &Model, p: &mut Painter<'_>, area: Rect, shown: &Shown<'_>, heigh
         y += gap;
         for (x, cell) in columns.into_iter().zip(pair) {
             p.put(x, y, NAME, cell.figure.name(), Role::Label);
-            let (_, age) = number(p, x + NAME, y, cell);
+            let (end, age) = number(p, x + NAME, y, cell);
             match age {
                 Some(_) => say_age(p, x + half, y, age),
-                None => say_worst(p, x + half, y, cell),
+                None => say_worst(p, end.saturating_sub(1), x + half, y, cell),
             }
             let graph = Rect::new(x, y + 1, half, height - 1);
             graph::time_line(p, graph, cell.figure, cell.line, 0, cell.scale);
@@ -228,7 +233,8 @@ fn high(model: &Model, p: &mut Painter<'_>, area: Rect, shown: &Shown<'_>, heigh
 
 fn heading(p: &mut Painter<'_>, x: u16, y: u16, room: u16, heading: &Heading) {
     let x = p.put(x, y, room, &text::left(heading.title, 13, ' '), Role::Label);
-    p.put(x, y, room.saturating_sub(13), &format!("{} {}", heading.sign, heading.word), heading.role);
+    let word = if heading.word.is_empty() { p.glyphs.dash.to_string() } else { heading.word.to_owned() };
+    p.put(x, y, room.saturating_sub(13), &format!("{} {word}", heading.sign), heading.role);
 }
 
 fn level(p: &mut Painter<'_>, x: u16, y: u16, room: u16, level: Option<f32>) {
@@ -262,12 +268,14 @@ fn say_age(p: &mut Painter<'_>, end: u16, y: u16, age: Option<Duration>) {
     }
 }
 
-/// The worst moment of the time line.
-fn say_worst(p: &mut Painter<'_>, end: u16, y: u16, cell: &Cell<'_>) {
+/// The worst moment of the time line, where it fits between `start` and `end`.
+fn say_worst(p: &mut Painter<'_>, start: u16, end: u16, y: u16, cell: &Cell<'_>) {
     if let Some(worst) = cell.figure.worst(cell.line) {
         let word = if cell.figure == Figure::Mos { "low" } else { "high" };
-        let content = format!("{word} {:>4}", cell.figure.number(f64::from(worst)));
-        p.put_right(end, y, 9, &content, Role::Dim);
+        let content = format!("{word} {}", cell.figure.number(f64::from(worst)));
+        if text::width(&content) < usize::from(end.saturating_sub(start)) {
+            p.put_right(end, y, 10, &content, Role::Dim);
+        }
     }
 }
 

@@ -16,12 +16,7 @@ const NAME: u16 = 10;
 const WIDTH: u16 = 64;
 
 pub fn draw(model: &Model, p: &mut Painter<'_>, area: Rect) {
-    let ready = model.snapshot.accounts.iter().any(|a| matches!(a.state, RegistrationState::Registered { .. }));
-    let (title, role) = match (ready, model.snapshot.accounts.is_empty()) {
-        (true, _) => ("Ready", Role::Strong),
-        (false, true) => ("Direct calls only", Role::Strong),
-        (false, false) => ("Not reachable", Role::Poor),
-    };
+    let (title, role) = title(&model.snapshot.accounts);
     let inside = padded(p.frame(area, title, role, &[]));
     let inside = Rect { width: inside.width.min(WIDTH), ..inside };
     let airy = u16::from(inside.height > 12);
@@ -35,6 +30,19 @@ pub fn draw(model: &Model, p: &mut Painter<'_>, area: Rect) {
     if y + 5 <= inside.bottom() {
         devices(model, p, inside, y);
         hints(model, p, inside, y + 3);
+    }
+}
+
+/// The best of what the accounts are.
+fn title(accounts: &[AccountView]) -> (&'static str, Role) {
+    use RegistrationState as S;
+    let any = |is: fn(&S) -> bool| accounts.iter().any(|account| is(&account.state));
+    match accounts {
+        _ if any(|s| matches!(s, S::Registered { .. })) => ("Ready", Role::Strong),
+        _ if any(|s| matches!(s, S::Registering)) => ("Registering", Role::Fair),
+        _ if any(|s| matches!(s, S::Failed { .. })) => ("Not reachable", Role::Poor),
+        [] => ("Direct calls only", Role::Strong),
+        _ => ("Not registered", Role::Strong),
     }
 }
 

@@ -37,8 +37,11 @@ fn live_call(model: &Model, p: &mut Painter<'_>, area: Rect, call: &CallView) {
     let remark = [(sign, role), (word.as_str(), role), (time.as_str(), Role::Text)];
     let inside = padded(p.frame(area, &call.peer_name, title_role, &remark));
     identity(p, inside, &call.peer_address, &words::medium(&call.codec, &call.security), words::trust(call));
-    say(p, Rect { y: inside.y + 1, height: 2, ..inside }, &sentence(model, p, call));
-    let below = Rect { y: inside.y + 3, height: inside.height.saturating_sub(3), ..inside };
+    // A low window leaves one line to the sentence and the others to the figures.
+    let said = if inside.height < 9 { 1 } else { 2 };
+    say(p, Rect { y: inside.y + 1, height: said, ..inside }, &sentence(model, p, call));
+    let above = said + 1;
+    let below = Rect { y: inside.y + above, height: inside.height.saturating_sub(above), ..inside };
     if shows_figures(call) {
         let y = figures::draw(model, p, below, &figures::Shown::live(model, call));
         facts(p, Rect { y: y + 1, height: inside.bottom().saturating_sub(y + 1), ..inside }, call);
@@ -147,11 +150,11 @@ fn sentence(model: &Model, p: &Painter<'_>, call: &CallView) -> Sentence {
         CallState::Preparing => Sentence::new(Role::Fair, g.fair, "Getting ready: account, address and ports."),
         CallState::Calling => Sentence::new(Role::Fair, g.fair, "Calling. Nothing came back yet."),
         CallState::Ringing { .. } if rings_here(call) => {
-            let silenced = if call.ignored { "Still waits; you silenced it. " } else { "Calls you. " };
+            let silenced = if call.ignored { "Still waits; you silenced it. Press " } else { "Calls you. Press " };
             Sentence::new(
                 Role::Accent,
                 g.fair,
-                format!("{silenced}{} answers, {} declines.", key(Intent::Answer), key(Intent::Decline)),
+                format!("{silenced}{} to answer, {} to decline.", key(Intent::Answer), key(Intent::Decline)),
             )
         }
         CallState::Ringing { early_media: true } => {
@@ -182,6 +185,9 @@ fn established(model: &Model, p: &Painter<'_>, call: &CallView) -> Sentence {
     }
     let quality = &call.quality;
     let grade = Grade::from(quality.verdict);
+    if quality.diagnosis.is_empty() && words::is_silent(model, call) {
+        return Sentence::new(Role::Poor, g.poor, "No sound arrives from them.");
+    }
     if quality.diagnosis.is_empty() {
         let waits =
             if call.media_flowing { "Listening: not enough was measured yet." } else { "No sound arrives yet." };

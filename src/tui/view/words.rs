@@ -5,6 +5,9 @@ use crate::tui::widget::clock;
 use crate::ua::snapshot::{AccountView, CallEnd, CallState, CallSummary, CallView, RegistrationState};
 use std::time::{Duration, Instant};
 
+/// What the first sound of a call may take.
+const PATIENCE: Duration = Duration::from_secs(3);
+
 /// Sign, words and role of an account. Words are of a fixed width while a retry is counted down.
 pub fn account(glyphs: &Glyphs, account: &AccountView, now: Instant) -> (char, String, Role) {
     match &account.state {
@@ -13,6 +16,9 @@ pub fn account(glyphs: &Glyphs, account: &AccountView, now: Instant) -> (char, S
         RegistrationState::Unregistering => (glyphs.fair, "leaving".into(), Role::Fair),
         RegistrationState::Off => (glyphs.unknown, "off".into(), Role::Unknown),
         RegistrationState::Failed { retry: None, .. } => (glyphs.poor, "not reachable".into(), Role::Poor),
+        RegistrationState::Failed { retry: Some(at), .. } if *at <= now => {
+            (glyphs.poor, "retries now".into(), Role::Poor)
+        }
         RegistrationState::Failed { retry: Some(at), .. } => {
             (glyphs.poor, format!("retry in {:>5}", clock::rough(until(*at, now))), Role::Poor)
         }
@@ -42,6 +48,11 @@ pub fn call_state(model: &Model, call: &CallView) -> (String, Role) {
         CallState::Ending => word("ending", Role::Dim),
         CallState::Ended(_) => word("ended", Role::Dim),
     }
+}
+
+/// Answered for a while, and nothing came: no call sounds like this.
+pub fn is_silent(model: &Model, call: &CallView) -> bool {
+    call.state == CallState::Established && !call.media_flowing && talked(model, call) >= PATIENCE
 }
 
 /// How long a call is talked on.

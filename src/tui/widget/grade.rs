@@ -32,9 +32,10 @@ impl Grade {
         }
     }
 
+    /// Empty for what is not known: the dash stands for it.
     pub fn word(self) -> &'static str {
         match self {
-            Self::Unknown => "unknown",
+            Self::Unknown => "",
             Self::Good => "good",
             Self::Fair => "fair",
             Self::Poor => "poor",

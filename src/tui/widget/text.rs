@@ -4,9 +4,15 @@ use unicode_width::UnicodeWidthChar;
 /// Marks on one character: what goes beyond is piled up to disturb the lines above.
 const MAX_MARKS: usize = 2;
 
-/// Columns of a character; controls have none and are never drawn.
+/// Columns of a character; what is never drawn has none.
 fn columns(c: char) -> usize {
-    c.width().unwrap_or(0)
+    if joins(c) { 0 } else { c.width().unwrap_or(0) }
+}
+
+/// Makes neighbours one sign, in a width on which terminals do not agree, or is not to be seen at all.
+fn joins(c: char) -> bool {
+    matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+        | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{1f3fb}'..='\u{1f3ff}' | '\u{e0000}'..='\u{e0fff}')
 }
 
 /// Columns `text` takes when drawn.
@@ -34,7 +40,7 @@ fn take(text: &str, max: usize) -> (String, &str) {
         let wide = columns(c);
         if wide == 0 {
             marks += 1;
-            if c.is_control() || out.is_empty() || marks > MAX_MARKS {
+            if c.is_control() || joins(c) || out.is_empty() || marks > MAX_MARKS {
                 continue;
             }
         } else {
@@ -143,6 +149,8 @@ mod tests {
             ("a\u{1b}[2Jb\u{7}", 9, "a[2Jb"),
             ("e\u{301}\u{302}\u{303}\u{304}x", 2, "e\u{301}\u{302}x"),
             ("\u{301}x", 2, "x"),
+            ("👩\u{200d}👩\u{fe0f}👍\u{1f3fd}", 9, "👩👩👍"),
+            ("a\u{202e}b\u{200b}c", 3, "abc"),
         ];
         for (text, max, shown) in rows {
             assert_eq!(fit(text, max, '…'), shown, "{text:?}");

@@ -1,0 +1,276 @@
+//! The screen as it looks. Every picture was looked at before it was kept.
+use super::fixture::{Screen, account, quality, secs};
+use crate::base::id::CallNumber;
+use crate::qos::snapshot::{CallQuality, Fault, Verdict};
+use crate::tui::model::Model;
+use crate::tui::theme::{ASCII, Role};
+use crate::ua::snapshot::{CallEnd, CallState, CallView, RegistrationState};
+use std::sync::Arc;
+use std::time::Duration;
+
+fn keep(name: &str, content: &str) {
+    insta::with_settings!({ snapshot_path => "../snapshots", prepend_module_to_snapshot => false, omit_expression => true }, {
+        insta::assert_snapshot!(name, content);
+    });
+}
+
+const SIZES: [(u16, u16); 3] = [(60, 20), (80, 24), (120, 40)];
+
+/// Keeps the same scene at the three sizes.
+fn keep_sizes(name: &str, scene: impl Fn(u16, u16) -> Screen) {
+    for (columns, rows) in SIZES {
+        keep(&format!("{name}_{columns}x{rows}"), &scene(columns, rows).picture());
+    }
+}
+
+/// Keeps which role every cell has, with the letters of the roles that are there.
+fn keep_roles(name: &str, screen: &Screen) {
+    let picture = screen.roles();
+    let mut legend = String::new();
+    for (letter, role) in (b'a'..).map(char::from).zip(Role::ALL) {
+        if picture.contains(letter) || picture.contains(letter.to_ascii_uppercase()) {
+            legend.push_str(&format!("{letter} {role:?}\n"));
+        }
+    }
+    keep(&format!("{name}_roles"), &format!("{picture}\n{legend}"));
+}
+
+#[test]
+fn at_rest() {
+    keep_sizes("idle", Screen::used);
+    keep_roles("idle", &Screen::used(80, 24));
+    keep("first_start", &Screen::new(80, 24).picture());
+}
+
+#[test]
+fn in_a_call() {
+    keep_sizes("call", Screen::talking);
+    keep_roles("call", &Screen::talking(80, 24));
+    keep_roles("call_wide", &Screen::talking(120, 40));
+    keep_sizes("two_calls_demo", |columns, rows| Screen::two_calls(columns, rows).simulated());
+    keep("call_200x50", &Screen::talking(200, 50).simulated().picture());
+}
+
+#[test]
+fn somebody_calls() {
+    keep_sizes("incoming", |columns, rows| Screen::used(columns, rows).ringing());
+    keep_roles("incoming", &Screen::used(80, 24).ringing());
+    keep_sizes("call_waiting_while_typing", |columns, rows| {
+        let mut screen = Screen::talking(columns, rows);
+        screen.press(&["c"]);
+        screen.types("ali");
+        screen.ringing()
+    });
+    let mut asserted = Screen::used(80, 24);
+    let call = CallView { name_is_claimed: false, ..asserted.incoming(7, "Eva Malá") };
+    asserted.change(|s| s.calls.push(call));
+    keep("incoming_asserted", &asserted.picture());
+}
+
+#[test]
+fn pages() {
+    let pressed = |mut screen: Screen, keys: &[&str]| {
+        screen.press(keys);
+        screen
+    };
+    keep_sizes("quality", |columns, rows| pressed(Screen::talking(columns, rows), &["q"]));
+    keep_roles("quality", &pressed(Screen::talking(80, 24), &["q"]));
+    keep("quality_looking_back", &pressed(Screen::talking(80, 24), &["q", "left", "left", "left"]).picture());
+    keep_sizes("help", |columns, rows| pressed(Screen::used(columns, rows), &["?"]));
+    keep_sizes("log", |columns, rows| pressed(Screen::used(columns, rows), &["g"]));
+    keep_sizes("accounts", |columns, rows| pressed(Screen::used(columns, rows), &["u", "down"]));
+    keep_sizes("messages", |columns, rows| pressed(Screen::talking(columns, rows), &["l", "up", "up"]));
+    keep_sizes("one_message", |columns, rows| pressed(Screen::talking(columns, rows), &["l", "home", "enter"]));
+    keep_sizes("details", |columns, rows| pressed(Screen::talking(columns, rows), &["i"]));
+    keep_sizes("keypad", |columns, rows| pressed(Screen::talking(columns, rows), &["1", "2", "#"]));
+    keep_sizes("recent", |columns, rows| pressed(Screen::used(columns, rows), &["tab", "down"]));
+    keep("recent_missed", &pressed(Screen::used(80, 24), &["tab"]).picture());
+    keep("network_knob", &pressed(Screen::talking(80, 24).simulated(), &["n", "right"]).picture());
+}
+
+#[test]
+fn lines() {
+    let mut screen = Screen::used(80, 24);
+    screen.press(&["c"]);
+    keep("dial_empty", &screen.picture());
+    screen.types("+42");
+    keep("dial_suggestion", &screen.picture());
+    screen.press(&["tab"]);
+    screen.types("0777 & a very long name that is much longer than the line could ever hold, so it slides");
+    keep("dial_long", &screen.picture());
+    screen.press(&["esc", ":"]);
+    screen.types("re");
+    keep("command_candidates", &screen.picture());
+}
+
+#[test]
+fn every_call_state() {
+    let summary = |screen: &Screen, end, cause: &str| {
+        let mut summary = screen.model.history.first().cloned().expect("history");
+        (summary.end, summary.cause) = (end, cause.into());
+        summary.duration = (end == CallEnd::Normal).then_some(secs(192));
+        CallState::Ended(Arc::new(summary))
+    };
+    let base = Screen::used(80, 24);
+    let states = [
+        ("preparing", CallState::Preparing),
+        ("calling", CallState::Calling),
+        ("ringing", CallState::Ringing { early_media: false }),
+        ("early_media", CallState::Ringing { early_media: true }),
+        ("redirected", CallState::Redirected { target: "1099@other.example".into() }),
+        ("answering", CallState::Answering),
+        ("ending", CallState::Ending),
+        ("ended", summary(&base, CallEnd::Normal, "They hung up.")),
+        ("ended_refused", summary(&base, CallEnd::Refused, "They are busy (486).")),
+    ];
+    for (name, state) in states {
+        let mut screen = Screen::used(80, 24);
+        let mut call = screen.call(1, "Alice", state, 5);
+        call.quality = Arc::new(CallQuality::default());
+        screen.change(|s| s.calls.push(call));
+        keep(&format!("state_{name}"), &screen.picture());
+    }
+}
+
+#[test]
+fn every_way_to_be_established() {
+    type Change = fn(&mut CallView);
+    let changes: [(&str, Change); 6] = [
+        ("held_by_us", |call| call.held_by_us = true),
+        ("held_by_peer", |call| call.held_by_peer = true),
+        ("held_by_both", |call| (call.held_by_us, call.held_by_peer) = (true, true)),
+        ("nothing_arrives", |call| {
+            (call.media_flowing, call.quality) = (false, Arc::new(CallQuality::default()));
+        }),
+        ("not_measured", |call| call.quality = Arc::new(CallQuality::default())),
+        ("poor_here", |call| {
+            let mut quality = quality();
+            (quality.verdict, quality.fault) = (Verdict::Poor, Fault::Here);
+            quality.diagnosis =
+                "The sound card runs dry 12 times a second: another program keeps this machine busy.".into();
+            call.quality = Arc::new(quality);
+        }),
+    ];
+    for (name, change) in changes {
+        let mut screen = Screen::talking(80, 24);
+        screen.change(|s| s.calls.iter_mut().for_each(change));
+        keep(&format!("state_{name}"), &screen.picture());
+    }
+    let mut muted = Screen::talking(80, 24);
+    muted.change(|s| s.muted = true);
+    keep("state_muted", &muted.picture());
+    let mut silenced = Screen::used(80, 24);
+    let call = CallView { ignored: true, ..silenced.incoming(7, "Eva Malá") };
+    silenced.change(|s| s.calls.push(call));
+    keep("state_silenced", &silenced.picture());
+    let mut stale = Screen::talking(80, 24);
+    stale.pass(secs(20));
+    keep("state_stale", &stale.picture());
+    keep_roles("state_stale", &stale);
+}
+
+#[test]
+fn every_registration_state() {
+    let screen = Screen::new(80, 24);
+    let at = screen.start;
+    let failed = |status, retry| RegistrationState::Failed { cause: "The password is wrong".into(), status, retry };
+    let states = [
+        ("off", RegistrationState::Off),
+        ("registering", RegistrationState::Registering),
+        ("registered", RegistrationState::Registered { expires: at + secs(3600) }),
+        ("failed", failed(Some(403), None)),
+        ("failed_retry", failed(None, Some(at + Duration::from_millis(89_500)))),
+        ("unregistering", RegistrationState::Unregistering),
+    ];
+    let mut pictures = String::new();
+    for (name, state) in states {
+        let mut screen = Screen::new(80, 24);
+        screen.change(|s| s.accounts.push(account(0, "work", "1001@pbx.example", state)));
+        pictures.push_str(&format!("{name}\n{}", head(&screen.picture(), 6)));
+        screen.press(&["u"]);
+        pictures.push_str(&head(&screen.picture(), 5));
+    }
+    keep("registration_states", &pictures);
+}
+
+fn head(picture: &str, rows: usize) -> String {
+    picture.lines().take(rows).map(|row| format!("{row}\n")).collect()
+}
+
+#[test]
+fn what_the_phone_has_to_say() {
+    let mut rows = String::new();
+    let mut say = |change: fn(&mut Screen)| {
+        let mut screen = Screen::talking(80, 24);
+        change(&mut screen);
+        rows.push_str(screen.picture().lines().nth(21).unwrap_or_default());
+        rows.push('\n');
+    };
+    say(|screen| screen.change(|s| (s.playback_gain, s.capture_gain, s.muted) = (3.0, -6.0, true)));
+    say(|screen| screen.change(|s| s.devices.notice = Some("No sound card: sound goes to a virtual device.".into())));
+    say(|screen| screen.model.notify("The number is not one the server knows.", true));
+    say(|screen| screen.model.notify("600@pbx.example: is there; INVITE, ACK, BYE", false));
+    say(|screen| screen.press(&["ctrl-q"]));
+    say(|screen| screen.press(&["ctrl-q", "ctrl-q"]));
+    keep("status_line", &rows);
+}
+
+#[test]
+fn signs_of_ascii_alone() {
+    let mut screen = Screen::two_calls(80, 24).simulated();
+    screen.model.glyphs = &ASCII;
+    let picture = screen.picture();
+    keep("ascii", &picture);
+    let known = "Nováková";
+    assert!(picture.replace(known, "").is_ascii(), "{picture}");
+    screen.press(&["q"]);
+    assert!(screen.picture().replace(known, "").is_ascii());
+    screen.press(&["q", "?"]);
+    assert!(screen.picture().is_ascii());
+}
+
+#[test]
+fn too_small_a_window_still_says_what_matters() {
+    keep("too_small", &Screen::talking(40, 10).picture());
+}
+
+#[test]
+fn names_of_any_width_keep_the_frame() {
+    let mut screen = Screen::talking(80, 24);
+    screen.change(|s| {
+        for call in &mut s.calls {
+            call.peer_name = "日本語の名前がとても長いので切れる日本語の名前がとても長い".into();
+            call.peer_address = "e\u{301}\u{302}\u{303}\u{304}\u{305}👩‍👩‍👧@例え.jp".into();
+        }
+    });
+    keep("wide_names", &screen.picture());
+}
+
+#[test]
+fn the_window_title_says_what_matters() {
+    let titles = |screen: &Screen| screen.model.title.clone();
+    assert_eq!(titles(&Screen::used(80, 24)), "offhook");
+    assert_eq!(titles(&Screen::talking(80, 24)), "Alice Nováková - offhook");
+    assert_eq!(titles(&Screen::talking(80, 24).ringing()), "Eva Malá calls - offhook");
+}
+
+/// The cursor stands behind what is typed, and nowhere while nothing is.
+#[test]
+fn the_cursor_is_where_the_text_goes() {
+    let cursor = |model: &Model| {
+        let area = ratatui::layout::Rect::new(0, 0, model.size.0, model.size.1);
+        let mut buf = ratatui::buffer::Buffer::empty(area);
+        crate::tui::view::draw(model, &mut buf).map(|at| (at.x, at.y))
+    };
+    let mut screen = Screen::used(80, 24);
+    assert_eq!(cursor(&screen.model), None);
+    screen.press(&["c"]);
+    assert_eq!(cursor(&screen.model), Some((8, 22)));
+    screen.types("日a");
+    assert_eq!(cursor(&screen.model), Some((11, 22)));
+    screen.press(&["left"]);
+    assert_eq!(cursor(&screen.model), Some((10, 22)));
+    screen.press(&["f1"]);
+    assert_eq!(cursor(&screen.model), None);
+    assert_eq!(screen.model.selected, None::<CallNumber>);
+}
