@@ -2,6 +2,7 @@
 use crate::base::net::Transport;
 use crate::config::{AccountChoice, BindAddress, CodecList, Overrides, PortRange, transport};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -105,6 +106,11 @@ pub enum Command {
     /// that loses, delays and shuffles packets as told, and places a call. What the network really did stands beside what
     /// the phone measured. Loss, delay and jitter can be changed while it runs. Without a terminal it runs --headless.
     Demo(Demo),
+    /// Run the embedded SIP registrar and proxy, so that phones can register and call each other.
+    ///
+    /// Serves the users of a file, each with a password, over UDP and TCP. Without --users it serves anybody on this
+    /// machine and nobody else. It forwards calls to its own users only. Ends with an interrupt.
+    Proxy(Proxy),
     /// Look after the configuration file.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -290,6 +296,19 @@ pub struct Demo {
 }
 
 #[derive(Debug, Args)]
+pub struct Proxy {
+    /// Address and port to serve.
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:5060")]
+    pub bind: SocketAddr,
+    /// The domain of the users [default: the address]; the address is always understood as well.
+    #[arg(long, value_name = "NAME")]
+    pub domain: Option<String>,
+    /// A file with one `name:password` a line; keep it readable by yourself alone.
+    #[arg(long, value_name = "FILE")]
+    pub users: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
 pub struct ConfigCheck {
     /// File to check [default: $OFFHOOK_CONFIG, else offhook/config.toml in $XDG_CONFIG_HOME].
     #[arg(long, value_name = "FILE")]
@@ -311,6 +330,7 @@ impl Cli {
                 let (microphone, speaker, config) = (microphone.clone(), speaker.clone(), config.clone());
                 Shared { microphone, speaker, config, ..Shared::default() }
             }
+            Some(Command::Proxy(_)) => Shared::default(),
             Some(Command::Demo(Demo { microphone, speaker, log, .. })) => {
                 let (microphone, speaker, log) = (microphone.clone(), speaker.clone(), log.clone());
                 Shared { microphone, speaker, log, ..Shared::default() }
@@ -337,7 +357,7 @@ impl Cli {
             Some(Command::Call(call)) => call.no_register,
             Some(Command::Answer(answer)) => answer.no_register,
             Some(Command::Init(_) | Command::Register(_) | Command::Devices(_)) => false,
-            Some(Command::Demo(_) | Command::Config(_)) | None => false,
+            Some(Command::Demo(_) | Command::Proxy(_) | Command::Config(_)) | None => false,
         };
         // Who waits without registering waits for calls that come directly.
         let direct_calls = matches!(&self.command, Some(Command::Answer(answer)) if answer.no_register);

@@ -165,10 +165,8 @@ impl Stage {
         let users = passwords.iter().map(|(user, secret)| ((*user).to_owned(), Password::Plain(secret.clone())));
         let access = Access::Users(users.collect());
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let proxy_config = |address| ProxyConfig {
-            access,
-            ..ProxyConfig::loopback(Host::Name(DOMAIN.to_owned()), address)
-        };
+        let proxy_config =
+            |address| ProxyConfig { access, ..ProxyConfig::loopback(Host::Name(DOMAIN.to_owned()), address) };
         let server = {
             let _context = runtime.enter();
             ProxyServer::bind(HERE, 0, proxy_config, rng.fork())
@@ -256,6 +254,7 @@ impl Stage {
                 auto_answer,
                 ptime: Duration::from_millis(20),
                 rtcp_mux: true,
+                brisk_reports: true,
                 no_media_timeout: Duration::from_secs(30),
             },
             net: NetConfig { address: Some(HERE), port: 0 },

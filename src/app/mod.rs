@@ -7,5 +7,6 @@ pub mod phone;
 pub mod report;
 pub mod run;
 pub mod screen;
+pub mod serve;
 pub mod sound;
 pub mod wire;

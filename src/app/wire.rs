@@ -41,6 +41,7 @@ pub fn settings(config: &Config, auto_answer: bool, rng: &mut Rng) -> Result<Set
         auto_answer,
         ptime: config.calls.ptime,
         rtcp_mux: config.calls.rtcp_mux,
+        brisk_reports: false,
         no_media_timeout: config.calls.no_media_timeout,
     })
 }

@@ -75,7 +75,9 @@ pub struct Call {
     opening_until: Option<Instant>,
     /// Why we end the call, when that is more than "hung up".
     verdict: Option<(CallEnd, String)>,
-    ended: Option<(Instant, Arc<CallSummary>)>,
+    ended: Option<Arc<CallSummary>>,
+    /// Until when a call that is over is shown.
+    epitaph: Option<Instant>,
 }
 
 /// What a call is made from.
@@ -133,6 +135,7 @@ impl Call {
             opening_until: None,
             verdict: None,
             ended: None,
+            epitaph: None,
         }
     }
 
@@ -179,10 +182,14 @@ impl Call {
         !self.is_over() && self.spec.is_some()
     }
 
+    /// Over calls are shown for a while.
+    pub fn is_shown(&self) -> bool {
+        !self.is_over() || self.epitaph.is_some()
+    }
+
     /// Nothing more will happen and it was shown long enough.
-    pub fn is_gone(&self, now: Instant) -> bool {
-        self.ended.as_ref().is_some_and(|(at, _)| now >= *at + EPITAPH)
-            && self.session.as_ref().is_none_or(Session::is_done)
+    pub fn is_gone(&self) -> bool {
+        self.is_done() && self.epitaph.is_none()
     }
 
     /// The session has said its last word, whatever the screen still shows.
@@ -191,9 +198,8 @@ impl Call {
     }
 
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let epitaph = self.ended.as_ref().map(|(at, _)| *at + EPITAPH);
         let session = self.session.as_ref().and_then(Session::poll_timeout);
-        [epitaph, session, self.digit_at, self.opening_until].into_iter().flatten().min()
+        [self.epitaph, session, self.digit_at, self.opening_until].into_iter().flatten().min()
     }
 
     pub fn handle_timeout(&mut self, now: Instant, anchor: &WallAnchor, out: &mut Outbox) {
@@ -202,6 +208,7 @@ impl Call {
         {
             session.handle_timeout(now);
         }
+        self.epitaph = self.epitaph.filter(|at| *at > now);
         if self.digit_at.is_some_and(|at| at <= now) {
             self.digit_at = None;
             self.send_digit(now, out);
@@ -575,7 +582,8 @@ impl Call {
             quality: Arc::clone(&self.quality),
         };
         out.log(format!("call {}: {}: {}", self.number, self.peer_label(), summary.cause));
-        self.ended = Some((now, Arc::new(summary.clone())));
+        self.ended = Some(Arc::new(summary.clone()));
+        self.epitaph = Some(now + EPITAPH);
         out.event(Event::Ended { call: self.number, summary: Box::new(summary) });
     }
 
@@ -591,7 +599,7 @@ impl Call {
     }
 
     fn state(&self) -> CallState {
-        if let Some((_, summary)) = &self.ended {
+        if let Some(summary) = &self.ended {
             return CallState::Ended(Arc::clone(summary));
         }
         if let Some(target) = &self.redirected {

@@ -285,7 +285,7 @@ impl UserAgent {
         let layer = self.layer.counters();
         Snapshot {
             accounts: self.accounts.iter().map(Account::view).collect(),
-            calls: self.calls.values().map(Call::view).collect(),
+            calls: self.calls.values().filter(|c| c.is_shown()).map(Call::view).collect(),
             focus: self.focus,
             muted: self.muted,
             capture_gain: self.gain.0,
@@ -386,14 +386,14 @@ impl UserAgent {
                 break;
             }
         }
-        self.bury(now);
+        self.bury();
         self.set_sound(now);
         self.say_farewell(now);
     }
 
     /// Removes what is over and was shown long enough.
-    fn bury(&mut self, now: Instant) {
-        let gone: Vec<CallNumber> = self.calls.values().filter(|c| c.is_gone(now)).map(|c| c.number).collect();
+    fn bury(&mut self) {
+        let gone: Vec<CallNumber> = self.calls.values().filter(|c| c.is_gone()).map(|c| c.number).collect();
         for number in gone {
             self.calls.remove(&number);
             self.sessions.retain(|_, of| *of != number);

@@ -127,6 +127,7 @@ impl UserAgent {
             dtmf: settings.is_none_or(|s| s.dtmf),
             ptime: self.settings.ptime,
             rtcp_mux: self.settings.rtcp_mux,
+            brisk_reports: self.settings.brisk_reports,
             description: self.settings.description.clone(),
         }
     }

@@ -12,6 +12,9 @@ use std::time::Duration;
 /// Early dialogs whose answers are remembered; more are ignored until one of them wins.
 const FORKS: usize = 8;
 
+/// RTCP bandwidth that makes the reduced minimum about a second: 5 % of 360 kbit/s (RFC 3550 §6.2) [bit/s].
+const BRISK_BANDWIDTH: u32 = 18_000;
+
 /// What this side wants of its streams.
 #[derive(Clone, Debug)]
 pub struct Wishes {
@@ -19,6 +22,7 @@ pub struct Wishes {
     pub dtmf: bool,
     pub ptime: Duration,
     pub rtcp_mux: bool,
+    pub brisk_reports: bool,
     pub description: SourceDescription,
 }
 
@@ -75,7 +79,10 @@ impl Plan {
     /// Our offer: of a new call, or of a change within it.
     pub fn offer(&mut self, direction: Direction) -> Result<Body, SdpError> {
         let local = self.local_now(direction)?;
-        self.negotiator(self.chosen).offer(&local).map(Body::sdp)
+        let negotiator = self.negotiator(self.chosen);
+        // The session asks for an offer only when none is under way: one left over fell to glare (RFC 3261 §14.1).
+        negotiator.withdraw();
+        negotiator.offer(&local).map(Body::sdp)
     }
 
     /// Our offer came to nothing.
@@ -86,7 +93,10 @@ impl Plan {
     /// Answers the peer's offer; the stream to run, when it is to change.
     pub fn answer(&mut self, offer: &Body, direction: Direction) -> Result<(Body, Option<StreamSpec>), SdpError> {
         let local = self.local_now(direction)?;
-        let (text, negotiated) = self.negotiator(self.chosen).answer(sdp(offer)?, &local)?;
+        let negotiator = self.negotiator(self.chosen);
+        // As above: the session raises an offer of the peer only when ours is off the table.
+        negotiator.withdraw();
+        let (text, negotiated) = negotiator.answer(sdp(offer)?, &local)?;
         let spec = match negotiated {
             Some(negotiated) => self.run(self.chosen, negotiated),
             // The peer took the audio away: what ran is silenced until an offer brings it back.
@@ -142,8 +152,8 @@ impl Plan {
             send_events: negotiated.send_events,
             receive_events: negotiated.receive_events.clone(),
             ptime: negotiated.ptime,
-            rtcp_bandwidth: negotiated.rtcp_bandwidth,
-            rtcp_reduced_minimum: false,
+            rtcp_bandwidth: if self.wishes.brisk_reports { BRISK_BANDWIDTH } else { negotiated.rtcp_bandwidth },
+            rtcp_reduced_minimum: self.wishes.brisk_reports,
             description: self.wishes.description.clone(),
         };
         self.negotiated = Some(negotiated);

@@ -18,6 +18,8 @@ pub struct Settings {
     pub ptime: Duration,
     /// Offer RTP and RTCP on one port (RFC 5761).
     pub rtcp_mux: bool,
+    /// Report about once a second, where both ends are ours: the five seconds of RFC 3550 §6.2 are long to watch.
+    pub brisk_reports: bool,
     /// A call without any media for so long is ended; zero never ends it.
     pub no_media_timeout: Duration,
 }
