@@ -50,12 +50,14 @@ pub fn run(path: &Path, input: &mut impl BufRead, output: &mut impl Write) -> Re
     if path.symlink_metadata().is_ok() {
         let answer = dialogue.ask(&format!("{} exists. Replace it? [y/N] ", path.display()))?;
         if !matches!(answer.to_ascii_lowercase().as_str(), "y" | "yes") {
+            dialogue.say("Nothing was changed.\n")?;
             return Ok(Outcome::Kept(path.to_owned()));
         }
     }
     let text = dialogue.answers()?.to_toml();
     crate::config::parse(&text).map_err(InitError::Mistakes)?;
     write(path, &text).map_err(|source| InitError::Write { path: path.to_owned(), source })?;
+    dialogue.say(&format!("Wrote {}, readable by you alone. `offhook` starts the phone.\n", path.display()))?;
     Ok(Outcome::Written(path.to_owned()))
 }
 
@@ -266,7 +268,7 @@ mod tests {
     fn written(name: &str, answers: &str) -> Config {
         let folder = Folder::new(name);
         let (outcome, asked, file) = folder.run(answers);
-        assert!(matches!(outcome, Ok(Outcome::Written(_))), "{outcome:?} {asked}");
+        assert!(matches!(outcome, Ok(Outcome::Written(_))) && asked.contains("Wrote "), "{outcome:?} {asked}");
         parse(&file.expect("a file")).expect("without mistakes")
     }
 
@@ -325,7 +327,8 @@ mod tests {
         for no in ["\n", "n\n", "maybe\n"] {
             let (outcome, asked, file) = folder.run(no);
             assert!(matches!(outcome, Ok(Outcome::Kept(_))), "{outcome:?}");
-            assert!(asked.contains("exists. Replace it?") && file.is_some_and(|f| f.contains("first")));
+            assert!(asked.contains("exists. Replace it?") && asked.ends_with("Nothing was changed.\n"));
+            assert!(file.is_some_and(|f| f.contains("first")));
         }
         let (outcome, _, file) = folder.run("yes\nsecond@pbx\n\n\n\n\n");
         assert!(matches!(outcome, Ok(Outcome::Written(_))) && file.is_some_and(|f| f.contains("second")));
