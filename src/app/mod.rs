@@ -1,6 +1,7 @@
 //! The program: how the rooms are joined for each of its commands.
 pub mod config_check;
 pub mod demo;
+pub mod devices;
 pub mod headless;
 pub mod init;
 pub mod phone;

@@ -2,7 +2,7 @@
 use crate::app::headless::{self, Job, Kind};
 use crate::app::phone::{Hooks, Parts, Phone, PhoneError};
 use crate::app::sound::{self, Sound};
-use crate::app::{config_check, demo, init, screen, serve, wire};
+use crate::app::{config_check, demo, devices, init, screen, serve, wire};
 use crate::cli::{Cli, Command, ConfigCommand, ExitCode, Reject};
 use crate::config::{Account, Config, Environment, Host, Loaded, load};
 use crate::runtime::clock;
@@ -99,9 +99,12 @@ fn attempt(cli: &Cli) -> Result<ExitCode, Failure> {
             };
             work(cli, &environment, job, false)
         }
+        Some(Command::Devices(command)) => {
+            let config = configuration(cli, &environment)?.config;
+            devices::run(&config, !command.no_tone, &mut io::stdout().lock())
+        }
         Some(Command::Demo(demo)) => demo::run(cli, demo, &environment),
         Some(Command::Proxy(options)) => serve::run(options),
-        Some(Command::Devices(_)) => Err(Failure::new(ExitCode::Failed, "not in this build")),
         None => screen::run(cli, &environment),
     }
 }

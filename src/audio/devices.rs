@@ -79,9 +79,12 @@ impl SoundSystems {
                 let default = default_of(&host, system, direction).and_then(|d| d.id().ok());
                 for device in all(&host, direction) {
                     let Ok(id) = device.id() else { continue };
-                    let config = match direction {
-                        Direction::Capture => device.default_input_config(),
-                        Direction::Playback => device.default_output_config(),
+                    let kind = kind_of(system, id.id());
+                    let config = match (kind, direction) {
+                        (Kind::Plumbing, _) => continue,
+                        (Kind::Bridge, _) => None,
+                        (Kind::Card, Direction::Capture) => device.default_input_config().ok(),
+                        (Kind::Card, Direction::Playback) => device.default_output_config().ok(),
                     };
                     out.push(DeviceInfo {
                         system,
@@ -89,7 +92,7 @@ impl SoundSystems {
                         name: show(&device.to_string()),
                         is_default: default.as_ref() == Some(&id),
                         id: show(id.id()),
-                        format: config.ok().map(|c| (c.sample_rate(), c.channels())),
+                        format: config.map(|c| (c.sample_rate(), c.channels())),
                     });
                 }
             }
@@ -158,6 +161,25 @@ impl SoundSystems {
                 Ok(host)
             }
         }
+    }
+}
+
+/// What stands behind a name of a sound system.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Card,
+    /// The way to another sound system: asking for its format could start that.
+    Bridge,
+    /// Converters and the like, of which ALSA lists dozens.
+    Plumbing,
+}
+
+fn kind_of(system: SoundSystem, id: &str) -> Kind {
+    match (system, id) {
+        (SoundSystem::Pulse, _) => Kind::Card,
+        (SoundSystem::Alsa, "default" | "sysdefault" | "pulse" | "pipewire") => Kind::Bridge,
+        (SoundSystem::Alsa, id) if id.contains("CARD=") => Kind::Card,
+        (SoundSystem::Alsa, _) => Kind::Plumbing,
     }
 }
 
@@ -255,6 +277,23 @@ mod tests {
         for (wanted, at) in rows {
             assert_eq!(best_match(&devices, wanted), at, "{wanted}");
         }
+    }
+
+    #[test]
+    fn only_what_one_could_hear_is_listed() {
+        let rows = [
+            ("null", Kind::Plumbing),
+            ("jack", Kind::Plumbing),
+            ("lavrate", Kind::Plumbing),
+            ("default", Kind::Bridge),
+            ("pulse", Kind::Bridge),
+            ("hw:CARD=0,DEV=0", Kind::Card),
+            ("sysdefault:CARD=PCH", Kind::Card),
+        ];
+        for (id, kind) in rows {
+            assert_eq!(kind_of(SoundSystem::Alsa, id), kind, "{id}");
+        }
+        assert_eq!(kind_of(SoundSystem::Pulse, "null"), Kind::Card);
     }
 
     #[test]
