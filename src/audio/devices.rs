@@ -10,8 +10,31 @@ use std::sync::{Arc, Mutex, Once, PoisonError};
 /// Widest device name shown [columns].
 const NAME_WIDTH: usize = 60;
 
-/// In the order in which they are asked.
+/// In the order in which they are listed.
 const SYSTEMS: [SoundSystem; 2] = [SoundSystem::Pulse, SoundSystem::Alsa];
+
+/// How a device may be reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// PulseAudio through ALSA's plugin for it: cpal's own client for PulseAudio takes about six times the processor
+    /// time, but the plugin knows the default device only.
+    Bridge,
+    Direct(SoundSystem),
+}
+
+impl Way {
+    pub fn system(self) -> SoundSystem {
+        match self {
+            Self::Bridge => SoundSystem::Pulse,
+            Self::Direct(system) => system,
+        }
+    }
+}
+
+/// In the order in which they are tried.
+const WAYS: [Way; 3] = [Way::Bridge, Way::Direct(SoundSystem::Pulse), Way::Direct(SoundSystem::Alsa)];
+/// What the plugin's device is called.
+const BRIDGES: [&str; 2] = ["pulse", "pipewire"];
 
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -100,46 +123,73 @@ impl SoundSystems {
         out
     }
 
-    /// The device meant by `choice`.
-    pub fn find(&self, choice: &DeviceChoice, direction: Direction) -> Result<Card, DeviceError> {
-        let (wanted_system, name) = match choice {
-            DeviceChoice::Named { system, name } => (*system, Some(name)),
+    /// Opens the device meant by `choice`: the first of the ways to it that `open` can go.
+    pub fn open<T>(
+        &self,
+        choice: &DeviceChoice,
+        direction: Direction,
+        open: impl Fn(&Card) -> Result<T, DeviceError>,
+    ) -> Result<(T, Card), DeviceError> {
+        let (wanted, name) = match choice {
+            DeviceChoice::Named { system, name } => (*system, Some(name.as_str())),
             _ => (None, None),
         };
         let mut error = DeviceError::NoSystem;
-        for system in SYSTEMS.into_iter().filter(|s| wanted_system.is_none_or(|w| w == *s)) {
-            let host = match self.host(system) {
-                Ok(host) => host,
-                Err(source) => {
-                    let was_there = system == SoundSystem::Pulse && self.pulse_seen.load(Ordering::Relaxed);
-                    error = DeviceError::Refused { device: system.name().into(), source };
-                    if was_there && name.is_none() {
-                        return Err(error);
+        for way in WAYS {
+            let system = way.system();
+            let fits = match way {
+                Way::Bridge => name.is_none() && cpal::available_hosts().contains(&cpal::HostId::PulseAudio),
+                Way::Direct(system) => wanted.is_none_or(|wanted| wanted == system),
+            };
+            if !fits {
+                continue;
+            }
+            match self.find(way, direction, name).and_then(|card| Ok((open(&card)?, card))) {
+                Ok(opened) => {
+                    self.pulse_seen.fetch_or(system == SoundSystem::Pulse, Ordering::Relaxed);
+                    return Ok(opened);
+                }
+                Err(new) => error = new,
+            }
+            // PulseAudio owns the default device, also while it is away.
+            let was_there = self.pulse_seen.load(Ordering::Relaxed);
+            if way == Way::Direct(SoundSystem::Pulse) && name.is_none() && was_there {
+                break;
+            }
+        }
+        Err(error)
+    }
+
+    fn find(&self, way: Way, direction: Direction, name: Option<&str>) -> Result<Card, DeviceError> {
+        let refused = |source| DeviceError::Refused { device: way.system().name().into(), source };
+        let missing = || match name {
+            None => DeviceError::NoDefault(direction.word()),
+            Some(name) => DeviceError::NotFound { direction: direction.word(), name: show(name) },
+        };
+        match way {
+            Way::Bridge => {
+                let devices = all(&*self.host(SoundSystem::Alsa).map_err(refused)?, direction);
+                let device = devices.into_iter().find(|d| BRIDGES.contains(&id_of(d).as_str()));
+                Ok(Card { device: device.ok_or_else(missing)?, name: "PulseAudio default".into(), way })
+            }
+            Way::Direct(system) => {
+                let host = self.host(system).map_err(refused)?;
+                let device = match name {
+                    None => default_of(&host, system, direction),
+                    Some(name) => {
+                        let devices = all(&host, direction);
+                        let names: Vec<_> = devices.iter().map(|d| (id_of(d), d.to_string())).collect();
+                        best_match(&names, name).and_then(|at| devices.into_iter().nth(at))
                     }
-                    continue;
-                }
-            };
-            let found = match name {
-                None => default_of(&host, system, direction),
-                Some(name) => {
-                    let devices = all(&host, direction);
-                    let names: Vec<_> = devices.iter().map(|d| (id_of(d), d.to_string())).collect();
-                    best_match(&names, name).and_then(|at| devices.into_iter().nth(at))
-                }
-            };
-            if let Some(device) = found {
-                let shown = match system {
+                };
+                let device = device.ok_or_else(missing)?;
+                let name = match system {
                     SoundSystem::Pulse => show(&device.to_string()),
                     SoundSystem::Alsa => show(&format!("alsa:{}", id_of(&device))),
                 };
-                return Ok(Card { device, name: shown, system });
+                Ok(Card { device, name, way })
             }
-            error = match name {
-                None => DeviceError::NoDefault(direction.word()),
-                Some(name) => DeviceError::NotFound { direction: direction.word(), name: show(name) },
-            };
         }
-        Err(error)
     }
 
     /// Drops the connection to PulseAudio after trouble; the next use makes a new one.
@@ -156,7 +206,6 @@ impl SoundSystems {
                     return Ok(host.clone());
                 }
                 let host = Arc::new(cpal::host_from_id(cpal::HostId::PulseAudio)?);
-                self.pulse_seen.store(true, Ordering::Relaxed);
                 *kept = Some(host.clone());
                 Ok(host)
             }
@@ -177,7 +226,8 @@ enum Kind {
 fn kind_of(system: SoundSystem, id: &str) -> Kind {
     match (system, id) {
         (SoundSystem::Pulse, _) => Kind::Card,
-        (SoundSystem::Alsa, "default" | "sysdefault" | "pulse" | "pipewire") => Kind::Bridge,
+        (SoundSystem::Alsa, "default" | "sysdefault") => Kind::Bridge,
+        (SoundSystem::Alsa, id) if BRIDGES.contains(&id) => Kind::Bridge,
         (SoundSystem::Alsa, id) if id.contains("CARD=") => Kind::Card,
         (SoundSystem::Alsa, _) => Kind::Plumbing,
     }
@@ -299,7 +349,8 @@ mod tests {
     #[test]
     fn a_card_nobody_has_is_an_error_in_words() {
         let choice = DeviceChoice::Named { system: Some(SoundSystem::Alsa), name: "no such card".into() };
-        let error = SoundSystems::new().find(&choice, Direction::Playback).map(|card| card.name).expect_err("none");
+        let opened = SoundSystems::new().open(&choice, Direction::Playback, |_| Ok(()));
+        let error = opened.map(|(_, card)| card.name).expect_err("none");
         assert!(error.to_string().contains("`no such card`"), "{error}");
     }
 }

@@ -130,8 +130,7 @@ impl<E: End> Keeper<E> {
     }
 
     fn open_card(&mut self) -> Result<(), DeviceError> {
-        let card = self.systems.find(&self.choice, E::DIRECTION)?;
-        let opened = E::open_card(&card)?;
+        let (opened, card) = self.systems.open(&self.choice, E::DIRECTION, E::open_card)?;
         let state = DeviceState {
             name: card.name,
             running: true,

@@ -1,6 +1,6 @@
 //! Opens a sound card: the format nearest to ours, short buffers, the callbacks of `audio::ring`, nothing else.
 use crate::audio::choice::SoundSystem;
-use crate::audio::devices::DeviceError;
+use crate::audio::devices::{DeviceError, Way};
 use crate::audio::ends::{CaptureEnd, PlaybackEnd};
 use crate::audio::ring::{CaptureCallback, Heartbeat, PlaybackCallback, ring};
 use cpal::traits::{DeviceTrait, StreamTrait};
@@ -37,7 +37,7 @@ impl<E> OpenStream<E> {
 pub struct Card {
     pub device: cpal::Device,
     pub name: String,
-    pub system: SoundSystem,
+    pub way: Way,
 }
 
 impl Card {
@@ -72,10 +72,12 @@ impl Card {
         build: impl Fn(StreamConfig, SampleFormat) -> Result<(cpal::Stream, E, Arc<Heartbeat>), cpal::Error>,
     ) -> Result<OpenStream<E>, DeviceError> {
         let best = choose(&ranges).ok_or_else(|| DeviceError::Format { device: self.name.clone() })?;
-        let mut sizes: Vec<_> = PERIODS.iter().map(|ms| BufferSize::Fixed(best.period(*ms))).collect();
+        // ALSA's plugin for PulseAudio makes two thirds of what it is asked for.
+        let stretch = |frames: u32| if self.way == Way::Bridge { frames.saturating_mul(3) / 2 } else { frames };
+        let mut sizes: Vec<_> = PERIODS.iter().map(|ms| BufferSize::Fixed(stretch(best.period(*ms)))).collect();
         sizes.dedup();
         // PulseAudio's own idea of a buffer is two seconds long.
-        if self.system != SoundSystem::Pulse {
+        if self.way.system() != SoundSystem::Pulse {
             sizes.push(BufferSize::Default);
         }
         let mut error = None;
@@ -101,7 +103,7 @@ impl Card {
 
     /// ALSA takes the time-out for the pace of its callbacks and would report a quiet device as an error.
     fn patience(&self) -> Option<Duration> {
-        (self.system == SoundSystem::Pulse).then_some(PATIENCE)
+        (self.way == Way::Direct(SoundSystem::Pulse)).then_some(PATIENCE)
     }
 }
 
