@@ -1,17 +1,18 @@
 //! The proxy itself: from received requests to branches, from responses to answers (RFC 3261 §16).
-use super::auth::{Access, Gate, Role};
+use super::auth::{Access, Gate};
 use super::context::{Answer, Branch, Context, Outcome, Target};
 use super::dialogs::{CallKey, Dialogs};
 use super::limit::{Limiter, Rate};
-use super::location::{Location, flows_towards};
-use super::registrar::{Lifetimes, Registration};
-use super::routing::{self, Own, Refused};
+use super::location::{Binding, Location};
+use super::policy::{Decision, Policy};
+use super::registrar::Lifetimes;
+use super::routing::{self, Own};
 use super::snapshot::{BindingView, Counters, Snapshot};
 use crate::base::net::{Flow, Received, Transmit};
 use crate::base::rng::Rng;
 use crate::base::timers::TimerTable;
 use crate::base::untrusted::Untrusted;
-use crate::sip::auth::ServerConfig;
+use crate::sip::auth::{Hash, ServerConfig};
 use crate::sip::key::{ClientKey, ServerKey};
 use crate::sip::message::{Host, Method, Request, Response};
 use crate::sip::timer::Timers;
@@ -27,11 +28,6 @@ const TIMER_C: Duration = Duration::from_secs(185);
 const VIA: usize = 120;
 /// Transactions of each kind at a time.
 const MAX_TRANSACTIONS: usize = 4_096;
-/// What the proxy itself answers.
-const ALLOW: &str = "REGISTER, OPTIONS";
-/// Extensions of a REGISTER that may be required.
-const REGISTRAR_EXTENSIONS: [&str; 1] = ["path"];
-
 #[derive(Clone, Debug)]
 pub struct ProxyConfig {
     /// The names of the domain; all mean the same users. The first is the realm.
@@ -39,6 +35,8 @@ pub struct ProxyConfig {
     /// The sockets it is reached at; those of wildcard sockets are learned from traffic.
     pub addresses: Vec<SocketAddr>,
     pub access: Access,
+    /// The hashes offered in challenges, the preferred first. Some old phones give up at once when any is not MD5.
+    pub hashes: Vec<Hash>,
     pub lifetimes: Lifetimes,
     /// Of requests, for each source address.
     pub rate: Rate,
@@ -52,6 +50,7 @@ impl ProxyConfig {
             domains: vec![domain],
             addresses: vec![address],
             access: Access::Loopback,
+            hashes: ServerConfig::new("").hashes,
             lifetimes: Lifetimes::default(),
             rate: Rate::default(),
             timers: Timers::default(),
@@ -69,23 +68,13 @@ enum Timer {
     Closed(CallKey, Option<String>),
 }
 
-/// What is done with a request.
-enum Decision {
-    Answer(Box<Response>),
-    Forward(Box<Context>),
-}
-
 /// Registrar and proxy. After each input drain [`Proxy::poll_transmit`], then wait until [`Proxy::poll_timeout`].
 #[derive(Debug)]
 pub struct Proxy {
-    own: Own,
-    gate: Gate,
-    lifetimes: Lifetimes,
+    policy: Policy,
     timers: Timers,
     limiter: Limiter,
     layer: Layer,
-    location: Location,
-    dialogs: Dialogs,
     contexts: BTreeMap<ServerKey, Context>,
     /// The request each client transaction is a branch of.
     branches: BTreeMap<ClientKey, ServerKey>,
@@ -99,16 +88,19 @@ pub struct Proxy {
 impl Proxy {
     pub fn new(config: ProxyConfig, mut rng: Rng) -> Self {
         let realm = config.domains.first().map_or_else(String::new, Host::to_string);
+        let auth = ServerConfig { hashes: config.hashes, ..ServerConfig::new(realm) };
         let layer = Config { timers: config.timers, max_clients: MAX_TRANSACTIONS, max_servers: MAX_TRANSACTIONS };
         Self {
-            own: Own::new(config.domains, config.addresses),
-            gate: Gate::new(config.access, ServerConfig::new(realm), rng.fork()),
-            lifetimes: config.lifetimes,
+            policy: Policy {
+                own: Own::new(config.domains, config.addresses),
+                gate: Gate::new(config.access, auth, rng.fork()),
+                lifetimes: config.lifetimes,
+                location: Location::default(),
+                dialogs: Dialogs::default(),
+            },
             timers: config.timers,
             limiter: Limiter::new(config.rate),
             layer: Layer::new(layer, rng.fork()),
-            location: Location::default(),
-            dialogs: Dialogs::default(),
             contexts: BTreeMap::new(),
             branches: BTreeMap::new(),
             active: BTreeMap::new(),
@@ -125,7 +117,7 @@ impl Proxy {
             self.counters.limited += 1;
             return;
         }
-        self.own.learn(received.flow.local);
+        self.policy.own.learn(received.flow.local);
         self.layer.handle_received(now, received);
         self.handle_events(now);
     }
@@ -133,21 +125,21 @@ impl Proxy {
     /// Nothing can be sent on this flow: connection refused or lost.
     pub fn handle_transport_error(&mut self, now: Instant, flow: &Flow) {
         if flow.transport.is_reliable() {
-            self.location.lose(flow);
+            self.policy.location.lose(flow);
         }
         self.layer.handle_transport_error(now, flow);
         self.handle_events(now);
     }
 
     pub fn handle_timeout(&mut self, now: Instant) {
-        self.location.expire(now);
+        self.policy.location.expire(now);
         self.layer.handle_timeout(now);
         self.handle_events(now);
         while let Some(timer) = self.deadlines.expired(now) {
             match timer {
                 Timer::C(branch) => self.handle_timer_c(now, &branch),
                 Timer::Over(key) => self.forget(&key),
-                Timer::Closed(call, fork) => self.dialogs.close(&call, fork.as_deref()),
+                Timer::Closed(call, fork) => self.policy.dialogs.close(&call, fork.as_deref()),
             }
             self.handle_events(now);
         }
@@ -159,11 +151,11 @@ impl Proxy {
 
     pub fn poll_timeout(&self) -> Option<Instant> {
         let deadline = self.deadlines.next().map(|(at, _)| at);
-        [self.layer.poll_timeout(), deadline, self.location.next_expiry()].into_iter().flatten().min()
+        [self.layer.poll_timeout(), deadline, self.policy.location.next_expiry()].into_iter().flatten().min()
     }
 
     pub fn snapshot(&self, now: Instant) -> Snapshot {
-        let view = |(user, binding): (&str, &super::location::Binding)| BindingView {
+        let view = |(user, binding): (&str, &Binding)| BindingView {
             user: Untrusted::new(user),
             contact: Untrusted::new(binding.uri.to_string()),
             flow: binding.flow,
@@ -172,8 +164,8 @@ impl Proxy {
         };
         let layer = self.layer.counters();
         Snapshot {
-            bindings: self.location.all(now).map(view).collect(),
-            dialogs: self.dialogs.len(),
+            bindings: self.policy.location.all(now).map(view).collect(),
+            dialogs: self.policy.dialogs.len(),
             forwarding: self.contexts.values().filter(|c| !c.answered).count(),
             counters: Counters {
                 malformed: layer.malformed,
@@ -202,10 +194,11 @@ impl Proxy {
         }
     }
 
-    fn handle_request(&mut self, now: Instant, key: ServerKey, mut request: Request, flow: Flow) {
+    fn handle_request(&mut self, now: Instant, key: ServerKey, request: Request, flow: Flow) {
         self.counters.requests += 1;
-        let tag = self.rng.hex(16);
-        let decision = self.decide(now, &mut request, flow, &tag).unwrap_or_else(|refused| {
+        let (tag, is_register) = (self.rng.hex(16), request.method == Method::Register);
+        let is_active = self.active.contains_key(&routing::fingerprint(&request));
+        let decision = self.policy.decide(now, request.clone(), flow, is_active, &tag).unwrap_or_else(|refused| {
             let mut response = Response::to_request(&request, refused.status, Some(&tag));
             refused.headers.iter().for_each(|(name, value)| response.headers.push(name, value));
             Decision::Answer(Box::new(response))
@@ -213,123 +206,19 @@ impl Proxy {
         match decision {
             Decision::Answer(response) => {
                 self.counters.refused += u64::from(response.status >= 300);
+                self.counters.registrations += u64::from(is_register && response.status < 300);
                 self.layer.respond(now, &key, *response);
             }
             Decision::Forward(context) => {
                 self.counters.forwarded += 1;
                 *self.active.entry(context.fingerprint.clone()).or_default() += 1;
+                if let Some(call) = &context.creates {
+                    self.deadlines.stop(&Timer::Closed(call.clone(), None));
+                }
                 self.contexts.insert(key.clone(), *context);
                 self.proceed(now, &key);
             }
         }
-    }
-
-    /// RFC 3261 §16.3 to §16.5.
-    fn decide(&mut self, now: Instant, request: &mut Request, flow: Flow, tag: &str) -> Result<Decision, Refused> {
-        let fingerprint = routing::fingerprint(request);
-        routing::validate(&self.own, request, self.active.contains_key(&fingerprint))?;
-        let is_recorded = routing::take_own_routes(&self.own, request)?;
-        let (from, to) = (request.headers.from()?, request.headers.to()?);
-        let is_own = self.own.is_own(&request.uri);
-        if request.method == Method::Register && is_own {
-            return self.register(now, request, flow, tag).map(|response| Decision::Answer(Box::new(response)));
-        }
-        let mut context = Context {
-            request: request.clone(),
-            source: flow,
-            branches: Vec::new(),
-            waiting: VecDeque::new(),
-            cancelled: false,
-            answered: false,
-            creates: None,
-            ends: None,
-            fingerprint,
-        };
-
-        if to.tag().is_some() {
-            let refreshes = matches!(request.method, Method::Invite | Method::Update | Method::Subscribe);
-            let way = match is_recorded || is_own {
-                true => self.dialogs.way(now, &request.headers, flow, refreshes).ok_or(481)?,
-                false => return Err(403.into()),
-            };
-            context.request.uri = way.target.filter(|_| is_own).unwrap_or(context.request.uri);
-            let flows = flows_towards(&routing::next_hop(&context.request), way.flow);
-            context.waiting.push_back(vec![Target { uri: None, path: Vec::new(), flows }]);
-            context.ends = (request.method == Method::Bye).then_some((way.key, way.fork));
-            return Ok(Decision::Forward(Box::new(context)));
-        }
-
-        // Whoever claims to be one of our users proves it; strangers may call our users and nobody else.
-        if self.own.is_own(&from.uri) {
-            let user = from.uri.plain_user().unwrap_or_default();
-            if let Err(answer) = self.gate.check(now, request, flow.remote.ip(), Role::Proxy, &user, tag) {
-                return Ok(Decision::Answer(answer));
-            }
-        } else if !self.gate.admits_strangers(flow.remote.ip()) {
-            return Err(403.into());
-        }
-        let further_route = request.headers.get("Route").is_some();
-        if !is_own || further_route {
-            return Err(403.into());
-        }
-        let Some(user) = request.uri.plain_user() else {
-            return self.answer_itself(request, tag).map(|response| Decision::Answer(Box::new(response)));
-        };
-        context.waiting = self.targets(now, &user)?;
-        if matches!(request.method, Method::Invite | Method::Subscribe | Method::Refer) {
-            let call = CallKey::of(&request.headers).ok_or(400)?;
-            if !self.dialogs.open(now, call.clone(), flow) {
-                return Err(403.into());
-            }
-            self.deadlines.stop(&Timer::Closed(call.clone(), None));
-            context.creates = Some(call);
-        }
-        Ok(Decision::Forward(Box::new(context)))
-    }
-
-    fn register(&mut self, now: Instant, request: &Request, flow: Flow, tag: &str) -> Result<Response, Refused> {
-        routing::unsupported(request, "Require", &REGISTRAR_EXTENSIONS)?;
-        let aor = request.headers.to()?.uri;
-        let user = aor.plain_user().filter(|_| self.own.is_own(&aor)).ok_or(404)?;
-        if let Err(answer) = self.gate.check(now, request, flow.remote.ip(), Role::Registrar, &user, tag) {
-            return Ok(*answer);
-        }
-        let registration = Registration { now, request, flow, user: &user, tag };
-        let own = &self.own;
-        let response = registration.perform(&mut self.location, &self.lifetimes, |uri| own.is_own(uri));
-        self.counters.registrations += u64::from(response.status == 200);
-        Ok(response)
-    }
-
-    /// A request to the proxy, not to a user (RFC 3261 §11.2).
-    fn answer_itself(&self, request: &Request, tag: &str) -> Result<Response, Refused> {
-        if request.method != Method::Options {
-            return Err(Refused { status: 405, headers: vec![("Allow", ALLOW.to_owned())] });
-        }
-        routing::unsupported(request, "Require", &[])?;
-        let mut response = Response::to_request(request, 200, Some(tag));
-        response.headers.push("Allow", ALLOW);
-        response.headers.push("Supported", REGISTRAR_EXTENSIONS.join(", "));
-        Ok(response)
-    }
-
-    /// The contacts of a user, in groups of equal preference (RFC 3261 §16.5).
-    fn targets(&self, now: Instant, user: &str) -> Result<VecDeque<Vec<Target>>, Refused> {
-        let bindings = match self.location.bindings(now, user) {
-            Some(bindings) if !bindings.is_empty() => bindings,
-            Some(_) => return Err(480.into()),
-            None if self.gate.knows(user) => return Err(480.into()),
-            None => return Err(404.into()),
-        };
-        let mut groups: VecDeque<(u16, Vec<Target>)> = VecDeque::new();
-        for binding in bindings {
-            let target = Target { uri: Some(binding.uri.clone()), path: binding.path.clone(), flows: binding.flows() };
-            match groups.back_mut() {
-                Some((q, group)) if *q == binding.q => group.push(target),
-                _ => groups.push_back((binding.q, vec![target])),
-            }
-        }
-        Ok(groups.into_iter().map(|(_, group)| group).collect())
     }
 
     /// Starts the next group of branches, or answers when none is left.
@@ -365,7 +254,7 @@ impl Proxy {
         let Some(context) = self.contexts.get(key) else { return };
         let mut request = context.request.clone();
         routing::count_hop(&mut request);
-        self.gate.strip(&mut request);
+        self.policy.gate.strip(&mut request);
         if let Some(uri) = &target.uri {
             routing::aim(&mut request, uri);
         }
@@ -380,7 +269,7 @@ impl Proxy {
         let mut sent = request.clone();
         if let Some(call) = &context.creates {
             routing::record_route(&mut sent, context.source, flow);
-            self.dialogs.sent(call, flow, &request.uri);
+            self.policy.dialogs.sent(call, flow, &request.uri);
         }
         let branch = self.layer.send_request(now, sent, flow);
         if request.method == Method::Invite {
@@ -399,24 +288,15 @@ impl Proxy {
     }
 
     /// An ACK of a 2xx goes along its dialog without a transaction (RFC 3261 §16.11).
-    fn handle_ack(&mut self, now: Instant, mut request: Request, flow: Flow) {
-        let is_recorded = routing::take_own_routes(&self.own, &mut request).unwrap_or(false);
-        let is_own = self.own.is_own(&request.uri);
-        let way = match is_recorded || is_own {
-            true => self.dialogs.way(now, &request.headers, flow, false),
-            false => None,
-        };
-        let (Some(way), Ok(hops)) = (way, request.headers.number("Max-Forwards")) else {
+    fn handle_ack(&mut self, now: Instant, request: Request, flow: Flow) {
+        let Some(within) = self.policy.acknowledge(now, request, flow) else {
             self.counters.strays += 1;
             return;
         };
-        if hops == Some(0) {
-            return;
-        }
-        request.uri = way.target.filter(|_| is_own).unwrap_or(request.uri);
+        let mut request = within.request;
         routing::count_hop(&mut request);
-        self.gate.strip(&mut request);
-        if let Some(flow) = flows_towards(&routing::next_hop(&request), way.flow).first() {
+        self.policy.gate.strip(&mut request);
+        if let Some(flow) = within.flows.first() {
             self.layer.send_stateless(request, *flow);
         }
     }
@@ -460,7 +340,7 @@ impl Proxy {
         if let (Some(call), 101..300, Ok(to)) = (&creates, response.status, response.headers.to())
             && let Some(tag) = to.tag()
         {
-            self.dialogs.answered(call, tag, branch.flow, &branch.request.uri, response.status >= 200);
+            self.policy.dialogs.answered(call, tag, branch.flow, &branch.request.uri, response.status >= 200);
         }
         match response.status {
             ..=100 => {}

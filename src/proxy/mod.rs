@@ -8,6 +8,7 @@ mod dialogs;
 mod limit;
 mod location;
 mod machine;
+mod policy;
 mod registrar;
 mod routing;
 mod snapshot;
