@@ -290,6 +290,9 @@ mod tests {
         let good = client("pw").answer(&register(), &response).unwrap();
         let wrong = client("PW").answer(&register(), &response).unwrap();
         assert_eq!(verify(&mut server, now, &with(&wrong)), Verdict::Denied(Denial::Wrong));
+        let nobody = Credentials { user: "eve".into(), password: Password::Plain(Secret::new("")), realm: None };
+        let nobody = Client::new(nobody, Rng::from_u64(3)).answer(&register(), &response).unwrap();
+        assert_eq!(verify(&mut server, now, &with(&nobody)), Verdict::Denied(Denial::Wrong), "no user, no password");
         let changes = [
             ("username=\"al\\\"ice\"", "username=\"bob\"", Denial::Wrong),
             ("realm=\"pbx\"", "realm=\"other\"", Denial::Missing),

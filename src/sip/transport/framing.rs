@@ -111,7 +111,7 @@ impl StreamFramer {
                     };
                     self.buffer.advance(line_end);
                     // A whole ping is one even while an answer is expected.
-                    let is_ping = blank || (self.pings > 0 && self.buffer.starts_with(b"\r\n"));
+                    let is_ping = blank || self.buffer.starts_with(b"\r\n");
                     if is_ping {
                         self.buffer.advance(if blank { 0 } else { 2 });
                         self.state = State::Between { blank: false };
