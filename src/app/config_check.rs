@@ -25,11 +25,8 @@ fn names(config: &Config) -> Vec<Mistake> {
     };
     let mut out = Vec::new();
     let audio = &config.audio;
-    let devices = [
-        ("microphone", &audio.microphone, Direction::Capture),
-        ("speaker", &audio.speaker, Direction::Playback),
-        ("ring_device", &audio.ring_device, Direction::Playback),
-    ];
+    let devices =
+        [("microphone", &audio.microphone, Direction::Capture), ("speaker", &audio.speaker, Direction::Playback)];
     for (key, text, direction) in devices {
         out.extend(DeviceChoice::parse(text, direction).err().map(|e| mistake("audio", key, text, e.to_string())));
     }

@@ -4,7 +4,7 @@ use crate::app::phone::{Hooks, Parts, Phone, PhoneError};
 use crate::app::sound::{self, Sound};
 use crate::app::{config_check, demo, devices, init, screen, serve, wire};
 use crate::cli::{Cli, Command, ConfigCommand, ExitCode, Reject};
-use crate::config::{Account, Config, Environment, Host, Loaded, load};
+use crate::config::{Account, Config, Environment, Host, Loaded};
 use crate::runtime::clock;
 use crate::runtime::journal::Journal;
 use crate::ua::command::{Command as UaCommand, Rejection};
@@ -111,7 +111,7 @@ fn attempt(cli: &Cli) -> Result<ExitCode, Failure> {
 
 /// Reads the configuration with the command line laid over it.
 pub fn configuration(cli: &Cli, environment: &Environment) -> Result<Loaded, Failure> {
-    let loaded = load(cli.shared().config.as_deref(), &cli.overrides(), environment)
+    let loaded = config_check::load(cli.shared().config.as_deref(), &cli.overrides(), environment)
         .map_err(|error| Failure::new(ExitCode::Configuration, error))?;
     loaded.warnings.iter().for_each(|warning| complain(&format!("warning: {warning}")));
     Ok(loaded)

@@ -12,7 +12,7 @@ impl Default for Network {
 impl Default for Audio {
     fn default() -> Self {
         let device = || "default".to_owned();
-        Self { microphone: device(), speaker: device(), ring_device: device(), microphone_gain: 0.0, speaker_gain: 0.0 }
+        Self { microphone: device(), speaker: device(), microphone_gain: 0.0, speaker_gain: 0.0 }
     }
 }
 

@@ -34,7 +34,7 @@ pub const KEYS: &[(&str, &[&str])] = &[
         ],
     ),
     ("[network]", &["local_address", "sip_port", "rtp_ports"]),
-    ("[audio]", &["microphone", "speaker", "ring_device", "microphone_gain", "speaker_gain"]),
+    ("[audio]", &["microphone", "speaker", "microphone_gain", "speaker_gain"]),
     ("[calls]", &["ptime", "no_media_timeout", "rtcp_mux"]),
     ("[about_me]", &["name", "email", "phone", "location", "note"]),
     ("[screen]", &["theme", "characters", "bell", "keys"]),
@@ -163,7 +163,6 @@ fn read_audio<'t>(reader: &mut Reader<'t>, section: &Section<'_, 't>) -> Audio {
     let mut audio = Audio::default();
     set(&mut audio.microphone, reader.read(section, "microphone", not_empty));
     set(&mut audio.speaker, reader.read(section, "speaker", not_empty));
-    set(&mut audio.ring_device, reader.read(section, "ring_device", not_empty));
     set(&mut audio.microphone_gain, reader.number(section, "microphone_gain", -40.0..=40.0, " dB"));
     set(&mut audio.speaker_gain, reader.number(section, "speaker_gain", -40.0..=40.0, " dB"));
     audio

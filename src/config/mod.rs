@@ -52,8 +52,6 @@ pub struct Network {
 pub struct Audio {
     pub microphone: String,
     pub speaker: String,
-    /// Where incoming calls ring.
-    pub ring_device: String,
     /// [dB], 0 leaves the sound as it is.
     pub microphone_gain: f32,
     /// [dB]

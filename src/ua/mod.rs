@@ -151,7 +151,7 @@ impl UserAgent {
                 self.out.media.push_back(MediaCommand::Mute(muted));
             }
             Command::Gain { capture, playback } => {
-                let limit = |gain: f32| if gain.is_finite() { gain.clamp(-40.0, 20.0) } else { 0.0 };
+                let limit = |gain: f32| if gain.is_finite() { gain.clamp(-40.0, 40.0) } else { 0.0 };
                 self.gain = (limit(capture), limit(playback));
                 let factor = |gain: f32| 10_f32.powf(gain / 20.0);
                 self.out
