@@ -201,9 +201,6 @@ impl Session {
     /// place of those it had.
     pub fn authenticate(&mut self, now: Instant, id: RequestId, headers: Vec<(String, String)>) {
         let Some(mut sent) = self.take_challenged(id) else { return };
-        if self.ended && sent.kind != Kind::Bye {
-            return self.settle(now);
-        }
         ["Authorization", "Proxy-Authorization"].iter().for_each(|name| sent.request.headers.remove(name));
         headers.iter().for_each(|(name, value)| sent.request.headers.push(name, value));
         let to_tag = |headers: &Headers| headers.to().ok().and_then(|to| to.tag().map(str::to_owned));

@@ -473,6 +473,11 @@ fn an_invite_without_offer_gets_ours_and_its_ack_must_answer() {
     let (mut session, now) = ringing(None);
     session.accept(now, None);
     assert_eq!(said(&mut session), ["500"]);
+    for (status, sent) in [(486, "486"), (302, "302"), (200, "603"), (700, "603")] {
+        let (mut session, now) = ringing(None);
+        session.reject(now, status, &[]);
+        assert_eq!(said(&mut session), [sent]);
+    }
 }
 
 #[test]
@@ -530,6 +535,77 @@ fn hanging_up_in_each_phase_of_an_incoming_call() {
 }
 
 #[test]
+fn a_bye_before_the_ack_stops_the_2xx() {
+    let (mut session, mut now) = ringing(Some("offer"));
+    session.accept(now, Some(Body::sdp("answer")));
+    let (key, bye) = within(&session, "BYE", 6, "");
+    session.handle_request(now, key, bye);
+    pass(&mut session, &mut now, ms(60_000));
+    assert_eq!(said(&mut session), ["200", "200"]);
+    assert_eq!(told(&mut session), ["Ended PeerHungUp"]);
+    assert!(session.is_done());
+}
+
+#[test]
+fn hanging_up_does_not_wait_for_the_ack_of_a_reinvite() {
+    let (mut session, mut now) = confirmed();
+    let (key, request) = within(&session, "INVITE", 6, "\n\nnew offer");
+    session.handle_request(now, key, request);
+    let Some(Event::Offer { id, .. }) = session.poll_event() else { panic!("no offer") };
+    session.answer(now, id, Answer::Accept(Body::sdp("answer")));
+    session.hang_up(now, None);
+    pass(&mut session, &mut now, ms(20_000));
+    assert_eq!(said(&mut session), ["200", "BYE"]);
+}
+
+#[test]
+fn hanging_up_while_the_offer_of_the_2xx_waits() {
+    let (mut session, now) = calling(None);
+    let (id, invite) = first_request(&mut session);
+    session.handle_response(now, id, answer_to(&invite, 200, "b", Some("offer")));
+    session.hang_up(now, None);
+    assert_eq!(said(&mut session), ["ACK", "BYE"]);
+    assert_eq!(told(&mut session), ["Answered fork 0", "Offer offer", "Ended HungUp"]);
+}
+
+#[test]
+fn what_the_early_dialog_counted_holds_after_the_answer() {
+    let (mut session, now) = calling(Some("offer"));
+    let (id, invite) = first_request(&mut session);
+    session.handle_response(now, id, answer_to(&invite, 180, "b", None));
+    let (key, info) = within(&session, "INFO", 50, "");
+    session.handle_request(now, key, info);
+    session.handle_response(now, id, answer_to(&invite, 200, "b", Some("answer")));
+    let (key, info) = within(&session, "INFO", 49, "");
+    session.handle_request(now, key, info);
+    assert_eq!(said(&mut session), ["200", "ACK", "500"]);
+}
+
+#[test]
+fn each_target_refresh_moves_the_bye() {
+    let bye_goes_to = |session: &mut Session, now| {
+        outputs(session);
+        session.hang_up(now, None);
+        first_request(session).1.uri.to_string()
+    };
+    for method in ["UPDATE", "INVITE"] {
+        let (mut session, now) = confirmed();
+        let (key, mut request) = within(&session, method, 6, "\n\nnew offer");
+        request.headers.set("Contact", "<sip:moved@192.0.2.9>");
+        session.handle_request(now, key, request);
+        let Some(Event::Offer { id, .. }) = session.poll_event() else { panic!("no offer") };
+        session.answer(now, id, Answer::Accept(Body::sdp("answer")));
+        assert_eq!(bye_goes_to(&mut session, now), "sip:moved@192.0.2.9", "{method}");
+    }
+    let (mut session, now) = established();
+    let (id, request) = reinvite(&mut session, now);
+    let mut ok = answer_to(&request, 200, "b", Some("held"));
+    ok.headers.set("Contact", "<sip:moved@192.0.2.9>");
+    session.handle_response(now, id, ok);
+    assert_eq!(bye_goes_to(&mut session, now), "sip:moved@192.0.2.9");
+}
+
+#[test]
 fn requests_within_the_dialog() {
     /// Method, CSeq, headers and body; what we say, what we tell.
     type Row = (&'static str, u32, &'static str, &'static [&'static str], &'static [&'static str]);
@@ -564,6 +640,28 @@ fn requests_within_the_dialog() {
     stranger.headers.set("From", "<sip:bob@192.0.2.2>;tag=other");
     session.handle_request(now, key, stranger);
     assert_eq!((said(&mut session), told(&mut session)), (vec!["481".to_owned()], vec![]));
+}
+
+#[test]
+fn in_an_early_dialog_no_offer_of_the_peer_can_be_taken() {
+    for (body, more, status) in
+        [(Some("offer"), "\n\nnew", "491"), (None, "\n\nnew", "491"), (Some("offer"), "", "200")]
+    {
+        let (mut session, now) = calling(body);
+        let (id, invite) = first_request(&mut session);
+        session.handle_response(now, id, answer_to(&invite, 183, "b", Some("early")));
+        let (key, update) = within(&session, "UPDATE", 1, more);
+        session.handle_request(now, key, update);
+        assert_eq!(said(&mut session), [status]);
+    }
+    for offer in [Some("offer"), None] {
+        let (mut session, now) = ringing(offer);
+        for (method, cseq) in [("UPDATE", 6), ("INVITE", 7)] {
+            let (key, request) = within(&session, method, cseq, "\n\nnew");
+            session.handle_request(now, key, request);
+            assert_eq!(said(&mut session), ["500"], "{method}");
+        }
+    }
 }
 
 #[test]

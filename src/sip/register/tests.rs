@@ -145,6 +145,10 @@ fn it_is_refreshed_before_it_expires_with_rising_cseq_and_the_same_call_id() {
 
 #[test]
 fn a_longer_lifetime_is_asked_for_when_the_registrar_wants_it_but_not_without_end() {
+    for absurd in ["4294967295", "0", "soon"] {
+        let (registration, _) = answered(423, &[("Min-Expires", absurd)]);
+        assert!(matches!(registration.state(), State::Failed { .. }), "{absurd}");
+    }
     let (mut registration, now) = answered(423, &[("Min-Expires", "1800")]);
     let (id, request) = only(&mut registration);
     assert_eq!(request.headers.get("Expires"), Some("1800"));

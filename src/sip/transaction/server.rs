@@ -125,15 +125,12 @@ pub(super) fn response_flow(headers: &Headers, source: Flow) -> Flow {
         Transport::Udp => headers.via().ok().and_then(|via| via.response_address(source.transport.default_port())),
         Transport::Tcp => None,
     };
-    match address {
-        // Never to a third party, whatever the Via says.
-        Some(address) if address.ip() == source.remote.ip().to_canonical() => {
-            let mut remote = source.remote;
-            remote.set_port(address.port());
-            Flow { remote, ..source }
-        }
-        _ => source,
+    let mut flow = source;
+    if let Some(address) = address {
+        // The port only: the IP address stays that of the source, whatever the Via says.
+        flow.remote.set_port(address.port());
     }
+    flow
 }
 
 impl Layer {

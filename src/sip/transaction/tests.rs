@@ -347,6 +347,9 @@ fn the_same_ack_has_the_same_branch_and_another_has_not() {
     assert_eq!(sent[0], sent[1]);
     let branch = |t: &Transmit| as_request(&t.bytes).and_then(|r| r.headers.get("Via").map(str::to_owned));
     assert_ne!(branch(&sent[0]), branch(&sent[2]));
+    let mut other = Layer::new(Config::default(), Rng::from_u64(2));
+    other.send_stateless(outgoing("ACK"), udp(1, 2));
+    assert_ne!(other.poll_transmit().as_ref().map(branch), sent.first().map(branch), "nobody else can tell it");
 }
 
 #[test]
