@@ -5,7 +5,7 @@
 use super::action::{Action, Effect};
 use super::input;
 use super::keymap::Keymap;
-use super::model::{FRAME, Model, Setup};
+use super::model::{Model, Setup};
 use super::terminal::{self, Abilities, Screen};
 use super::theme::{ASCII, Theme, UNICODE};
 use super::update::update;
@@ -17,12 +17,10 @@ use signal_hook::iterator::Signals;
 use std::io;
 use std::sync::Arc;
 use std::thread;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Instant, SystemTime};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, watch};
 
-/// Between two frames while only facts change.
-const CALM: Duration = Duration::from_millis(100);
 /// Terminal events kept for the loop; a paste is one of them.
 const INPUT_QUEUE: usize = 256;
 
@@ -159,8 +157,7 @@ impl Loop {
         let (mut drawn, mut hurry) = (None::<Instant>, true);
         loop {
             let now = Instant::now();
-            let pause = if hurry || self.model.sound.is_moving() || self.model.mic.is_moving() { FRAME } else { CALM };
-            let due = drawn.map_or(now, |drawn| drawn + pause);
+            let due = drawn.map_or(now, |drawn| drawn + self.model.pause(hurry));
             if self.model.dirty && now >= due {
                 self.draw()?;
                 (drawn, hurry) = (Some(now), false);

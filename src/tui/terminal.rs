@@ -11,6 +11,7 @@ use crossterm::terminal::{
 use crossterm::{cursor, execute, queue};
 use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
+use ratatui::layout::Rect;
 use std::io::{self, BufWriter, Stdout, Write, stdout};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, Once};
@@ -68,8 +69,11 @@ impl Screen {
         execute!(self.terminal.backend_mut(), EndSynchronizedUpdate)
     }
 
+    /// Has every cell written anew. `Terminal::clear` would ask the terminal where its cursor stands, and the answer
+    /// would go to the thread that reads the keys.
     pub fn repaint(&mut self) -> io::Result<()> {
-        self.terminal.clear()
+        let size = self.terminal.size()?;
+        self.terminal.resize(Rect::new(0, 0, size.width, size.height))
     }
 
     pub fn bell(&mut self) -> io::Result<()> {
@@ -86,14 +90,14 @@ impl Screen {
         restore();
         signal_hook::low_level::raise(signal_hook::consts::SIGTSTP)?;
         take()?;
-        self.terminal.clear()
+        self.repaint()
     }
 
     /// Takes the terminal again after somebody else stopped and continued the process.
     pub fn retake(&mut self) -> io::Result<()> {
         disable_raw_mode()?;
         take()?;
-        self.terminal.clear()
+        self.repaint()
     }
 }
 

@@ -19,8 +19,10 @@ pub const NOTICE_STAYS: Duration = Duration::from_secs(8);
 pub const QUIT_ASKED: Duration = Duration::from_secs(4);
 /// How long the phone may take to say goodbye to its servers.
 pub const GOODBYE: Duration = Duration::from_secs(5);
-/// Between two frames while meters move.
+/// Between two frames while meters move and after a key.
 pub const FRAME: Duration = Duration::from_millis(33);
+/// Between two frames while only facts change.
+pub const CALM: Duration = Duration::from_millis(100);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Page {
@@ -365,6 +367,13 @@ impl Model {
             || self.notice.is_some()
             || self.quit != Quit::No
             || self.snapshot.accounts.iter().any(|a| retry(&a.state))
+    }
+
+    /// How long a frame stays at least.
+    ///
+    /// - `hurry`: the user did something since it was drawn.
+    pub fn pause(&self, hurry: bool) -> Duration {
+        if hurry || self.sound.is_moving() || self.mic.is_moving() { FRAME } else { CALM }
     }
 
     /// When the picture changes although nothing happens.

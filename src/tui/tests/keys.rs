@@ -348,7 +348,7 @@ fn commands_by_their_words() {
         ("hold on", "hold stands alone."),
         ("gain 1", "gain takes MIC SOUND."),
         ("gain 1 loud", "two numbers"),
-        ("gain 1 31", "from -30 to 30 dB"),
+        ("gain 1 41", "from -40 to 40 dB"),
         ("gain nan 0", "two numbers"),
         ("register home", "there is work, lab"),
         ("register work lab", "Name one account"),

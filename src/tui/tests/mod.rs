@@ -3,4 +3,5 @@ mod fixture;
 mod keys;
 mod pictures;
 mod robust;
+mod terminal;
 mod time;

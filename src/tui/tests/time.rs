@@ -1,7 +1,7 @@
 //! When the screen draws, and what time changes on it.
 use super::fixture::{Screen, WALL, secs};
 use crate::tui::action::Action;
-use crate::tui::model::{ENDED_STAYS, FRAME, NOTICE_STAYS};
+use crate::tui::model::{CALM, ENDED_STAYS, FRAME, NOTICE_STAYS};
 use crate::ua::snapshot::{CallState, RegistrationState};
 use std::sync::Arc;
 use std::time::Duration;
@@ -50,6 +50,7 @@ fn meters_move_and_come_to_rest() {
     let mut screen = drawn(Screen::talking(80, 24));
     screen.change(|s| s.playback_level = Some(-50.0));
     assert_eq!(screen.model.wake_at() - screen.model.now, FRAME);
+    assert_eq!(screen.model.pause(false), FRAME);
     screen.model.dirty = false;
     screen.pass(FRAME);
     assert!(screen.model.dirty);
@@ -57,6 +58,8 @@ fn meters_move_and_come_to_rest() {
         screen.pass(FRAME);
     }
     assert!(screen.model.wake_at() - screen.model.now > FRAME);
+    assert_eq!(screen.model.pause(false), CALM, "ten frames a second are enough for facts");
+    assert_eq!(screen.model.pause(true), FRAME, "a key is answered sooner");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use crate::ua::snapshot::CallState;
 
 /// The step of a gain key, and how far it goes [dB].
 const GAIN_STEP: f32 = 3.0;
-pub const GAIN_LIMIT: f32 = 30.0;
+pub const GAIN_LIMIT: f32 = 40.0;
 /// Tones shown in the keypad window.
 const TONES_SHOWN: usize = 64;
 

@@ -1,6 +1,7 @@
 //! Both directions side by side: level, MOS, loss, jitter; below them round-trip time and playout delay.
 use super::words;
 use crate::qos::snapshot::{CallQuality, DelayParts, DirectionQuality, Reading};
+use crate::tui::model::meter::FLOOR;
 use crate::tui::model::{Model, is_over};
 use crate::tui::theme::{Glyphs, Role};
 use crate::tui::widget::clock;
@@ -238,7 +239,11 @@ fn heading(p: &mut Painter<'_>, x: u16, y: u16, room: u16, heading: &Heading) {
 }
 
 fn level(p: &mut Painter<'_>, x: u16, y: u16, room: u16, level: Option<f32>) {
-    let number = level.map_or(p.glyphs.dash.to_string(), |level| format!("{level:.0}"));
+    let number = match level {
+        None => p.glyphs.dash.to_string(),
+        Some(level) if level <= FLOOR => format!("<{FLOOR:.0}"),
+        Some(level) => format!("{level:.0}"),
+    };
     let role = if level.is_some() { Role::Text } else { Role::Unknown };
     let end = value(p, x, y, &number, "dB", role);
     graph::meter(p, end, y, (x + room).saturating_sub(end + 1), level);
