@@ -7,11 +7,12 @@
 //! ```
 use crate::app::headless::{self, Job, Kind};
 use crate::app::phone::{Hooks, Parts, Phone};
-use crate::app::run::{Failure, configuration};
+use crate::app::run::{Failure, complain, configuration};
 use crate::app::screen::{self, History};
 use crate::app::sound::{self, Sound};
 use crate::app::wire;
-use crate::audio::choice::DeviceChoice;
+use crate::audio::choice::{DeviceChoice, Direction};
+use crate::audio::devices::SoundSystems;
 use crate::base::net::Transport;
 use crate::base::netem::{Impairment, Truth};
 use crate::base::rng::Rng;
@@ -48,7 +49,7 @@ const SPEECH: &[u8] = include_bytes!("../../assets/announcement.wav");
 
 /// Runs the demonstration until the user leaves it, or for the time asked for.
 pub fn run(cli: &Cli, demo: &Demo, environment: &Environment) -> Result<ExitCode, Failure> {
-    let config = configuration(cli, environment)?.config;
+    let mut config = configuration(cli, environment)?.config;
     let headless = demo.headless || !io::stdout().is_terminal() || !io::stdin().is_terminal();
     let journal = match &demo.log {
         Some(path) => Journal::open(Some(path)).map_err(|error| Failure::new(ExitCode::Failed, error))?,
@@ -63,7 +64,11 @@ pub fn run(cli: &Cli, demo: &Demo, environment: &Environment) -> Result<ExitCode
     };
     let mut rng = clock::seeded_by_system().map_err(|error| Failure::new(ExitCode::Failed, error))?;
     let stage = Stage::build(&config, impairment, &mut rng, &journal)?;
-    let phone = stage.phone(&config, &mut rng, &journal)?;
+    let notice = stand_in(&mut config, &stage.speech);
+    if let Some(notice) = notice.filter(|_| headless) {
+        complain(notice);
+    }
+    let phone = stage.phone(&config, notice, &mut rng, &journal)?;
     let interrupted = if headless { Some(headless::catch_signals()?) } else { None };
     let code = match interrupted {
         Some(interrupted) => {
@@ -142,10 +147,16 @@ impl Network {
         truths.max_by_key(|truth| truth.packets).unwrap_or_default()
     }
 
-    fn hooks(&self) -> Hooks {
+    /// - `notice`: what the user should know about the sound, when no device has anything to say.
+    fn hooks(&self, notice: Option<&'static str>) -> Hooks {
         let (shown, set) = (self.clone(), self.clone());
         Hooks {
-            decorate: Box::new(move |snapshot| snapshot.simulation = Some((shown.impairment(), shown.truth()))),
+            decorate: Box::new(move |snapshot| {
+                snapshot.simulation = Some((shown.impairment(), shown.truth()));
+                if snapshot.devices.notice.is_none() {
+                    snapshot.devices.notice = notice.map(str::to_owned);
+                }
+            }),
             take: Box::new(move |command| match command {
                 Command::Impair(impairment) => {
                     set.set(*impairment);
@@ -227,9 +238,15 @@ impl Stage {
     }
 
     /// The phone the user gets.
-    fn phone(&self, config: &Config, rng: &mut Rng, journal: &Journal) -> Result<Guest, Failure> {
+    fn phone(
+        &self,
+        config: &Config,
+        notice: Option<&'static str>,
+        rng: &mut Rng,
+        journal: &Journal,
+    ) -> Result<Guest, Failure> {
         let sound = sound::start(config, rng.fork(), journal)?;
-        self.guest("you", false, sound, self.network.hooks(), rng, journal)
+        self.guest("you", false, sound, self.network.hooks(notice), rng, journal)
     }
 
     fn guest(
@@ -297,6 +314,28 @@ impl Stage {
         let _ = self.stop.send(());
         let _ = self.thread.join();
         let _ = std::fs::remove_file(&self.speech);
+    }
+}
+
+/// Without a sound card the call plays to a virtual device, and the speech stands in for the microphone; returns the line
+/// that says so.
+fn stand_in(config: &mut Config, speech: &Path) -> Option<&'static str> {
+    let cards = SoundSystems::new().list();
+    let has = |direction| cards.iter().any(|card| card.direction == direction && card.format.is_some());
+    let missing = |device: &str, direction| device == "default" && !has(direction);
+    let (no_speaker, no_microphone) =
+        (missing(&config.audio.speaker, Direction::Playback), missing(&config.audio.microphone, Direction::Capture));
+    if no_speaker {
+        config.audio.speaker = "null".to_owned();
+    }
+    if no_microphone {
+        config.audio.microphone = format!("loop:{}", speech.display());
+    }
+    match (no_speaker, no_microphone) {
+        (true, true) => Some("no sound card: the call plays to a virtual device, and a recording speaks for you"),
+        (true, false) => Some("no speaker: the call plays to a virtual device"),
+        (false, true) => Some("no microphone: a recording speaks for you"),
+        (false, false) => None,
     }
 }
 
