@@ -569,3 +569,76 @@ fn the_same_seed_sends_the_same_bytes() {
     };
     assert_eq!(run(), run());
 }
+
+proptest::proptest! {
+    #![proptest_config(proptest::test_runner::Config { cases: 300, failure_persistence: None, ..Default::default() })]
+
+    /// Whatever is said, in whatever order: nothing panics, nothing waits for ever, and nobody hears from us who did not
+    /// speak to us first.
+    #[test]
+    fn nobody_is_sent_to_who_never_spoke(
+        steps in proptest::collection::vec((0_u8..10, 0_u8..3, 0_u16..5, 0_u8..4, proptest::prelude::any::<u16>()), 1..30),
+    ) {
+        let mut w = World::open();
+        let places = [ALICE, BOB, "127.0.0.9:5074"];
+        let uris = ["sip:bob@d.test", "sip:203.0.113.1", "sip:x@203.0.113.1;maddr=203.0.113.2", "sip:127.0.0.1:5060;lr"];
+        let routes = ["", "Route: <sip:127.0.0.1:5060;lr>\r\n", "Route: <sip:203.0.113.1>\r\n", "Via: SIP/2.0/UDP 203.0.113.1\r\n"];
+        let mut spoke = std::collections::BTreeSet::new();
+        let mut pending: Vec<Sent> = Vec::new();
+        for (what, place, status, route, number) in steps {
+            let from = places[usize::from(place)];
+            spoke.insert(from.split(':').next().unwrap().to_owned());
+            let uri = uris[usize::from(number) % uris.len()];
+            let tag = if number % 3 == 0 { "" } else { ";tag=b" };
+            let dialog = Dialog {
+                from: "<sip:alice@d.test>;tag=a".into(),
+                to: format!("<sip:bob@d.test>{tag}"),
+                call_id: format!("c{}", number % 2),
+                cseq: 1 + u32::from(number % 5),
+            };
+            let lines = format!("{}Contact: <{uri}>;q=0.{}\r\n", routes[usize::from(route)], number % 9);
+            let sent = match what {
+                0 | 1 => w.register("bob", from, &format!(";q=0.{}", number % 3)),
+                2 => {
+                    let dialog = Dialog { to: "<sip:bob@d.test>".into(), call_id: number.to_string(), ..dialog };
+                    w.request(from, "REGISTER", "sip:d.test", &dialog, &lines)
+                }
+                3 => w.request(from, "INVITE", uri, &dialog, &lines),
+                4 => w.request(from, "ACK", uri, &dialog, &lines),
+                5 => w.request(from, "BYE", uri, &dialog, &lines),
+                6 => w.request(from, "CANCEL", uri, &dialog, &lines),
+                7 => {
+                    let mut text = w.text(from, "INVITE", uri, &dialog, &lines).into_bytes();
+                    let at = usize::from(number) % text.len();
+                    text[at] = text[at].wrapping_add(1 + place);
+                    let flow =
+                        Flow { transport: w.transport, local: PROXY.parse().unwrap(), remote: from.parse().unwrap() };
+                    w.proxy.handle_received(w.now, Received { flow, bytes: text.into() });
+                    // The answer to what cannot be read need not be readable.
+                    while let Some(transmit) = w.proxy.poll_transmit() {
+                        proptest::prop_assert!(spoke.contains(&transmit.flow.remote.ip().to_string()));
+                    }
+                    Vec::new()
+                }
+                8 => match pending.iter().rposition(|s| matches!(&s.message, Message::Request(r) if r.method != crate::sip::message::Method::Ack)) {
+                    Some(at) => {
+                        let request = pending.remove(at);
+                        let status = [180, 200, 302, 486, 603][usize::from(status)];
+                        w.respond(&request, status, "b", &[("Contact", uri)])
+                    }
+                    None => Vec::new(),
+                },
+                _ => w.wait(Duration::from_secs(number.into())),
+            };
+            for s in &sent {
+                let ip = s.to.split(':').next().unwrap_or_default();
+                proptest::prop_assert!(spoke.contains(ip), "{} was sent {}", s.to, s.line());
+            }
+            pending.extend(sent);
+        }
+        w.wait(Duration::from_secs(3 * 3600));
+        proptest::prop_assert_eq!(w.proxy.poll_timeout(), None);
+        let view = w.proxy.snapshot(w.now);
+        proptest::prop_assert_eq!((view.forwarding, view.bindings.len()), (0, 0));
+    }
+}
