@@ -45,6 +45,8 @@ pub struct Call {
     pub target: Uri,
     pub flow: Option<Flow>,
     pub ladder: Ladder,
+    /// What the last INVITE proved itself with.
+    pub credentials: Vec<(&'static str, String)>,
     peer_name: String,
     peer_address: String,
     name_is_claimed: bool,
@@ -108,6 +110,7 @@ impl Call {
             target,
             flow: None,
             ladder: Ladder::default(),
+            credentials: Vec::new(),
             peer_name,
             peer_address,
             name_is_claimed: !outgoing && peer.display.is_some(),

@@ -38,12 +38,7 @@ impl UserAgent {
                 }
             }
             transaction::Event::Response { key, response, .. } => self.handle_response(now, &key, response),
-            transaction::Event::StrayResponse { response, .. } => {
-                let key = DialogKey::of_response(&response.headers).ok().map(|key| key.session());
-                if let Some(session) = key.and_then(|key| self.session(&key)) {
-                    session.handle_stray_response(now, response);
-                }
-            }
+            transaction::Event::StrayResponse { response, .. } => self.handle_stray_response(now, response),
             transaction::Event::Timeout { key } => {
                 if let Some(pending) = self.sending.finish(&key) {
                     self.request_failed(now, pending, Failure::Timeout);
@@ -58,15 +53,21 @@ impl UserAgent {
         }
     }
 
+    fn handle_stray_response(&mut self, now: Instant, response: Response) {
+        let key = DialogKey::of_response(&response.headers).ok().map(|key| key.session());
+        if let Some(session) = key.and_then(|key| self.session(&key)) {
+            session.handle_stray_response(now, response);
+        }
+    }
+
     fn handle_response(&mut self, now: Instant, key: &crate::sip::key::ClientKey, response: Response) {
-        // A 2xx to INVITE may come again; everything else final ends the errand.
-        let keeps = response.status < 200 || (*key.method() == Method::Invite && response.status < 300);
         let Some((owner, id, request)) =
             self.sending.pending(key).map(|p| (p.errand.owner, p.errand.id, p.errand.request.clone()))
         else {
-            return;
+            // A 2xx to INVITE that came before: each one needs its ACK.
+            return self.handle_stray_response(now, response);
         };
-        if !keeps {
+        if response.status >= 200 {
             self.sending.finish(key);
         }
         if let (Some(id), 401 | 407) = (id, response.status) {

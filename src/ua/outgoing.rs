@@ -9,7 +9,7 @@ use crate::base::net::{Flow, Transmit, Transport};
 use crate::media::spec::Direction;
 use crate::sip::invite::{self, Failure, Invitation, Output, Session};
 use crate::sip::locate::{self, Question};
-use crate::sip::message::{NameAddr, Request, Response, Uri};
+use crate::sip::message::{Method, NameAddr, Request, Response, Uri};
 use crate::sip::{options, register};
 use crate::ua::event::Event;
 use crate::ua::snapshot::{CallEnd, RegistrationState};
@@ -397,9 +397,23 @@ impl UserAgent {
                 {
                     account.anticipate(&mut request);
                 }
+                if let (Owner::Call(number), Method::Invite) = (owner, &request.method)
+                    && let Some(call) = self.calls.get_mut(&number)
+                {
+                    call.credentials = credentials(&request);
+                }
                 self.dispatch(now, Errand { owner, id: Some(id), request }, &next_hop);
             }
-            Output::Ack { request, next_hop } => self.dispatch(now, Errand { owner, id: None, request }, &next_hop),
+            Output::Ack { mut request, next_hop } => {
+                // The ACK repeats the credentials of its INVITE: nobody can challenge it (RFC 3261 §22.1).
+                if let Owner::Call(number) = owner
+                    && let Some(call) = self.calls.get(&number)
+                    && credentials(&request).is_empty()
+                {
+                    call.credentials.iter().for_each(|(name, value)| request.headers.push(name, value));
+                }
+                self.dispatch(now, Errand { owner, id: None, request }, &next_hop);
+            }
             Output::Cancel { id, reason } => match self.sending.key_of(owner, id) {
                 Some(key) => self.layer.cancel(now, &key, reason.as_deref()),
                 // Not sent yet: it never was.
@@ -538,6 +552,12 @@ impl UserAgent {
         self.out.log(format!("{target}: {answer}"));
         self.out.event(Event::Capabilities { target, answer });
     }
+}
+
+/// The credentials a request carries, names and values.
+fn credentials(request: &Request) -> Vec<(&'static str, String)> {
+    let of = |name| request.headers.all(name).map(move |value| (name, value.to_owned()));
+    of("Authorization").chain(of("Proxy-Authorization")).collect()
 }
 
 /// The URI a request to `target` is sent to: the first Route of the account, else the target.
