@@ -1,6 +1,7 @@
 //! All that the screen knows. The view draws it, `update` changes it, nothing else does.
 pub mod line;
 pub mod meter;
+mod place;
 
 use crate::base::id::{AccountId, CallNumber};
 use crate::tui::keymap::{Context, Keymap, When};
@@ -8,6 +9,7 @@ use crate::tui::model::line::Line;
 use crate::tui::model::meter::Meter;
 use crate::tui::theme::{Glyphs, Theme};
 use crate::ua::snapshot::{CallEnd, CallState, CallSummary, CallView, LadderEntry, RegistrationState, Snapshot};
+pub use place::{Knob, Open, Page, Pane, Popup};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -23,57 +25,6 @@ pub const GOODBYE: Duration = Duration::from_secs(5);
 pub const FRAME: Duration = Duration::from_millis(33);
 /// Between two frames while only facts change.
 pub const CALM: Duration = Duration::from_millis(100);
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Page {
-    Main,
-    Quality,
-    Accounts,
-    Log,
-    Help,
-}
-
-/// The list of the main page the cursor is in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pane {
-    Calls,
-    Recent,
-    Messages,
-}
-
-/// A window over the main page.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Popup {
-    /// With the tones sent since it opened.
-    Keypad {
-        sent: String,
-    },
-    Message {
-        call: CallNumber,
-        entry: Box<LadderEntry>,
-    },
-    Details,
-}
-
-/// A line of text that is open.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Open {
-    Dial,
-    Command,
-}
-
-/// A figure of the simulated network.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Knob {
-    Loss,
-    Jitter,
-    Delay,
-    Burst,
-}
-
-impl Knob {
-    pub const ALL: [Self; 4] = [Self::Loss, Self::Jitter, Self::Delay, Self::Burst];
-}
 
 /// One sentence for the user that goes away by itself.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,0 +1,85 @@
+//! The places a key can mean something in.
+use super::kebab;
+
+/// Where the user is. Several contexts are active at a time, the innermost is asked first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Context {
+    /// Somebody calls; beside a line of text only the keys that type nothing count.
+    Incoming,
+    /// A call was redirected and the user is asked whether to follow.
+    Question,
+    /// The main screen, whatever list the cursor is in.
+    Main,
+    Calls,
+    Recent,
+    Messages,
+    Dial,
+    Command,
+    /// Moving and changing text in either line.
+    Edit,
+    Keypad,
+    Simulation,
+    Message,
+    Details,
+    Quality,
+    Accounts,
+    Log,
+    Help,
+    /// Everything that is longer than its window.
+    Scroll,
+    Global,
+}
+
+impl Context {
+    pub const ALL: [Self; 19] = [
+        Self::Incoming,
+        Self::Question,
+        Self::Main,
+        Self::Calls,
+        Self::Recent,
+        Self::Messages,
+        Self::Dial,
+        Self::Command,
+        Self::Edit,
+        Self::Keypad,
+        Self::Simulation,
+        Self::Message,
+        Self::Details,
+        Self::Quality,
+        Self::Accounts,
+        Self::Log,
+        Self::Help,
+        Self::Scroll,
+        Self::Global,
+    ];
+
+    /// The heading of its part of the help page.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Incoming => "Somebody calls (while typing: the F keys)",
+            Self::Question => "A call is redirected",
+            Self::Main => "Main screen",
+            Self::Calls => "Calls",
+            Self::Recent => "Recent calls",
+            Self::Messages => "Messages of the call",
+            Self::Dial => "Dial line",
+            Self::Command => "Command line",
+            Self::Edit => "Editing a line",
+            Self::Keypad => "Keypad",
+            Self::Simulation => "Simulated network",
+            Self::Message => "One message",
+            Self::Details => "Details of the call",
+            Self::Quality => "Quality page",
+            Self::Accounts => "Accounts page",
+            Self::Log => "Log page",
+            Self::Help => "Help page",
+            Self::Scroll => "Lists and pages",
+            Self::Global => "Everywhere",
+        }
+    }
+
+    /// The name used in front of an action in the user's bindings: `main.hold`.
+    pub fn name(self) -> String {
+        kebab(&format!("{self:?}"))
+    }
+}
