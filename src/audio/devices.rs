@@ -2,6 +2,7 @@
 use crate::audio::choice::{DeviceChoice, Direction, SoundSystem};
 use crate::audio::stream::Card;
 use crate::base::untrusted::Untrusted;
+use cpal::ErrorKind;
 use cpal::traits::{DeviceTrait, HostTrait};
 use std::ffi::{c_char, c_int};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -57,6 +58,14 @@ pub enum DeviceError {
     File { path: String, reason: String },
 }
 
+impl DeviceError {
+    /// The sound system is gone, not only the device.
+    fn is_disconnected(&self) -> bool {
+        let Self::Refused { source, .. } = self else { return false };
+        matches!(source.kind(), ErrorKind::HostUnavailable | ErrorKind::StreamInvalidated)
+    }
+}
+
 /// One line of `offhook devices`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeviceInfo {
@@ -100,7 +109,7 @@ impl SoundSystems {
             for system in SYSTEMS {
                 let Ok(host) = self.host(system) else { continue };
                 let default = default_of(&host, system, direction).and_then(|d| d.id().ok());
-                for device in all(&host, direction) {
+                for device in all(&host, direction).unwrap_or_default() {
                     let Ok(id) = device.id() else { continue };
                     let kind = kind_of(system, id.id());
                     let config = match (kind, direction) {
@@ -149,7 +158,12 @@ impl SoundSystems {
                     self.pulse_seen.fetch_or(system == SoundSystem::Pulse, Ordering::Relaxed);
                     return Ok(opened);
                 }
-                Err(new) => error = new,
+                Err(new) => {
+                    if way == Way::Direct(SoundSystem::Pulse) && new.is_disconnected() {
+                        self.forget();
+                    }
+                    error = new;
+                }
             }
             // PulseAudio owns the default device, also while it is away.
             let was_there = self.pulse_seen.load(Ordering::Relaxed);
@@ -168,16 +182,17 @@ impl SoundSystems {
         };
         match way {
             Way::Bridge => {
-                let devices = all(&*self.host(SoundSystem::Alsa).map_err(refused)?, direction);
+                let devices = all(&*self.host(SoundSystem::Alsa).map_err(refused)?, direction).map_err(refused)?;
                 let device = devices.into_iter().find(|d| BRIDGES.contains(&id_of(d).as_str()));
                 Ok(Card { device: device.ok_or_else(missing)?, name: "PulseAudio default".into(), way })
             }
             Way::Direct(system) => {
                 let host = self.host(system).map_err(refused)?;
+                // Also where only the default is wanted: it shows whether the connection still stands.
+                let devices = all(&host, direction).map_err(refused)?;
                 let device = match name {
                     None => default_of(&host, system, direction),
                     Some(name) => {
-                        let devices = all(&host, direction);
                         let names: Vec<_> = devices.iter().map(|d| (id_of(d), d.to_string())).collect();
                         best_match(&names, name).and_then(|at| devices.into_iter().nth(at))
                     }
@@ -192,8 +207,8 @@ impl SoundSystems {
         }
     }
 
-    /// Drops the connection to PulseAudio after trouble; the next use makes a new one.
-    pub fn forget(&self) {
+    /// Drops a connection to PulseAudio that the server has closed; the next use makes a new one.
+    fn forget(&self) {
         *self.pulse.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
@@ -241,7 +256,7 @@ fn default_of(host: &cpal::Host, system: SoundSystem, direction: Direction) -> O
     };
     if system == SoundSystem::Pulse
         && let Ok(name) = std::env::var(variable)
-        && let Some(device) = all(host, direction).into_iter().find(|d| id_of(d) == name)
+        && let Some(device) = all(host, direction).ok()?.into_iter().find(|d| id_of(d) == name)
     {
         return Some(device);
     }
@@ -251,12 +266,11 @@ fn default_of(host: &cpal::Host, system: SoundSystem, direction: Direction) -> O
     }
 }
 
-fn all(host: &cpal::Host, direction: Direction) -> Vec<cpal::Device> {
-    let devices = match direction {
+fn all(host: &cpal::Host, direction: Direction) -> Result<Vec<cpal::Device>, cpal::Error> {
+    match direction {
         Direction::Capture => host.input_devices().map(Iterator::collect),
         Direction::Playback => host.output_devices().map(Iterator::collect),
-    };
-    devices.unwrap_or_default()
+    }
 }
 
 fn id_of(device: &cpal::Device) -> String {

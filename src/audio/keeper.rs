@@ -116,7 +116,6 @@ impl<E: End> Keeper<E> {
                 Action::Open => match self.open_card() {
                     Ok(()) => input = Input::Opened,
                     Err(error) => {
-                        self.systems.forget();
                         self.tell_trouble(error.to_string());
                         input = Input::Failed;
                     }
@@ -175,9 +174,6 @@ impl<E: End> Keeper<E> {
             },
         };
         self.tell(Some(E::stand_in()), state);
-        if !matches!(why, Input::Suspend) {
-            self.systems.forget();
-        }
         self.stream = None;
     }
 
