@@ -103,7 +103,11 @@ impl OpusDecoder {
 
     /// Appends exactly `samples` of sound that continue what was decoded last.
     pub fn conceal(&mut self, samples: usize, out: &mut Vec<f32>) -> Result<(), MediaError> {
-        self.run(None, samples, false, out)
+        let (whole, rest) = (samples / MAX_SAMPLES, samples % MAX_SAMPLES);
+        for _ in 0..whole {
+            self.run(None, MAX_SAMPLES, false, out)?;
+        }
+        if rest > 0 { self.run(None, rest, false, out) } else { Ok(()) }
     }
 
     fn run(&mut self, payload: Option<&[u8]>, samples: usize, fec: bool, out: &mut Vec<f32>) -> Result<(), MediaError> {

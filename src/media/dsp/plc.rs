@@ -6,13 +6,13 @@ pub const HISTORY_MS: usize = 64;
 /// Periods repeated in turn, as the gap grows: one alone would buzz.
 const MOST_PERIODS: usize = 3;
 /// After this long one more period is taken into the turn [ms].
-const PERIOD_STEP_MS: usize = 10;
+const PERIOD_STEP_MS: usize = 20;
 /// Full strength until, and silence from [ms].
-const FADE_FROM_MS: f32 = 40.0;
-const FADE_TO_MS: f32 = 140.0;
+const FADE_FROM_MS: f32 = 50.0;
+const FADE_TO_MS: f32 = 180.0;
 /// Voicing at and below which sound counts as pure noise, and from which as pure voice.
-const NOISE_VOICING: f32 = 0.35;
-const VOICE_VOICING: f32 = 0.75;
+const NOISE_VOICING: f32 = 0.2;
+const VOICE_VOICING: f32 = 0.5;
 /// Pieces noise is put together from [ms].
 const PIECE_MS: usize = 6;
 
@@ -163,12 +163,13 @@ pub struct Concealer {
     finder: PitchFinder,
     forward: Extension,
     backward: Extension,
+    /// The future turned round, and both extensions.
     scratch: [Vec<f32>; 3],
 }
 
 impl Concealer {
     pub fn new(rate: u32) -> Self {
-        let room = || Vec::with_capacity(rate as usize / 4);
+        let room = || Vec::with_capacity(rate as usize / 2);
         Self {
             rate,
             finder: PitchFinder::new(rate),
@@ -209,51 +210,13 @@ impl Concealer {
         self.backward.begin(turned.iter().copied(), pitch, floor);
         ahead.clear();
         back.clear();
-        let spare = self.forward.pitch.lag;
-        self.forward.extend(gap + spare, ahead);
-        self.backward.extend(gap + spare, back);
-        let shift = align(ahead, back, gap, spare / 2);
-        // The voice's phase is made to meet in the middle: each side's time runs a little faster or slower.
-        let stretch = shift / gap.max(1) as f32;
-        for n in 0..gap {
-            let (from_start, from_end) = (n as f32, (gap - 1 - n) as f32);
-            let before = interpolate(ahead, from_start * (1.0 + stretch));
-            let after = interpolate(back, from_end * (1.0 + stretch));
+        self.forward.extend(gap, ahead);
+        self.backward.extend(gap, back);
+        // Turned out better than to bring both into phase or to cross over briefly where they are.
+        for (n, (before, after)) in ahead.iter().zip(back.iter().rev()).enumerate() {
             let x = (n as f32 + 0.5) / gap as f32;
             let weight = 0.5 - 0.5 * (std::f32::consts::PI * x).cos();
-            out.push(before * (1.0 - weight) + after * weight);
+            out.push(before + weight * (after - before));
         }
     }
-}
-
-/// By how much (±`reach`) the forward extension should be ahead of itself in the middle of the gap to be in phase.
-fn align(ahead: &[f32], back: &[f32], gap: usize, reach: usize) -> f32 {
-    let window = gap.min(2 * reach).max(8);
-    let start = gap.saturating_sub(window) / 2;
-    let mut best = (0.0, f32::MIN);
-    for shift in -(reach as isize)..=reach as isize {
-        let (mut ab, mut aa, mut bb) = (0.0, 1e-9, 1e-9);
-        for n in start..(start + window).min(gap) {
-            let Some(a) = n.checked_add_signed(shift).and_then(|i| ahead.get(i)) else { continue };
-            let b = back[gap - 1 - n];
-            ab += a * b;
-            aa += a * a;
-            bb += b * b;
-        }
-        // A small preference for leaving the time as it is.
-        let score = ab / f32::sqrt(aa * bb) - 0.1 * (shift as f32 / reach.max(1) as f32).abs();
-        if score > best.1 {
-            best = (shift as f32, score);
-        }
-    }
-    best.0
-}
-
-/// The value between samples, by the cubic through the four around it.
-fn interpolate(sound: &[f32], at: f32) -> f32 {
-    let at = at.max(0.0);
-    let (n, t) = (at as usize, at.fract());
-    let read = |i: usize| sound.get(i.min(sound.len().saturating_sub(1))).copied().unwrap_or(0.0);
-    let (a, b, c, d) = (read(n.saturating_sub(1)), read(n), read(n + 1), read(n + 2));
-    b + 0.5 * t * (c - a + t * (2.0 * a - 5.0 * b + 4.0 * c - d + t * (3.0 * (b - c) + d - a)))
 }

@@ -56,7 +56,7 @@ impl PullClock {
             _ => now,
         };
         self.due = Some(due + FRAME_TICKS);
-        self.early = (self.early - self.early / 512).max(due - now);
+        self.early = (self.early * 511 / 512).max(due - now);
         due
     }
 

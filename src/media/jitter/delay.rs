@@ -17,8 +17,14 @@ const LATE_COST: f64 = 800.0;
 const DELAY_COST: f64 = 0.024 / MS as f64;
 const LONG_DELAY: f64 = 250.0 * MS as f64;
 const LONG_DELAY_COST: f64 = 0.11 / MS as f64;
+/// Each packet seen stands for others up to so much later, relative to the distance from the median to the latest tenth.
+const KERNEL: f64 = 0.4;
 /// The target is worked out again after this many packets, and at once when one came later than it.
 const EVERY: u32 = 8;
+/// Packets over which runs of losses are averaged, and when they count as frequent and as rare again.
+const RUN_MEMORY: f64 = 256.0;
+const RUNS_OFTEN: f64 = 0.007;
+const RUNS_SELDOM: f64 = 0.003;
 /// Packets that all came later, or all earlier, than anything before them: the path has changed.
 const STEP: usize = 40;
 
@@ -33,6 +39,10 @@ pub struct DelayEstimator {
     target: Ticks,
     typical: Ticks,
     fastest: Ticks,
+    /// Part of the packets that follow more than one lost in a row, forgetting slowly.
+    runs: f64,
+    /// Packets to have in hand when one is played: the one after it, or two where losses come in runs.
+    in_hand: Ticks,
 }
 
 impl Default for DelayEstimator {
@@ -44,6 +54,8 @@ impl Default for DelayEstimator {
             target: 0,
             typical: 0,
             fastest: 0,
+            runs: 0.0,
+            in_hand: 1,
         }
     }
 }
@@ -53,6 +65,28 @@ impl DelayEstimator {
     ///
     /// - `packet_time`: length of the sound in it.
     pub fn packet(&mut self, transit: Ticks, arrived: Ticks, packet_time: Ticks) {
+        self.remember(transit, arrived);
+        self.since += 1;
+        if self.since >= EVERY || transit + FRAME_TICKS > self.target || self.recent.len() < 2 * EVERY as usize {
+            self.forget_old_path();
+            self.estimate(packet_time);
+        }
+    }
+
+    /// What was learnt is void; these packets (transit time, arrival, length) are all that counts.
+    pub fn learn_anew(&mut self, packets: impl Iterator<Item = (Ticks, Ticks, Ticks)>) {
+        self.reset();
+        let mut packet_time = 0;
+        for (transit, arrived, length) in packets {
+            self.remember(transit, arrived);
+            packet_time = length;
+        }
+        if !self.recent.is_empty() {
+            self.estimate(packet_time);
+        }
+    }
+
+    fn remember(&mut self, transit: Ticks, arrived: Ticks) {
         if self.recent.len() == PACKETS {
             self.recent.pop_front();
         }
@@ -60,11 +94,16 @@ impl DelayEstimator {
             self.recent.pop_front();
         }
         self.recent.push_back((transit, arrived));
-        self.since += 1;
-        if self.since >= EVERY || transit + FRAME_TICKS > self.target || self.recent.len() < 2 * EVERY as usize {
-            self.forget_old_path();
-            self.estimate(packet_time);
-        }
+    }
+
+    /// A packet is played after `lost` ones before it were given up.
+    pub fn played_after(&mut self, lost: u64) {
+        self.runs += (f64::from(u8::from(lost > 1)) - self.runs) / RUN_MEMORY;
+        self.in_hand = match self.runs {
+            often if often > RUNS_OFTEN => 2,
+            seldom if seldom < RUNS_SELDOM => 1,
+            _ => self.in_hand,
+        };
     }
 
     /// The transit time at which sound should be played: `now` less its RTP time; `None` before the first packet.
@@ -103,9 +142,9 @@ impl DelayEstimator {
         tail.sort_unstable_by(|a, b| b.cmp(a));
         let tenth = self.recent.len() / 10;
         let spread = tail.get(tenth).or(tail.last()).map_or(0, |t| t - median);
-        let late = cheapest(tail, count, fastest, 0.4 * spread as f64 + 0.3 * MS as f64);
+        let late = cheapest(tail, count, fastest, KERNEL * spread as f64 + 0.3 * MS as f64);
         // With the packet after it in hand, a lost one can be recovered or bridged.
-        let wanted = late.max(median + packet_time) + FRAME_TICKS;
+        let wanted = late.max(median + packet_time * self.in_hand) + FRAME_TICKS;
         (self.typical, self.fastest) = (median, fastest);
         self.target = wanted.clamp(fastest + LEAST, fastest + MOST);
     }

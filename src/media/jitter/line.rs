@@ -18,8 +18,8 @@ const QUIET: f32 = 4.0;
 const INAUDIBLE: f32 = 2.5e-7;
 /// The background is never taken for louder than this power: -36 dBov.
 const LOUDEST_FLOOR: f32 = 2.5e-4;
-/// By this factor the idea of the background rises with each frame: 1.3 dB a second.
-const FLOOR_RISE: f32 = 1.003;
+/// By this factor the idea of the background rises with each frame: 2.6 dB a second.
+const FLOOR_RISE: f32 = 1.006;
 
 #[derive(Clone, Debug)]
 pub struct Line {
@@ -32,6 +32,8 @@ pub struct Line {
     extended: usize,
     /// Power of the background noise.
     floor: f32,
+    /// Samples of mere background played without a break.
+    quiet: usize,
     scratch: Vec<f32>,
 }
 
@@ -46,7 +48,8 @@ impl Line {
             concealer: Concealer::new(rate),
             extended: 0,
             floor: LOUDEST_FLOOR,
-            scratch: Vec::with_capacity(rate as usize / 4),
+            quiet: 0,
+            scratch: Vec::with_capacity(room),
         }
     }
 
@@ -70,8 +73,10 @@ impl Line {
         let start = self.play;
         self.play = (start + count).min(self.samples.len());
         let taken = &self.samples[start..self.play];
+        let power = power(taken);
+        self.quiet = if self.is_background(power) { self.quiet + taken.len() } else { 0 };
         if self.extended == 0 {
-            self.floor = (self.floor * FLOOR_RISE).min(power(taken)).clamp(1e-10, LOUDEST_FLOOR);
+            self.floor = (self.floor * FLOOR_RISE).min(power).clamp(1e-10, LOUDEST_FLOOR);
         }
         &self.samples[start..self.play]
     }
@@ -99,43 +104,40 @@ impl Line {
         self.push(sound);
     }
 
-    /// Appends sound that does not continue what is there, in phase with it as far as it has one.
+    /// Appends sound that does not continue what is there: they cross over.
     ///
-    /// Returns the made-up samples put before it.
-    pub fn join(&mut self, sound: &[f32]) -> usize {
-        if self.samples.is_empty() {
-            self.push_rising(sound);
-            return 0;
-        }
+    /// Bringing them into phase first would cost delay, and did not sound better.
+    pub fn join(&mut self, sound: &[f32]) {
         let crossing = self.samples_of(CROSSING_MS).min(sound.len());
-        let reach = self.samples_of(LONGEST_MS);
-        if self.extended == 0 {
-            self.concealer.begin(&self.samples, self.floor.sqrt());
-        }
         self.scratch.clear();
-        self.concealer.extend(reach + crossing, &mut self.scratch);
-        let loud = power(&self.scratch) > QUIET * self.floor.max(INAUDIBLE);
-        let lead = if loud { best_lag(&self.scratch, &sound[..crossing], 0, reach, self.coarseness()).0 } else { 0 };
-        self.samples.extend_from_slice(&self.scratch[..lead]);
-        let tail = &self.scratch[lead..lead + crossing];
-        self.samples.extend(tail.iter().zip(sound).enumerate().map(|(n, (old, new))| cross(*old, *new, n, crossing)));
-        self.samples.extend_from_slice(&sound[crossing..]);
-        self.extended = 0;
-        lead
-    }
-
-    fn push_rising(&mut self, sound: &[f32]) {
-        let rise = self.samples_of(CROSSING_MS);
-        self.samples.extend(sound.iter().enumerate().map(|(n, s)| if n < rise { cross(0.0, *s, n, rise) } else { *s }));
-        self.extended = 0;
+        if self.samples.is_empty() {
+            self.scratch.resize(crossing, 0.0);
+        } else {
+            if self.extended == 0 {
+                self.concealer.begin(&self.samples, self.floor.sqrt());
+            }
+            self.concealer.extend(crossing, &mut self.scratch);
+        }
+        let (first, rest) = sound.split_at(crossing);
+        let crossed = self.scratch.iter().zip(first).enumerate().map(|(n, (old, new))| cross(*old, *new, n, crossing));
+        self.samples.extend(crossed);
+        self.push(rest);
     }
 
     /// Nothing but background is about to be played.
     pub fn is_quiet(&self) -> bool {
         let ahead = &self.samples[self.play..];
         let ahead = &ahead[..ahead.len().min(self.samples_of(30.0))];
-        !ahead.is_empty()
-            && ahead.chunks(self.samples_of(5.0)).all(|part| power(part) < (QUIET * self.floor).max(INAUDIBLE))
+        !ahead.is_empty() && ahead.chunks(self.samples_of(5.0)).all(|part| self.is_background(power(part)))
+    }
+
+    /// For how many samples nothing but background was played.
+    pub fn quiet(&self) -> usize {
+        self.quiet
+    }
+
+    fn is_background(&self, power: f32) -> bool {
+        power < (QUIET * self.floor).max(INAUDIBLE)
     }
 
     /// Samples that must be pending for [`Self::shrink`].

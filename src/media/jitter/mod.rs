@@ -4,6 +4,7 @@ mod delay;
 mod line;
 mod playout;
 mod store;
+mod supply;
 mod voice;
 
 pub use playout::{Incoming, Playout, PlayoutStats};

@@ -20,6 +20,13 @@ pub struct Made {
     pub concealed: Ticks,
 }
 
+/// The same in samples.
+#[derive(Clone, Copy, Debug, Default)]
+struct Filled {
+    recovered: usize,
+    concealed: usize,
+}
+
 #[derive(Debug)]
 pub struct Voice {
     decoder: Decoder,
@@ -105,63 +112,70 @@ impl Voice {
         }
     }
 
-    /// Decodes a packet that does not; returns the made-up sound put before it.
-    pub fn decode_joined(&mut self, payload: &[u8], length: Ticks) -> Ticks {
+    /// Decodes a packet that does not.
+    pub fn decode_joined(&mut self, payload: &[u8], length: Ticks) {
         if self.decode_to_scratch(payload) {
-            return self.line.join(&self.scratch) as Ticks * self.scale;
+            self.line.join(&self.scratch);
+        } else {
+            self.extend(length);
         }
-        self.extend(length);
-        0
     }
 
     /// Decodes a packet after others were lost.
     ///
     /// - `remaining`: lost sound not made up yet; negative when more was made up than was lost.
     pub fn decode_after_loss(&mut self, payload: &[u8], length: Ticks, remaining: Ticks) -> Made {
-        let remaining = remaining.min(LONGEST_GAP);
-        let mut gap = self.samples(remaining.max(0));
-        let mut made = Made::default();
-        let copy = decoder::recoverable(self.codec(), payload);
-        let fresh = self.line.extended() == 0;
-        if self.decoder.conceals() {
-            self.scratch.clear();
-            let before = gap.saturating_sub(copy) / CONCEALED_STEP * CONCEALED_STEP;
-            if before > 0 && fresh && self.decoder.conceal(before, &mut self.scratch).is_ok() {
-                self.line.push(&self.scratch);
-                made.concealed += before as Ticks * self.scale;
-                gap -= before;
-            }
-            self.scratch.clear();
-            if copy > 0 && self.decoder.recover(payload, copy, &mut self.scratch).is_ok() {
-                let used = gap.min(copy);
-                let sound = &self.scratch[copy - used..];
-                if used > 0 {
-                    if self.line.extended() == 0 {
-                        self.line.push(sound)
-                    } else {
-                        made.concealed += self.line.join(sound) as Ticks * self.scale
-                    }
-                }
-                made.recovered += used as Ticks * self.scale;
-                gap -= used;
-            }
-        }
-        made.concealed += gap as Ticks * self.scale;
+        let gap = self.samples(remaining.clamp(0, LONGEST_GAP));
+        let filled = if self.decoder.conceals() { self.decoder_fills(payload, gap) } else { Filled::default() };
+        let left = gap - filled.concealed - filled.recovered;
         if !self.decode_to_scratch(payload) {
-            self.line.extend(gap);
+            self.line.extend(left);
             self.extend(length);
-        } else if gap > 0 {
-            self.line.bridge(gap, &self.scratch);
-        } else if self.line.extended() > 0 || remaining < 0 {
-            made.concealed += self.line.join(&self.scratch) as Ticks * self.scale;
+        } else if left > 0 {
+            self.line.bridge(left, &self.scratch);
+        } else if self.line.extended() > 0 || gap == 0 {
+            self.line.join(&self.scratch);
         } else {
             self.line.push(&self.scratch);
         }
-        made
+        let concealed = (filled.concealed + left) as Ticks * self.scale;
+        Made { concealed, recovered: filled.recovered as Ticks * self.scale }
+    }
+
+    /// The decoder itself fills a gap of `gap` samples as far as it can: what `next` carries a copy of from that, what
+    /// comes before from what it knows of the signal.
+    fn decoder_fills(&mut self, next: &[u8], gap: usize) -> Filled {
+        let mut filled = Filled::default();
+        let copy = decoder::recoverable(self.codec(), next);
+        let before = gap.saturating_sub(copy) / CONCEALED_STEP * CONCEALED_STEP;
+        self.scratch.clear();
+        // Sound made up by the line already is gone on with by the line: the decoder would start from before it.
+        if before > 0 && self.line.extended() == 0 && self.decoder.conceal(before, &mut self.scratch).is_ok() {
+            self.line.push(&self.scratch);
+            filled.concealed = before;
+        }
+        self.scratch.clear();
+        // A copy that is not played still brings the decoder to where the sender's encoder was.
+        if copy > 0 && self.decoder.recover(next, copy, &mut self.scratch).is_ok() {
+            let used = (gap - filled.concealed).min(copy).min(self.scratch.len());
+            let sound = &self.scratch[self.scratch.len() - used..];
+            match (used, self.line.extended()) {
+                (0, _) => {}
+                (_, 0) => self.line.push(sound),
+                _ => self.line.join(sound),
+            }
+            filled.recovered = used;
+        }
+        filled
     }
 
     pub fn is_quiet(&self) -> bool {
         self.line.is_quiet()
+    }
+
+    /// How long nothing but background was played.
+    pub fn quiet(&self) -> Ticks {
+        self.line.quiet() as Ticks * self.scale
     }
 
     /// What must be pending for [`Self::shrink`].
