@@ -306,6 +306,17 @@ pub struct Proxy {
     /// A file with one `name:password` a line; keep it readable by yourself alone.
     #[arg(long, value_name = "FILE")]
     pub users: Option<PathBuf>,
+    /// What passwords are proved with; some old phones give up when SHA-256 is offered at all.
+    #[arg(long, value_name = "HASHES", default_value = "both")]
+    pub digest: DigestChoice,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum DigestChoice {
+    /// SHA-256, and MD5 for phones that do not know it.
+    Both,
+    Sha256,
+    Md5,
 }
 
 #[derive(Debug, Args)]

@@ -2,11 +2,11 @@
 use crate::app::headless;
 use crate::app::run::{Failure, complain};
 use crate::base::secret::Secret;
-use crate::cli::{ExitCode, Proxy};
+use crate::cli::{DigestChoice, ExitCode, Proxy};
 use crate::proxy::{Access, ProxyConfig};
 use crate::runtime::clock;
 use crate::runtime::proxy_server::ProxyServer;
-use crate::sip::auth::Password;
+use crate::sip::auth::{Hash, Password};
 use crate::sip::message::Host;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -31,6 +31,11 @@ pub fn run(options: &Proxy) -> Result<ExitCode, Failure> {
     let config = |bound| ProxyConfig {
         domains: domain.into_iter().chain([address]).collect(),
         access,
+        hashes: match options.digest {
+            DigestChoice::Both => vec![Hash::Sha256, Hash::Md5],
+            DigestChoice::Sha256 => vec![Hash::Sha256],
+            DigestChoice::Md5 => vec![Hash::Md5],
+        },
         ..ProxyConfig::loopback(Host::Ip(options.bind.ip()), bound)
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
