@@ -172,12 +172,20 @@ impl Plan {
         Ok(self.local(rtp, rtcp, direction))
     }
 
+    /// In order of preference; what runs stays first, so that holding a call does not change its codec.
+    fn codecs(&self) -> Vec<Codec> {
+        let running = self.negotiated.as_ref().map(|n| n.send.codec);
+        let mut codecs = self.wishes.codecs.clone();
+        codecs.sort_by_key(|codec| Some(*codec) != running);
+        codecs
+    }
+
     fn local(&self, rtp: SocketAddr, rtcp: SocketAddr, direction: Direction) -> LocalMedia {
         LocalMedia {
             address: rtp.ip(),
             rtp_port: rtp.port(),
             rtcp_port: rtcp.port(),
-            codecs: self.wishes.codecs.clone(),
+            codecs: self.codecs(),
             // Losses happen: ask for the redundancy that costs nothing while there are none.
             opus: OpusParameters { use_inband_fec: true, ..OpusParameters::default() },
             events: self.wishes.dtmf,
