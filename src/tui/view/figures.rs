@@ -44,8 +44,8 @@ impl<'a> Shown<'a> {
         if let CallState::Ended(summary) = &call.state {
             return Self::past(model.glyphs, &summary.quality);
         }
-        let focused = Some(call.number) == model.snapshot.focus;
-        let levels = [model.sound.shown(), model.mic.shown()].map(|level| level.filter(|_| focused));
+        let flows = Some(call.number) == model.snapshot.focus && !call.held_by_us && !call.held_by_peer;
+        let levels = [model.sound.shown(), model.mic.shown()].map(|level| level.filter(|_| flows));
         let headings = [hearing(model, call), speaking(model, call)];
         Self {
             quality: &call.quality,
@@ -57,12 +57,20 @@ impl<'a> Shown<'a> {
 
     pub fn past(glyphs: &Glyphs, quality: &'a CallQuality) -> Self {
         let heading = |title, direction: &DirectionQuality| {
-            let grade = direction.mos.map_or(Grade::Unknown, |mos| Figure::Mos.grade(mos.value));
+            let grade =
+                mean(&direction.mos_line).or(direction.mos).map_or(Grade::Unknown, |mos| Figure::Mos.grade(mos.value));
             Heading { title, sign: grade.sign(glyphs), word: grade.word(), role: grade.role() }
         };
         let headings = [heading("we heard", &quality.inbound), heading("they heard", &quality.outbound)];
         Self { quality, aged: Duration::ZERO, levels: None, headings }
     }
+}
+
+/// What a time line was on the whole; `None` when nothing was measured.
+fn mean(line: &[Option<f32>]) -> Option<Reading> {
+    let known = || line.iter().flatten().copied().map(f64::from);
+    let count = known().count();
+    (count > 0).then(|| Reading { value: known().sum::<f64>() / count as f64, age: Duration::ZERO })
 }
 
 /// Can we hear them?
@@ -97,6 +105,9 @@ fn graded(model: &Model, title: &'static str, direction: &DirectionQuality) -> H
     Heading { title, sign: grade.sign(model.glyphs), word: grade.word(), role: grade.role() }
 }
 
+/// What it is now, and its time line.
+type Measured<'a> = (Option<Reading>, &'a [Option<f32>]);
+
 /// One figure of one direction.
 struct Cell<'a> {
     figure: Figure,
@@ -108,29 +119,30 @@ struct Cell<'a> {
     limit: Duration,
 }
 
-/// Rows of two cells: one direction each, and below them what belongs to both.
+/// Rows of two cells: one direction each, and below them what belongs to both. Of a call that is over the whole
+/// counts, not its last moment.
 fn cells<'a>(shown: &'a Shown<'_>) -> [[Cell<'a>; 2]; 4] {
-    let (quality, aged) = (shown.quality, shown.aged);
+    let (quality, aged, is_over) = (shown.quality, shown.aged, shown.levels.is_none());
     let (i, o) = (&quality.inbound, &quality.outbound);
-    let pair = |figure: Figure, here, here_line: &'a [Option<f32>], there, there_line: &'a [Option<f32>]| {
+    let pair = |figure: Figure, of: fn(&DirectionQuality) -> Measured<'_>| {
+        let ((here, here_line), (there, there_line)) = (of(i), of(o));
         let scale = figure.scale(&[here_line, there_line]);
-        let cell = |reading, line, limit| Cell { figure, reading, line, scale, aged, limit };
+        let cell = |now, line, limit| {
+            let reading = if is_over { mean(line).or(now) } else { now };
+            Cell { figure, reading, line, scale, aged, limit }
+        };
         [cell(here, here_line, STALE_HERE), cell(there, there_line, STALE_REPORT)]
     };
-    let single = |figure: Figure, reading, line: &'a [Option<f32>]| Cell {
-        figure,
-        reading,
-        line,
-        scale: figure.scale(&[line]),
-        aged,
-        limit: STALE_REPORT,
+    let single = |figure: Figure, now, line: &'a [Option<f32>]| {
+        let reading = if is_over { mean(line).or(now) } else { now };
+        Cell { figure, reading, line, scale: figure.scale(&[line]), aged, limit: STALE_REPORT }
     };
     // The delay has no age of its own: it is as old as the snapshot.
     let delay = quality.delay.total.map(|value| Reading { value, age: Duration::ZERO });
     [
-        pair(Figure::Mos, i.mos, &i.mos_line, o.mos, &o.mos_line),
-        pair(Figure::Loss, i.loss, &i.loss_line, o.loss, &o.loss_line),
-        pair(Figure::Jitter, i.jitter, &i.jitter_line, o.jitter, &o.jitter_line),
+        pair(Figure::Mos, |d| (d.mos, &d.mos_line)),
+        pair(Figure::Loss, |d| (d.loss, &d.loss_line)),
+        pair(Figure::Jitter, |d| (d.jitter, &d.jitter_line)),
         [
             single(Figure::RoundTrip, quality.round_trip, &quality.round_trip_line),
             Cell { limit: STALE_HERE, ..single(Figure::Delay, delay, &quality.delay_line) },
