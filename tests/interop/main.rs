@@ -22,6 +22,7 @@ mod devices;
 mod freeswitch;
 mod measuring;
 mod peers_check;
+mod proxy;
 mod quality;
 mod registering;
 
@@ -33,6 +34,7 @@ fn main() -> std::process::ExitCode {
         calling::CASES,
         answering::CASES,
         freeswitch::CASES,
+        proxy::CASES,
         quality::CASES,
         devices::CASES,
     ];
