@@ -93,8 +93,24 @@ impl Side {
     }
 }
 
-fn scratch(name: &str) -> PathBuf {
-    std::env::temp_dir().join(format!("offhook-media-{}-{name}", std::process::id()))
+/// A file of one test, gone with it.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(name: &str) -> Self {
+        Self(std::env::temp_dir().join(format!("offhook-media-{}-{name}", std::process::id())))
+    }
+
+    fn start(&self) -> PathBuf {
+        PathBuf::from(format!("{}.t0", self.0.display()))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+        let _ = std::fs::remove_file(self.start());
+    }
 }
 
 fn samples(path: &Path) -> Vec<f32> {
@@ -112,7 +128,8 @@ fn monotonic() -> f64 {
 
 #[test]
 fn a_tone_crosses_over_and_the_file_keeps_time() {
-    let path = scratch("heard.wav");
+    let file = Scratch::new("heard.wav");
+    let path = &file.0;
     let mut speaks = Side::start(1, DeviceChoice::Tone(TONE), DeviceChoice::Null, None);
     let mut hears =
         Side::start(2, DeviceChoice::Silence, DeviceChoice::Wav { path: path.clone(), repeat: false }, None);
@@ -128,15 +145,14 @@ fn a_tone_crosses_over_and_the_file_keeps_time() {
     });
     assert_eq!((report.receive.lost, report.receive.malformed, report.receive.foreign), (0, 0, 0));
     // While it runs, what is there by now can be read.
-    assert!(samples(&path).len() > 40_000);
+    assert!(samples(path).len() > 40_000);
 
     speaks.command(MediaCommand::Close { stream: STREAM, reason: "enough".into() });
     hears.wait("Goodbye", |event| matches!(event, MediaEvent::Goodbye { .. }).then_some(()));
     let end = monotonic();
     hears.handle.shutdown();
-    let sound = samples(&path);
-    let start: f64 =
-        std::fs::read_to_string(format!("{}.t0", path.display())).expect("t0").trim().parse().expect("seconds");
+    let sound = samples(path);
+    let start: f64 = std::fs::read_to_string(file.start()).expect("t0").trim().parse().expect("seconds");
     let length = sound.len() as f64 / 48_000.0;
     assert!((start + length - end).abs() < 0.1, "the file ends at {:.3}, the phone did at {end:.3}", start + length);
     let blocks: Vec<_> = sound.chunks_exact(960).collect();
@@ -186,7 +202,8 @@ fn a_port_range_without_room_is_an_event() {
 
 #[test]
 fn devices_are_changed_while_they_run() {
-    let path = scratch("changed.wav");
+    let file = Scratch::new("changed.wav");
+    let path = &file.0;
     let mut side = Side::start(7, DeviceChoice::Silence, DeviceChoice::Null, None);
     let speaker = DeviceChoice::Wav { path: path.clone(), repeat: false };
     side.handle.sender().set_devices(Some(DeviceChoice::Tone(TONE)), Some(speaker));
@@ -199,7 +216,7 @@ fn devices_are_changed_while_they_run() {
     });
     sleep(Duration::from_millis(300));
     side.handle.shutdown();
-    let length = samples(&path).len();
+    let length = samples(path).len();
     assert!(length >= 48 * 250, "{length} samples of silence");
 }
 

@@ -271,8 +271,25 @@ mod tests {
     use super::*;
     use std::path::PathBuf;
 
-    fn scratch(name: &str) -> PathBuf {
-        std::env::temp_dir().join(format!("offhook-virtual-{}-{name}", std::process::id()))
+    /// A folder of one test, gone with it.
+    struct Scratch(PathBuf);
+
+    impl Scratch {
+        fn new(name: &str) -> Self {
+            let folder = std::env::temp_dir().join(format!("offhook-virtual-{}-{name}", std::process::id()));
+            std::fs::create_dir_all(&folder).expect("a folder");
+            Self(folder)
+        }
+
+        fn file(&self) -> PathBuf {
+            self.0.join("sound.wav")
+        }
+    }
+
+    impl Drop for Scratch {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_dir_all(&self.0);
+        }
     }
 
     fn samples(path: &Path) -> Vec<i16> {
@@ -298,7 +315,8 @@ mod tests {
 
     #[test]
     fn a_speaker_file_keeps_time_over_sound_and_silence() {
-        let (path, t0) = (scratch("time.wav"), Instant::now());
+        let (scratch, t0) = (Scratch::new("time"), Instant::now());
+        let path = scratch.file();
         let mut sink = FileSink::create(&path).expect("created");
         sink.write(t0, &[0.25; FRAME]);
         // More silence than the ring can take at once.
@@ -325,7 +343,8 @@ mod tests {
         }
         let trouble = facts.trouble.lock().expect("free").clone().expect("told");
         assert!(trouble.contains("No space left") && trouble.starts_with("out.wav: "), "{trouble}");
-        let path = scratch("slow.wav");
+        let scratch = Scratch::new("slow");
+        let path = scratch.file();
         let mut sink = FileSink::create(&path).expect("created");
         // A writer that never wakes: the media thread loses frames and goes on.
         sink.writer = None;
@@ -336,7 +355,8 @@ mod tests {
 
     #[test]
     fn a_microphone_file_is_heard_and_then_silent() {
-        let path = scratch("microphone.wav");
+        let scratch = Scratch::new("microphone");
+        let path = scratch.file();
         let mut writer = WavWriter::create(&path).expect("created");
         writer.write([0.5; 3 * FRAME]).expect("written");
         writer.update_header().expect("whole");
