@@ -5,9 +5,10 @@ use crate::base::rng::Rng;
 use crate::base::untrusted::Untrusted;
 use crate::sip::auth::{Client, Credentials};
 use crate::sip::locate::Question;
-use crate::sip::message::{Host, NameAddr, Params, Request, Response, Scheme, Uri};
+use crate::sip::message::{Host, Method, NameAddr, Params, Request, Response, Scheme, Uri};
 use crate::sip::register::{self, Registration};
 use crate::ua::cause;
+use crate::ua::sending::Challenged;
 use crate::ua::settings::AccountSettings;
 use crate::ua::snapshot::{AccountView, RegistrationState};
 use std::collections::BTreeSet;
@@ -48,7 +49,7 @@ impl Account {
             password: password.clone(),
             realm: settings.realm.clone(),
         });
-        Self {
+        let mut account = Self {
             id,
             credentials: credentials.map(|credentials| Client::new(credentials, rng.fork())),
             settings,
@@ -61,7 +62,11 @@ impl Account {
             retry_wait: FIRST_RETRY,
             retry_at: None,
             keep_alive_at: None,
+        };
+        if let (Host::Ip(ip), _) = account.server() {
+            account.trust(ip);
         }
+        account
     }
 
     /// `user@domain`
@@ -197,18 +202,26 @@ impl Account {
         self.servers.contains(&source)
     }
 
-    /// The headers that answer a challenge, or why it cannot be answered.
-    pub fn authorize(&mut self, request: &Request, response: &Response) -> Result<Vec<(String, String)>, String> {
+    /// The headers that answer a challenge, or why it is not answered: nobody but the account's own server learns anything
+    /// that a password could be guessed from.
+    pub fn authorize(&mut self, met: &Challenged, response: &Response) -> Result<Vec<(String, String)>, String> {
+        if !self.is_server(met.by) {
+            return Err(format!("{} asks for a password; it is not a server of the account and gets none", met.by));
+        }
         let Some(client) = &mut self.credentials else {
             return Err("the server asks for a password, and none is set for this account".to_owned());
         };
-        client.answer(request, response).map_err(|refusal| shown(&refusal.to_string(), 160))
+        client.answer(&met.request, response).map_err(|refusal| shown(&refusal.to_string(), 160))
     }
 
-    /// Adds credentials that served before, so that a request need not be challenged first.
-    pub fn anticipate(&mut self, request: &mut Request) {
-        let has_some = |name| request.headers.get(name).is_some();
-        if has_some("Authorization") || has_some("Proxy-Authorization") {
+    /// Adds credentials that served before, so that a request need not be challenged first; takes those out that it has
+    /// when it goes to somebody who is not a server of ours, as the ACK of a call may.
+    pub fn put_credentials(&mut self, request: &mut Request, flows: &[Flow]) {
+        let names = ["Authorization", "Proxy-Authorization"];
+        if !flows.iter().all(|flow| self.is_server(flow.remote.ip())) {
+            return names.iter().for_each(|name| request.headers.remove(name));
+        }
+        if request.method == Method::Ack || names.iter().any(|name| request.headers.get(name).is_some()) {
             return;
         }
         let headers = self.credentials.as_mut().map(|client| client.anticipate(request)).unwrap_or_default();

@@ -195,6 +195,11 @@ impl Call {
         self.is_done() && self.epitaph.is_none()
     }
 
+    /// A call that is over is not shown any longer.
+    pub fn forget(&mut self) {
+        self.epitaph = None;
+    }
+
     /// The session has said its last word, whatever the screen still shows.
     pub fn is_done(&self) -> bool {
         self.is_over() && self.session.as_ref().is_none_or(Session::is_done)
@@ -326,7 +331,7 @@ impl Call {
                 shown(&bad.to_string(), 4)
             ));
         }
-        if !self.spec.as_ref().is_some_and(|spec| spec.send_events.is_some()) {
+        if self.spec.as_ref().is_none_or(|spec| spec.send_events.is_none()) {
             return out.refuse("the peer takes no digits on this call (no telephone-event was agreed)");
         }
         self.digits.extend(wanted);

@@ -3,16 +3,19 @@ use super::account::shown;
 use super::call::{Beginning, Call, warning};
 use super::outgoing::session_config;
 use super::plan::Plan;
-use super::sending::Owner;
+use super::sending::{Challenged, Owner};
 use super::{CALLS, UserAgent, index};
 use crate::base::id::{AccountId, CallNumber};
 use crate::base::net::Flow;
 use crate::sip::invite::{Failure, Session};
-use crate::sip::key::{DialogKey, ServerKey, SessionKey};
+use crate::sip::key::{ClientKey, DialogKey, ServerKey, SessionKey};
 use crate::sip::message::{Method, Request, Response, Scheme};
 use crate::sip::{options, transaction};
 use crate::ua::event::Event;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// Strangers are mentioned in the log at most this often.
+const NOTE_STRANGERS: Duration = Duration::from_secs(10);
 
 impl UserAgent {
     pub(super) fn handle_layer(&mut self, now: Instant, event: transaction::Event) {
@@ -37,7 +40,7 @@ impl UserAgent {
                     }
                 }
             }
-            transaction::Event::Response { key, response, .. } => self.handle_response(now, &key, response),
+            transaction::Event::Response { key, response, flow } => self.handle_response(now, &key, response, flow),
             transaction::Event::StrayResponse { response, .. } => self.handle_stray_response(now, response),
             transaction::Event::Timeout { key } => {
                 if let Some(pending) = self.sending.finish(&key) {
@@ -60,20 +63,16 @@ impl UserAgent {
         }
     }
 
-    fn handle_response(&mut self, now: Instant, key: &crate::sip::key::ClientKey, response: Response) {
-        let Some((owner, id, request)) =
-            self.sending.pending(key).map(|p| (p.errand.owner, p.errand.id, p.errand.request.clone()))
-        else {
+    fn handle_response(&mut self, now: Instant, key: &ClientKey, response: Response, flow: Flow) {
+        let Some(errand) = self.sending.heard(key, response.status) else {
             // A 2xx to INVITE that came before: each one needs its ACK.
             return self.handle_stray_response(now, response);
         };
-        if response.status >= 200 {
-            self.sending.finish(key);
+        let (owner, Some(id)) = (errand.owner, errand.id) else { return };
+        let met = Challenged { request: errand.request, by: flow.remote.ip() };
+        if let (401 | 407, Owner::Call(_) | Owner::Account(_)) = (response.status, owner) {
+            self.sending.challenged(owner, id, met.clone());
         }
-        if let (Some(id), 401 | 407) = (id, response.status) {
-            self.sending.challenged(owner, id, request.clone());
-        }
-        let Some(id) = id else { return };
         match owner {
             Owner::Call(number) => {
                 if let Some(session) = self.calls.get_mut(&number).and_then(|c| c.session.as_mut()) {
@@ -86,7 +85,9 @@ impl UserAgent {
                     registration.handle_response(now, id, response);
                 }
             }
-            Owner::Query(query) if response.status >= 200 => self.query_answered(now, query, &request, &response),
+            Owner::Query(query) if response.status >= 200 => {
+                self.query_answered(now, query, &met, &response);
+            }
             Owner::Query(_) => {}
         }
     }
@@ -96,25 +97,20 @@ impl UserAgent {
             if let Some(session) = self.session_of_request(&request) {
                 session.handle_request(now, key, request);
             } else {
-                self.respond(now, &key, &request, 481, &[]);
+                self.layer.respond_once(&key, &request, 481, &[]);
             }
             return;
         }
+        let Some(account) = self.addressee(&request, &flow) else {
+            self.note_stranger(now, &request, &flow);
+            return self.layer.respond_once(&key, &request, 403, &[]);
+        };
         if merged {
             return self.respond(now, &key, &request, 482, &[]);
         }
         if !matches!(request.uri.scheme, Scheme::Sip) {
             return self.respond(now, &key, &request, 416, &[]);
         }
-        let Some(account) = self.addressee(&request, &flow) else {
-            self.counters.strangers += 1;
-            self.out.log(format!(
-                "{} from {}: refused, it is not from a server of ours",
-                shown(request.method.as_str(), 20),
-                flow.remote
-            ));
-            return self.respond(now, &key, &request, 403, &[]);
-        };
         if request.method != Method::Invite && self.refuses_extension(now, &key, &request) {
             return;
         }
@@ -142,6 +138,20 @@ impl UserAgent {
             }
             Method::Other(_) => self.respond(now, &key, &request, 501, &[("Allow", options::ALLOW)]),
         }
+    }
+
+    /// Counts a stranger, and says so now and then: a scanner must not fill the log.
+    fn note_stranger(&mut self, now: Instant, request: &Request, flow: &Flow) {
+        self.counters.strangers += 1;
+        if self.stranger_noted.is_some_and(|at| now.saturating_duration_since(at) < NOTE_STRANGERS) {
+            return;
+        }
+        self.stranger_noted = Some(now);
+        let (method, count) = (shown(request.method.as_str(), 20), self.counters.strangers);
+        self.out.log(format!(
+            "{method} from {}: refused, it is not from a server of ours ({count} such requests so far)",
+            flow.remote
+        ));
     }
 
     /// Answers 420 to what demands an extension; this phone has none that may be demanded.

@@ -11,6 +11,8 @@ const ENTRIES: usize = 200;
 /// Lines and columns of a message that are kept.
 const LINES: usize = 200;
 const COLUMNS: usize = 512;
+/// Bytes of a message that are kept.
+const BYTES: usize = 8 * 1024;
 
 #[derive(Clone, Debug, Default)]
 pub struct Ladder {
@@ -62,6 +64,10 @@ fn masked(bytes: &[u8]) -> String {
     let mut out = String::with_capacity(text.len());
     let mut folded_secret = false;
     for line in text.lines().take(LINES) {
+        if out.len() >= BYTES {
+            out.push_str("…\n");
+            break;
+        }
         let is_fold = line.starts_with([' ', '\t']);
         let secret = if is_fold { folded_secret } else { is_secret(line) };
         folded_secret = secret;

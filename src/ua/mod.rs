@@ -26,7 +26,7 @@ use crate::media::spec::{MediaCommand, Tone};
 use crate::media::stats::DeviceReport;
 use crate::sip::key::SessionKey;
 use crate::sip::locate::Question;
-use crate::sip::message::Message;
+use crate::sip::message::{Message, Method};
 use crate::sip::{message, transaction};
 use account::Account;
 use bytes::Bytes;
@@ -34,14 +34,16 @@ use call::Call;
 use command::{Command, Rejection};
 use event::Event;
 use outbox::Outbox;
-use sending::{Owner, Sending};
+use sending::{Errand, Owner, Sending};
 use settings::Settings;
 use snapshot::{CallEnd, Counters, DeviceView, RegistrationState, Snapshot};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
-/// Calls at once, those included that are over and still shown.
+/// Calls at once that are not over.
 const CALLS: usize = 16;
+/// Calls that are over and still shown; the oldest goes first.
+const EPITAPHS: usize = 16;
 /// How long the busy tone sounds after a refusal.
 const BUSY_TONE: Duration = Duration::from_secs(3);
 /// How long the last BYE and the un-registration may take at the end.
@@ -70,6 +72,7 @@ pub struct UserAgent {
     levels: (Option<f32>, Option<f32>),
     devices: DeviceReport,
     counters: Counters,
+    stranger_noted: Option<Instant>,
     shutdown: Option<Instant>,
     finished: bool,
     questions: VecDeque<Question>,
@@ -103,6 +106,7 @@ impl UserAgent {
             levels: (None, None),
             devices: DeviceReport::default(),
             counters: Counters::default(),
+            stranger_noted: None,
             shutdown: None,
             finished: false,
             questions: VecDeque::new(),
@@ -349,7 +353,7 @@ impl UserAgent {
 
     /// The one talked on becomes `number`; the one before is held.
     fn focus_on(&mut self, now: Instant, number: CallNumber) {
-        if !self.calls.get(&number).is_some_and(|c| !c.is_over()) {
+        if self.calls.get(&number).is_none_or(Call::is_over) {
             return;
         }
         self.focus = Some(number);
@@ -393,6 +397,11 @@ impl UserAgent {
 
     /// Removes what is over and was shown long enough.
     fn bury(&mut self) {
+        let over = self.calls.values().filter(|c| c.is_over() && c.is_shown()).count();
+        for call in self.calls.values_mut().filter(|c| c.is_over() && c.is_shown()).take(over.saturating_sub(EPITAPHS))
+        {
+            call.forget();
+        }
         let gone: Vec<CallNumber> = self.calls.values().filter(|c| c.is_gone()).map(|c| c.number).collect();
         for number in gone {
             self.calls.remove(&number);
@@ -467,9 +476,13 @@ impl UserAgent {
         self.accounts.get(index(id))
     }
 
-    fn owner_exists(&self, owner: Owner) -> bool {
-        match owner {
-            Owner::Call(number) => self.calls.contains_key(&number),
+    /// Whether somebody still wants this sent. An INVITE of a call that was given up must not ring anywhere.
+    fn is_wanted(&self, errand: &Errand) -> bool {
+        match errand.owner {
+            Owner::Call(number) => {
+                let call = self.calls.get(&number);
+                call.is_some_and(|call| !call.is_over() || errand.request.method != Method::Invite)
+            }
             Owner::Account(id) => self.account(id).is_some(),
             Owner::Query(id) => self.queries.contains_key(&id),
         }

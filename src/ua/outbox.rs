@@ -1,10 +1,13 @@
 //! What the agent has to say, until the runtime takes it.
+use crate::base::untrusted::Untrusted;
 use crate::media::spec::MediaCommand;
 use crate::ua::event::Event;
 use std::collections::VecDeque;
 
 /// Facts and log lines waiting; the oldest goes when the runtime does not take them.
 const WAITING: usize = 1024;
+/// Columns of a log line.
+const LINE: usize = 400;
 
 #[derive(Debug, Default)]
 pub struct Outbox {
@@ -21,7 +24,9 @@ impl Outbox {
         self.events.push_back(event);
     }
 
+    /// Adds a line for people. Whatever was woven into it by a peer is made harmless here, once for all.
     pub fn log(&mut self, line: String) {
+        let line = Untrusted::new(line).sanitize(LINE);
         if self.log.len() >= WAITING {
             self.log.pop_front();
         }
@@ -30,7 +35,7 @@ impl Outbox {
 
     /// Refuses what the user asked for, with the reason.
     pub fn refuse(&mut self, reason: impl Into<String>) {
-        let reason = reason.into();
+        let reason = Untrusted::new(reason).sanitize(LINE);
         self.log(reason.clone());
         self.event(Event::Refused { reason });
     }

@@ -2,7 +2,7 @@
 use super::account::{Account, shown};
 use super::call::{Beginning, Call};
 use super::plan::{Plan, Wishes};
-use super::sending::{Errand, Owner, Pending, by_size};
+use super::sending::{Challenged, Errand, Owner, Pending, by_size};
 use super::{CALLS, UserAgent, index, target};
 use crate::base::id::{AccountId, CallNumber};
 use crate::base::net::{Flow, Transmit, Transport};
@@ -203,8 +203,8 @@ impl UserAgent {
     fn ask(&mut self, now: Instant, question: Question) {
         match self.sending.route(now, &question).map(<[Flow]>::to_vec) {
             Some(flows) => self.located(now, &question, Ok(flows)),
-            None if self.questions.contains(&question) => {}
-            None => self.questions.push_back(question),
+            None if self.sending.asks(&question) => self.questions.push_back(question),
+            None => {}
         }
     }
 
@@ -229,15 +229,11 @@ impl UserAgent {
 
     fn located_registrar(&mut self, now: Instant, question: &Question, answer: &Result<Vec<Flow>, String>) {
         for account in &mut self.accounts {
-            if account.server_question() != *question {
-                continue;
+            // Whatever the port: it is the same host.
+            if let (true, Ok(flows)) = (account.server().0 == question.host, answer) {
+                flows.iter().for_each(|flow| account.trust(flow.remote.ip()));
             }
-            if let Ok(flows) = answer {
-                for flow in flows {
-                    account.trust(flow.remote.ip());
-                }
-            }
-            if !account.waits_for_address {
+            if !account.waits_for_address || account.server_question() != *question {
                 continue;
             }
             match answer {
@@ -331,9 +327,10 @@ impl UserAgent {
     fn session_event(&mut self, now: Instant, number: CallNumber, event: invite::Event) {
         let Some(call) = self.calls.get_mut(&number) else { return };
         match event {
-            invite::Event::Challenged { id, request, response } => {
-                let request = self.sending.take_challenged(Owner::Call(number), id).unwrap_or(*request);
-                let credentials = self.accounts.get_mut(index(call.account)).map(|a| a.authorize(&request, &response));
+            invite::Event::Challenged { id, response, .. } => {
+                let met = self.sending.take_challenged(Owner::Call(number), id);
+                let account = self.accounts.get_mut(index(call.account));
+                let credentials = met.zip(account).map(|(met, account)| account.authorize(&met, &response));
                 let Some(session) = &mut call.session else { return };
                 match credentials {
                     Some(Ok(headers)) => session.authenticate(now, id, headers),
@@ -370,16 +367,17 @@ impl UserAgent {
                 self.out.log(format!("account {}: {words}", account.settings.name));
                 self.out.event(Event::Registration { account: id, state });
             }
-            register::Event::Challenged { id, request, response } => {
-                let request = self.sending.take_challenged(Owner::Account(account.id), id).unwrap_or(*request);
-                let answer = account.authorize(&request, &response);
+            register::Event::Challenged { id, response, .. } => {
+                let met = self.sending.take_challenged(Owner::Account(account.id), id);
+                let answer = met.map(|met| account.authorize(&met, &response));
                 let Some(registration) = &mut account.registration else { return };
                 match answer {
-                    Ok(headers) => registration.authenticate(now, id, headers),
-                    Err(refusal) => {
+                    Some(Ok(headers)) => registration.authenticate(now, id, headers),
+                    Some(Err(refusal)) => {
                         self.out.log(format!("account {}: {refusal}", account.settings.name));
                         registration.give_up(now, id);
                     }
+                    None => registration.give_up(now, id),
                 }
             }
             register::Event::ContactChanged(contact) => {
@@ -391,17 +389,7 @@ impl UserAgent {
 
     fn carry_out(&mut self, now: Instant, owner: Owner, output: Output) {
         match output {
-            Output::Request { id, mut request, next_hop } => {
-                if let Some(account) = self.account_of(owner).map(|a| a.id)
-                    && let Some(account) = self.accounts.get_mut(index(account))
-                {
-                    account.anticipate(&mut request);
-                }
-                if let (Owner::Call(number), Method::Invite) = (owner, &request.method)
-                    && let Some(call) = self.calls.get_mut(&number)
-                {
-                    call.credentials = credentials(&request);
-                }
+            Output::Request { id, request, next_hop } => {
                 self.dispatch(now, Errand { owner, id: Some(id), request }, &next_hop);
             }
             Output::Ack { mut request, next_hop } => {
@@ -473,7 +461,17 @@ impl UserAgent {
         (flow.map_or(configured, |f| f.transport), flow)
     }
 
-    fn send(&mut self, now: Instant, errand: Errand, flows: Vec<Flow>) {
+    fn send(&mut self, now: Instant, mut errand: Errand, flows: Vec<Flow>) {
+        if let Some(account) = self.account_of(errand.owner).map(|a| a.id)
+            && let Some(account) = self.accounts.get_mut(index(account))
+        {
+            account.put_credentials(&mut errand.request, &flows);
+        }
+        if let (Owner::Call(number), Method::Invite) = (errand.owner, &errand.request.method)
+            && let Some(call) = self.calls.get_mut(&number)
+        {
+            call.credentials = credentials(&errand.request);
+        }
         let mut flows = by_size(&errand.request, &flows).into_iter();
         let Some(first) = flows.next() else { return self.fail_errand(now, &errand, Failure::Transport) };
         if errand.id.is_none() {
@@ -509,7 +507,7 @@ impl UserAgent {
     /// A transaction ended without a response: the next flow is tried, then its owner is told.
     pub(super) fn request_failed(&mut self, now: Instant, pending: Pending, failure: Failure) {
         let Pending { errand, alternatives } = pending;
-        if failure == Failure::Transport && !alternatives.is_empty() && self.owner_exists(errand.owner) {
+        if !alternatives.is_empty() && self.is_wanted(&errand) {
             let mut flows = alternatives.into_iter();
             if let Some(next) = flows.next() {
                 let key = self.layer.send_request(now, errand.request.clone(), next);
@@ -520,15 +518,16 @@ impl UserAgent {
     }
 
     /// The answer to a question of the user.
-    pub(super) fn query_answered(&mut self, now: Instant, id: u32, request: &Request, response: &Response) {
+    pub(super) fn query_answered(&mut self, now: Instant, id: u32, met: &Challenged, response: &Response) {
         if matches!(response.status, 401 | 407)
             && let Some(account) = self.queries.get(&id).map(|q| q.account)
             && let Some(account) = self.accounts.get_mut(index(account))
-            && let Ok(headers) = account.authorize(request, response)
+            && let Ok(headers) = account.authorize(met, response)
         {
-            let mut request = request.clone();
+            let mut request = met.request.clone();
+            ["Authorization", "Proxy-Authorization"].iter().for_each(|name| request.headers.remove(name));
             for (name, value) in headers {
-                request.headers.set(&name, value);
+                request.headers.push(&name, value);
             }
             if let Ok(cseq) = request.headers.cseq() {
                 request.headers.set("CSeq", format!("{} {}", cseq.number.wrapping_add(1), cseq.method));

@@ -6,7 +6,8 @@ use crate::sip::key::ClientKey;
 use crate::sip::locate::Question;
 use crate::sip::message::{Method, Request};
 use crate::sip::transport::size;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 /// How long an answer of the resolver is used.
@@ -41,12 +42,21 @@ pub struct Pending {
     pub alternatives: Vec<Flow>,
 }
 
+/// A request as it was sent, and whose challenge it met.
+#[derive(Clone, Debug)]
+pub struct Challenged {
+    pub request: Request,
+    pub by: IpAddr,
+}
+
 /// What is waited for, and what is known of the ways.
 #[derive(Debug, Default)]
 pub struct Sending {
     pending: BTreeMap<ClientKey, Pending>,
     /// Requests as they were sent, credentials included, whose challenge is being dealt with.
-    challenged: BTreeMap<(Owner, RequestId), Request>,
+    challenged: BTreeMap<(Owner, RequestId), Challenged>,
+    /// Questions that were asked and not answered yet.
+    asked: BTreeSet<Question>,
     waiting: BTreeMap<Question, Vec<Errand>>,
     routes: BTreeMap<Question, (Instant, Vec<Flow>)>,
 }
@@ -76,7 +86,13 @@ impl Sending {
         true
     }
 
+    /// Whether a question is to be asked now; `false` while it is asked already.
+    pub fn asks(&mut self, question: &Question) -> bool {
+        self.asked.insert(question.clone())
+    }
+
     pub fn answered(&mut self, question: &Question) -> Vec<Errand> {
+        self.asked.remove(question);
         self.waiting.remove(question).unwrap_or_default()
     }
 
@@ -84,23 +100,24 @@ impl Sending {
         self.pending.insert(key, pending);
     }
 
-    pub fn pending(&self, key: &ClientKey) -> Option<&Pending> {
-        self.pending.get(key)
+    /// The errand a response is about; a final one ends it. (A 2xx to INVITE that comes again is the dialog's.)
+    pub fn heard(&mut self, key: &ClientKey, status: u16) -> Option<Errand> {
+        if status < 200 { self.pending.get(key).map(|p| p.errand.clone()) } else { self.finish(key).map(|p| p.errand) }
     }
 
     pub fn finish(&mut self, key: &ClientKey) -> Option<Pending> {
         self.pending.remove(key)
     }
 
-    pub fn challenged(&mut self, owner: Owner, id: RequestId, request: Request) {
+    pub fn challenged(&mut self, owner: Owner, id: RequestId, challenged: Challenged) {
         // An entry lives until the next event of its owner; nothing can pile up but for owners that are gone.
         if self.challenged.len() >= WAITING {
             self.challenged.clear();
         }
-        self.challenged.insert((owner, id), request);
+        self.challenged.insert((owner, id), challenged);
     }
 
-    pub fn take_challenged(&mut self, owner: Owner, id: RequestId) -> Option<Request> {
+    pub fn take_challenged(&mut self, owner: Owner, id: RequestId) -> Option<Challenged> {
         self.challenged.remove(&(owner, id))
     }
 

@@ -37,7 +37,7 @@ pub fn parse(typed: &str, domain: Option<(&Host, Option<u16>)>) -> Result<Uri, T
         && !scheme.contains(['@', '.', '[', ']'])
         && scheme.chars().all(|c| c.is_ascii_alphanumeric())
         && matches!(Uri::parse(typed).map(|u| u.scheme), Ok(Scheme::Sips | Scheme::Other(_)))
-        && !lower.rsplit(':').next().is_some_and(|port| port.parse::<u16>().is_ok())
+        && lower.rsplit(':').next().is_none_or(|port| port.parse::<u16>().is_err())
     {
         return Err(TargetError::Scheme(scheme.to_owned()));
     }

@@ -1,4 +1,6 @@
 //! Whole calls between user agents, in virtual time.
+mod hostile;
+mod peer;
 mod world;
 
 use offhook::base::net::{Flow, Received, Transport};

@@ -26,6 +26,10 @@ pub struct World {
     rng: Rng,
     on_their_way: BTreeMap<(Instant, u64), Transmit>,
     sent: u64,
+    /// What was sent to addresses where no phone lives: a test that plays a server reads it here.
+    pub mail: Vec<Transmit>,
+    /// Every log line of every phone.
+    pub log: Vec<String>,
     /// Every datagram that was sent, as `sender -> receiver: first line`.
     pub ladder: Vec<String>,
 }
@@ -101,6 +105,8 @@ impl World {
             rng,
             on_their_way: BTreeMap::new(),
             sent: 0,
+            mail: Vec::new(),
+            log: Vec::new(),
             ladder: Vec::new(),
         };
         world.drain();
@@ -140,6 +146,8 @@ impl World {
             if let Some(phone) = self.phones.iter_mut().find(|p| p.address == flow.remote) {
                 let flow = Flow { transport: flow.transport, local: flow.remote, remote: flow.local };
                 phone.agent.handle_received(now, Received { flow, bytes });
+            } else {
+                self.mail.push(Transmit { flow, bytes });
             }
         }
         for phone in &mut self.phones {
@@ -150,7 +158,7 @@ impl World {
         self.drain();
     }
 
-    fn drain(&mut self) {
+    pub fn drain(&mut self) {
         let now = self.now;
         for index in 0..self.phones.len() {
             loop {
@@ -177,7 +185,7 @@ impl World {
                     );
                 }
                 phone.events.extend(std::iter::from_fn(|| phone.agent.poll_event()));
-                while phone.agent.poll_log().is_some() {}
+                self.log.extend(std::iter::from_fn(|| phone.agent.poll_log()));
                 if quiet {
                     break;
                 }

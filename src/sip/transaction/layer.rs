@@ -122,16 +122,21 @@ impl Layer {
     /// Sends a request outside of transactions: the ACK of a 2xx. A Via is put on top; the same request gets the same
     /// branch each time (RFC 3261 §16.11).
     pub fn send_stateless(&mut self, mut request: Request, flow: Flow) {
-        let mut hash = Md5::new();
-        hash.update(self.secret.to_be_bytes());
-        for name in ["Via", "From", "To", "Call-ID", "CSeq"] {
-            hash.update(request.headers.get(name).unwrap_or_default());
-            hash.update(b"\n");
-        }
-        let digest: String = hash.finalize().iter().take(10).map(|byte| format!("{byte:02x}")).collect();
+        let digest = self.stateless_token(&request, &["Via", "From", "To", "Call-ID", "CSeq"]);
         let branch = format!("{MAGIC_COOKIE}{digest}");
         request.headers.push_front("Via", Via::new(flow.transport.via_token(), flow.local, &branch));
         self.transmit(flow, request.to_bytes());
+    }
+
+    /// The same for the same headers, and not to be guessed.
+    fn stateless_token(&self, request: &Request, names: &[&str]) -> String {
+        let mut hash = Md5::new();
+        hash.update(self.secret.to_be_bytes());
+        for name in names {
+            hash.update(request.headers.get(name).unwrap_or_default());
+            hash.update(b"\n");
+        }
+        hash.finalize().iter().take(10).map(|byte| format!("{byte:02x}")).collect()
     }
 
     /// Cancels an INVITE: at once when a provisional response has come, else when the first one comes (RFC 3261 §9.1).
@@ -160,6 +165,18 @@ impl Layer {
         server.to_tag = response.headers.to().ok().and_then(|to| to.tag().map(str::to_owned)).or(server.to_tag.take());
         server.response = Some(response.to_bytes());
         self.step_server(now, key.clone(), server::Input::Response(response.status), None);
+    }
+
+    /// Sends a final response once and forgets the transaction (RFC 3261 §8.2.7): a stranger costs no memory, and whoever
+    /// borrows a source address gets one response for one request. The To tag is the same each time.
+    pub fn respond_once(&mut self, key: &ServerKey, request: &Request, status: u16, headers: &[(&str, &str)]) {
+        let Some(server) = self.servers.get(key) else { return };
+        let flow = server.flow;
+        let tag = self.stateless_token(request, &["From", "Call-ID"]);
+        let mut response = Response::to_request(request, status, Some(&tag));
+        headers.iter().for_each(|(name, value)| response.headers.set(name, value));
+        self.transmit(flow, response.to_bytes());
+        self.remove_server(key);
     }
 
     /// Bytes from the network.

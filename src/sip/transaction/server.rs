@@ -258,7 +258,7 @@ impl Layer {
         }
     }
 
-    fn remove_server(&mut self, key: &ServerKey) {
+    pub(super) fn remove_server(&mut self, key: &ServerKey) {
         let Some(server) = self.servers.remove(key) else { return };
         let key = Key::Server(key.clone());
         for timer in [Timer::G, Timer::H, Timer::I, Timer::J, Timer::L, Timer::Trying, Timer::Abandoned] {

@@ -1,0 +1,146 @@
+//! What must not work: strangers, forged challenges, floods, text made to harm.
+use crate::peer::{request, sdp};
+use crate::world::{World, account, address, settings};
+use offhook::ua::command::Command;
+use offhook::ua::event::Event;
+use std::time::Duration;
+
+const SECOND: Duration = Duration::from_secs(1);
+const CHALLENGE: &str = "WWW-Authenticate: Digest realm=\"pbx\", nonce=\"n1\", algorithm=MD5, qop=\"auth\"\r\n";
+const SERVER: u8 = 9;
+
+/// A phone registered at a server that the test plays; the server challenged it once.
+fn registered(seed: u64) -> World {
+    let mut world = World::new(vec![settings(vec![account("a", address(SERVER), true)])], seed);
+    world.run(SECOND);
+    let register = world.latest(address(SERVER), "REGISTER");
+    world.answer(0, &register, "401 Unauthorized", CHALLENGE, "");
+    world.run(SECOND);
+    let register = world.latest(address(SERVER), "REGISTER");
+    assert!(register.header("Authorization").contains("nonce=\"n1\""), "{}", register.text);
+    let contact = format!("Contact: {};expires=600\r\n", register.header("Contact"));
+    world.answer(0, &register, "200 OK", &contact, "");
+    world
+}
+
+#[test]
+fn only_the_own_server_is_told_who_we_are() {
+    let (mut world, mallory) = (registered(1), address(66));
+    world.command(0, Command::Call { account: None, target: "sip:600@192.0.2.9".to_owned() });
+    world.run(SECOND);
+    let invite = world.latest(address(SERVER), "INVITE");
+    world.answer(0, &invite, "401 Unauthorized", CHALLENGE, "");
+    world.run(SECOND);
+    let invite = world.latest(address(SERVER), "INVITE");
+    assert!(invite.header("Authorization").contains("Digest"), "the own server gets an answer");
+    world.command(0, Command::HangUp(world.number(0)));
+    // The nonce is known now: a call to somebody else must not use it, nor answer there.
+    world.command(0, Command::Call { account: None, target: format!("sip:m@{mallory}") });
+    world.run(SECOND);
+    let invite = world.latest(mallory, "INVITE");
+    assert!(!invite.text.contains("uthorization"), "{}", invite.text);
+    world.answer(0, &invite, "401 Unauthorized", CHALLENGE, "");
+    world.run(SECOND);
+    assert!(world.mail_for(mallory).iter().all(|letter| !letter.text.contains("uthorization")));
+    assert!(
+        world.phones[0].events.iter().any(|e| matches!(e, Event::Ended { summary, .. } if summary.status == Some(401)))
+    );
+}
+
+#[test]
+fn the_ack_to_a_foreign_contact_carries_no_credentials() {
+    let (mut world, mallory) = (registered(2), address(66));
+    world.command(0, Command::Call { account: None, target: "sip:600@192.0.2.9".to_owned() });
+    world.run(SECOND);
+    let invite = world.latest(address(SERVER), "INVITE");
+    world.answer(0, &invite, "401 Unauthorized", CHALLENGE, "");
+    world.run(SECOND);
+    let invite = world.latest(address(SERVER), "INVITE");
+    let headers = format!("Contact: <sip:m@{mallory}>\r\nContent-Type: application/sdp\r\n");
+    world.answer(0, &invite, "200 OK", &headers, &sdp(mallory, "sendrecv"));
+    world.run(SECOND);
+    assert!(world.is_established(0));
+    let ack = world.latest(mallory, "ACK");
+    assert!(!ack.text.contains("uthorization"), "{}", ack.text);
+}
+
+#[test]
+fn a_stranger_gets_one_short_answer_for_each_request() {
+    let (mut world, stranger) = (registered(3), address(66));
+    for method in ["INVITE", "OPTIONS", "BYE", "NOTIFY", "MESSAGE", "REFER"] {
+        let text = request(method, "sip:a@192.0.2.1", stranger, method, "");
+        world.give(0, stranger, &text);
+        world.run(60 * SECOND);
+        let answers = world.mail_for(stranger);
+        assert_eq!(answers.len(), 1, "{method}: {answers:#?}");
+        assert!(answers[0].first().contains("403") && answers[0].text.len() < text.len() + 100, "{}", answers[0].text);
+        // The same again: the same answer, To tag and all.
+        world.give(0, stranger, &text);
+        world.run(SECOND);
+        assert_eq!(world.mail_for(stranger)[0].text, answers[0].text);
+    }
+    assert!(world.phones[0].agent.snapshot(world.now).calls.is_empty());
+}
+
+#[test]
+fn a_scanner_does_not_fill_the_log() {
+    let (mut world, stranger) = (registered(4), address(66));
+    world.log.clear();
+    for n in 0..1000 {
+        world.give(0, stranger, &request("INVITE", "sip:100@192.0.2.1", stranger, &format!("x{n}"), ""));
+    }
+    assert!(world.log.len() < 3, "{:#?}", world.log);
+    assert_eq!(world.phones[0].agent.snapshot(world.now).counters.strangers, 1000);
+}
+
+#[test]
+fn many_calls_that_come_and_go_are_not_all_remembered() {
+    let mut world = World::direct(1, 5);
+    let stranger = address(66);
+    for n in 0..200 {
+        let invite = request("INVITE", "sip:phone1@192.0.2.1", stranger, &format!("c{n}"), &sdp(stranger, "sendrecv"));
+        world.give(0, stranger, &invite);
+        let cancel = request("CANCEL", "sip:phone1@192.0.2.1", stranger, &format!("c{n}"), "");
+        world.give(0, stranger, &cancel);
+    }
+    let calls = world.phones[0].agent.snapshot(world.now).calls.len();
+    assert!(calls <= 32, "{calls} calls are kept");
+    assert!(world.phones[0].streams.is_empty());
+    let ended = world.phones[0].events.iter().filter(|e| matches!(e, Event::Ended { .. })).count();
+    assert_eq!(ended, 200, "each is told of");
+}
+
+#[test]
+fn a_large_message_does_not_grow_the_ladder_for_ever() {
+    let mut world = World::direct(1, 6);
+    let stranger = address(66);
+    let invite = request("INVITE", "sip:phone1@192.0.2.1", stranger, "big", &sdp(stranger, "sendrecv"));
+    let big = "X-Filler: 0123456789012345678901234567890123456789012345678901234567890123456789\r\n".repeat(100);
+    world.give(0, stranger, &invite.replace("Contact:", &format!("{big}Contact:")));
+    let call = world.call(0);
+    assert!(call.ladder.iter().all(|entry| entry.text.len() <= 9_000), "{}", call.ladder[0].text.len());
+}
+
+#[test]
+fn what_peers_write_reaches_no_log_unwashed() {
+    let (mut world, mallory) = (registered(7), "\u{1b}[2J\u{202e}evil");
+    world.log.clear();
+    world.command(0, Command::Call { account: None, target: "600".to_owned() });
+    world.run(SECOND);
+    let invite = world.latest(address(SERVER), "INVITE");
+    let headers = format!(
+        "Contact: <sip:m@192.0.2.9;transport=\"{mallory}\">\r\nContent-Type: application/sdp\r\nServer: {mallory}\r\n"
+    );
+    world.answer(
+        0,
+        &invite,
+        "200 OK",
+        &headers,
+        &sdp(address(SERVER), "sendrecv").replace("s=-", &format!("s={mallory}")),
+    );
+    world.answer(0, &invite, &format!("404 {mallory}"), "", "");
+    world.give(0, address(66), &request("INVITE", "sip:a@192.0.2.1", address(66), "x", "").replace("INVITE", mallory));
+    world.run(40 * SECOND);
+    let seen = format!("{:?}{:?}", world.log, world.phones[0].agent.snapshot(world.now));
+    assert!(!world.log.is_empty() && !seen.contains("\\u{1b}") && !seen.contains("\\u{202e}"), "{seen}");
+}
