@@ -24,7 +24,7 @@ check:
 test:
 	@scripts/setup test
 	@$(MAKE) --no-print-directory check
-	$(CARGO) test --locked
+	$(CARGO) test --locked --no-fail-fast
 	@scripts/not-run
 
 install: build

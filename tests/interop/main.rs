@@ -18,6 +18,7 @@ mod tools;
 mod answering;
 mod calling;
 mod compare;
+mod demo;
 mod devices;
 mod freeswitch;
 mod measuring;
@@ -37,6 +38,7 @@ fn main() -> std::process::ExitCode {
         proxy::CASES,
         quality::CASES,
         devices::CASES,
+        demo::CASES,
     ];
     harness::run(&groups, &compare::CASE)
 }
