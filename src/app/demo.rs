@@ -68,7 +68,9 @@ pub fn run(cli: &Cli, demo: &Demo, environment: &Environment) -> Result<ExitCode
     if let Some(notice) = notice.filter(|_| headless) {
         complain(notice);
     }
-    let phone = stage.phone(&config, notice, &mut rng, &journal)?;
+    let history = History::in_memory();
+    let hooks = Hooks { hear: history.recorder(), ..stage.network.hooks(notice) };
+    let phone = stage.phone(&config, hooks, &mut rng, &journal)?;
     let interrupted = if headless { Some(headless::catch_signals()?) } else { None };
     let code = match interrupted {
         Some(interrupted) => {
@@ -95,7 +97,6 @@ pub fn run(cli: &Cli, demo: &Demo, environment: &Environment) -> Result<ExitCode
         }
         None => {
             let Guest { phone, sound } = phone;
-            let history = History::in_memory();
             phone.command(Command::Call { account: None, target: "hello".to_owned() });
             let code = screen::show(phone, &config, &history, &journal)?;
             sound.shutdown();
@@ -238,15 +239,9 @@ impl Stage {
     }
 
     /// The phone the user gets.
-    fn phone(
-        &self,
-        config: &Config,
-        notice: Option<&'static str>,
-        rng: &mut Rng,
-        journal: &Journal,
-    ) -> Result<Guest, Failure> {
+    fn phone(&self, config: &Config, hooks: Hooks, rng: &mut Rng, journal: &Journal) -> Result<Guest, Failure> {
         let sound = sound::start(config, rng.fork(), journal)?;
-        self.guest("you", false, sound, self.network.hooks(notice), rng, journal)
+        self.guest("you", false, sound, hooks, rng, journal)
     }
 
     fn guest(
