@@ -76,7 +76,7 @@ pub fn run(cli: &Cli, demo: &Demo, environment: &Environment) -> Result<ExitCode
         Some(interrupted) => {
             let job = Job {
                 kind: Kind::Call,
-                register: true,
+                registrations: 1,
                 target: Some("hello".to_owned()),
                 duration: Some(demo.seconds),
                 json: demo.json,

@@ -7,6 +7,7 @@ use crate::ua::command::{Command, Rejection};
 use crate::ua::event::Event;
 use crate::ua::snapshot::{CallEnd, CallState, CallSummary, RegistrationState, Snapshot};
 use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -33,8 +34,8 @@ pub enum Kind {
 #[derive(Clone, Debug, Default)]
 pub struct Job {
     pub kind: Kind,
-    /// Register before anything else, and fail if that fails.
-    pub register: bool,
+    /// How many accounts register before anything else; the job fails when all of them fail.
+    pub registrations: usize,
     /// Whom to call; `None` waits for calls.
     pub target: Option<String>,
     pub account: Option<AccountId>,
@@ -74,14 +75,14 @@ pub fn run_watched(
         began: Instant::now(),
         reported: Instant::now(),
         registered: false,
-        answered: None,
-        step: Step::Talk,
+        failed: BTreeSet::new(),
+        talks: BTreeMap::new(),
         code: None,
         typed: typed_lines(&job),
         phone,
         job,
     };
-    if !run.job.register {
+    if run.job.registrations == 0 {
         run.begin();
     }
     while run.code.is_none() {
@@ -112,6 +113,13 @@ enum Step {
     Talk,
     Held,
     Resumed,
+    HungUp,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Talk {
+    since: Instant,
+    step: Step,
 }
 
 struct Run {
@@ -121,8 +129,10 @@ struct Run {
     began: Instant,
     reported: Instant,
     registered: bool,
-    answered: Option<(CallNumber, Instant)>,
-    step: Step,
+    /// Accounts that could not register.
+    failed: BTreeSet<AccountId>,
+    /// The calls that are up.
+    talks: BTreeMap<CallNumber, Talk>,
     code: Option<ExitCode>,
     typed: Option<Receiver<String>>,
 }
@@ -141,6 +151,7 @@ impl Run {
     /// Registered, or not wanted to be: the call is placed, or waited for.
     fn begin(&mut self) {
         if let Some(target) = self.job.target.clone() {
+            // Refused only when the queue is full, and nothing was asked before.
             self.command(Command::Call { account: self.job.account, target });
         } else {
             self.say_fact("ready", &format!("waiting for calls on port {}", self.phone.sip_port));
@@ -162,8 +173,7 @@ impl Run {
             Event::Outgoing { to, .. } => self.say_fact("calling", &to),
             Event::Ringing(_) => self.say_fact("ringing", "the other side rings"),
             Event::Established(call) => {
-                self.answered = Some((call, now));
-                self.step = Step::Talk;
+                self.talks.insert(call, Talk { since: now, step: Step::Talk });
                 self.say_fact("established", "the call is up");
                 if let Some(digits) = self.job.digits.clone() {
                     self.command(Command::Digits(call, digits));
@@ -184,11 +194,11 @@ impl Run {
                 self.command(Command::Follow(call, false));
             }
             Event::Digit { digit, .. } => self.say_fact("digit", &digit.to_string()),
-            Event::Ended { summary, .. } => self.handle_end(&summary),
+            Event::Ended { call, summary } => self.handle_end(call, &summary),
             Event::Capabilities { target, answer } => self.say_fact("capabilities", &format!("{target}: {answer}")),
             Event::Refused { reason } => {
                 self.say_fact("refused", &reason);
-                if self.job.target.is_some() && self.answered.is_none() {
+                if self.job.target.is_some() && self.talks.is_empty() {
                     self.code = Some(ExitCode::Configuration);
                 }
             }
@@ -206,7 +216,7 @@ impl Run {
             RegistrationState::Registering => format!("{name}: registering"),
             RegistrationState::Unregistering => format!("{name}: unregistering"),
         });
-        if !self.job.register || self.registered || self.job.account.is_some_and(|wanted| wanted != account) {
+        if self.job.registrations == 0 || self.registered || self.job.account.is_some_and(|wanted| wanted != account) {
             return;
         }
         match state {
@@ -218,32 +228,29 @@ impl Run {
                     Kind::Call | Kind::Answer => self.begin(),
                 }
             }
-            RegistrationState::Failed { status: Some(_), .. } => self.code = Some(ExitCode::RegistrationRefused),
-            // A call needs its registration now; who only waits for calls can wait for the server as well.
-            RegistrationState::Failed { status: None, .. } if self.job.target.is_some() || self.job.once => {
-                self.code = Some(ExitCode::Network);
+            RegistrationState::Failed { status, .. } => {
+                // Another account may still do.
+                self.failed.insert(account);
+                let all = self.job.account.is_some() || self.failed.len() >= self.job.registrations;
+                // A call needs its registration now; who only waits for calls can wait for the server as well.
+                let hurries = self.job.target.is_some() || self.job.once;
+                self.code = match status {
+                    Some(..500 | 600..) if all => Some(ExitCode::RegistrationRefused),
+                    Some(_) if all && hurries => Some(ExitCode::RegistrationRefused),
+                    None if all && hurries => Some(ExitCode::Network),
+                    Some(_) | None => None,
+                };
             }
-            RegistrationState::Failed { .. }
-            | RegistrationState::Off
-            | RegistrationState::Registering
-            | RegistrationState::Unregistering => {}
+            RegistrationState::Off | RegistrationState::Registering | RegistrationState::Unregistering => {}
         }
     }
 
-    fn handle_end(&mut self, summary: &CallSummary) {
+    fn handle_end(&mut self, call: CallNumber, summary: &CallSummary) {
         self.say(&report::summary(summary), || format!("{}: {}", report::end(summary.end), summary.cause));
-        self.answered = None;
-        if self.job.target.is_none() && !self.job.once {
-            return;
+        self.talks.remove(&call);
+        if self.job.target.is_some() || self.job.once {
+            self.code = Some(code_of(summary));
         }
-        self.code = Some(match summary.end {
-            CallEnd::Normal if summary.quality.inbound.packets == 0 && summary.duration.is_some() => ExitCode::NoMedia,
-            CallEnd::Normal | CallEnd::Cancelled | CallEnd::AnsweredElsewhere => ExitCode::Ended,
-            CallEnd::Missed | CallEnd::Rejected => ExitCode::Ended,
-            CallEnd::Refused => ExitCode::CallRefused,
-            CallEnd::Failed => ExitCode::Network,
-            CallEnd::NoMedia => ExitCode::NoMedia,
-        });
     }
 
     /// What time brings: figures, the programme of the call, what was typed.
@@ -256,29 +263,38 @@ impl Run {
         while let Some(line) = self.typed.as_ref().and_then(|typed| typed.try_recv().ok()) {
             self.obey(line.trim());
         }
-        match (self.answered, self.job.duration) {
-            (Some((call, since)), duration) => {
-                if let Some((after, lasts)) = self.job.hold {
-                    let talked = now.duration_since(since);
-                    if self.step == Step::Talk && talked >= after {
-                        self.step = Step::Held;
-                        self.command(Command::Hold(call));
-                    } else if self.step == Step::Held && talked >= after + lasts {
-                        self.step = Step::Resumed;
-                        self.command(Command::Resume(call));
-                    }
-                }
-                if duration.is_some_and(|d| now.duration_since(since) >= d) {
-                    self.answered = None;
-                    self.command(Command::HangUp(call));
-                }
+        let due: Vec<(CallNumber, Step)> =
+            self.talks.iter().filter_map(|(call, talk)| Some((*call, self.due(talk, now)?))).collect();
+        for (call, step) in due {
+            let command = match step {
+                Step::Held => Command::Hold(call),
+                Step::Talk | Step::Resumed => Command::Resume(call),
+                Step::HungUp => Command::HangUp(call),
+            };
+            // What the phone is too busy to take is tried again.
+            if self.command(command)
+                && let Some(talk) = self.talks.get_mut(&call)
+            {
+                talk.step = step;
             }
-            (None, Some(duration)) if self.job.target.is_none() && !self.job.once => {
-                if now.duration_since(self.began) >= duration {
-                    self.code = Some(ExitCode::Ended);
-                }
-            }
-            (None, _) => {}
+        }
+        let waits = self.talks.is_empty() && self.job.target.is_none() && !self.job.once;
+        if waits && self.job.duration.is_some_and(|duration| now.duration_since(self.began) >= duration) {
+            self.code = Some(ExitCode::Ended);
+        }
+    }
+
+    /// The next step in the programme of a call, when it is time.
+    fn due(&self, talk: &Talk, now: Instant) -> Option<Step> {
+        let talked = now.duration_since(talk.since);
+        if talk.step != Step::HungUp && self.job.duration.is_some_and(|duration| talked >= duration) {
+            return Some(Step::HungUp);
+        }
+        let (after, lasts) = self.job.hold?;
+        match talk.step {
+            Step::Talk if talked >= after => Some(Step::Held),
+            Step::Held if talked >= after + lasts => Some(Step::Resumed),
+            Step::Talk | Step::Held | Step::Resumed | Step::HungUp => None,
         }
     }
 
@@ -291,19 +307,21 @@ impl Run {
 
     fn obey(&mut self, line: &str) {
         let Some(call) = current_call(&self.phone.snapshot()) else { return };
-        match line {
-            "a" => self.command(Command::Answer(call)),
-            "r" => self.command(Command::Reject(call, Rejection::Decline)),
-            "h" => self.command(Command::HangUp(call)),
-            digits if !digits.is_empty() => self.command(Command::Digits(call, digits.to_owned())),
-            _ => {}
-        }
+        self.command(match line {
+            "" => return,
+            "a" => Command::Answer(call),
+            "r" => Command::Reject(call, Rejection::Decline),
+            "h" => Command::HangUp(call),
+            digits => Command::Digits(call, digits.to_owned()),
+        });
     }
 
-    fn command(&self, command: Command) {
-        if !self.phone.command(command) {
+    fn command(&self, command: Command) -> bool {
+        let taken = self.phone.command(command);
+        if !taken {
             self.say_fact("refused", "the phone is too busy to take the command");
         }
+        taken
     }
 
     /// Ends everything, tells what is still to be told, and gives the exit code.
@@ -333,6 +351,18 @@ impl Run {
         let line = if self.job.json { object.to_string() } else { words() };
         // Whoever reads may have gone: that is no reason to end a call.
         let _ = writeln!(io::stdout().lock(), "{line}");
+    }
+}
+
+/// How the program ends after this call.
+fn code_of(summary: &CallSummary) -> ExitCode {
+    match summary.end {
+        CallEnd::Normal if summary.quality.inbound.packets == 0 && summary.duration.is_some() => ExitCode::NoMedia,
+        CallEnd::Normal | CallEnd::AnsweredElsewhere | CallEnd::Missed | CallEnd::Rejected => ExitCode::Ended,
+        // Nobody is here to give up: it rang for too long.
+        CallEnd::Cancelled | CallEnd::Refused => ExitCode::CallRefused,
+        CallEnd::Failed => ExitCode::Network,
+        CallEnd::NoMedia => ExitCode::NoMedia,
     }
 }
 

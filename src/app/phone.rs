@@ -102,9 +102,11 @@ impl Phone {
             hear: hooks.hear,
             take: hooks.take,
         };
-        let thread = std::thread::Builder::new()
-            .name("signalling".to_owned())
-            .spawn(move || runtime.block_on(signalling.run()))?;
+        let thread = std::thread::Builder::new().name("signalling".to_owned()).spawn(move || {
+            runtime.block_on(signalling.run());
+            // A resolver that still waits for a dead name server is not waited for.
+            runtime.shutdown_background();
+        })?;
         Ok(Self { commands, snapshots, events, sip_port, notice, thread: Some(thread) })
     }
 

@@ -138,7 +138,7 @@ pub fn journal(config: &Config, environment: &Environment) -> Journal {
 
 fn work(cli: &Cli, environment: &Environment, mut job: Job, auto_answer: bool) -> Result<ExitCode, Failure> {
     let config = with_some_account(configuration(cli, environment)?.config);
-    job.register = config.accounts.iter().any(|a| a.register);
+    job.registrations = config.accounts.iter().filter(|a| a.register).count();
     let interrupted = headless::catch_signals()?;
     let journal = journal(&config, environment);
     let mut rng = clock::seeded_by_system().map_err(|error| Failure::new(ExitCode::Failed, error))?;

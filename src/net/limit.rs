@@ -6,7 +6,7 @@ use std::time::Instant;
 /// Messages a source may send at once, and for each second after that.
 const BURST: f64 = 2000.0;
 const PER_SECOND: f64 = 1000.0;
-/// Sources remembered; beyond that the fullest bucket, which no longer limits anybody, is forgotten.
+/// Sources remembered; beyond that the one that was silent for longest is forgotten.
 const SOURCES: usize = 1024;
 
 #[derive(Debug, Default)]

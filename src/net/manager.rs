@@ -15,6 +15,11 @@ use tokio::task::JoinSet;
 
 /// Connections open at once, in and out.
 const CONNECTIONS: usize = 256;
+/// Of these, opened by others: all of them, and from one address. The rest is ours to open.
+const INCOMING: usize = 192;
+const INCOMING_OF_ONE: usize = 64;
+/// How long what is queued on connections may take to be written at the end.
+const FLUSH: Duration = Duration::from_millis(500);
 /// Messages waiting for the core; a datagram beyond that is dropped and counted, a connection waits.
 const INBOX: usize = 1024;
 /// The largest datagram there is.
@@ -50,9 +55,16 @@ pub enum NetError {
 /// What the socket tasks share: the connections by remote address, and the way to the core.
 pub struct Shared {
     inbox: mpsc::Sender<NetEvent>,
-    connections: Mutex<BTreeMap<SocketAddr, mpsc::Sender<Bytes>>>,
+    connections: Mutex<BTreeMap<SocketAddr, Connection>>,
     limit: Mutex<RateLimit>,
     dropped: AtomicU64,
+}
+
+/// The way to the task of one connection.
+struct Connection {
+    queue: mpsc::Sender<Bytes>,
+    /// The peer opened it.
+    incoming: bool,
 }
 
 pub struct Net {
@@ -171,7 +183,7 @@ impl Net {
         while self.tasks.try_join_next().is_some() {}
         let mut connections = lock(&self.shared.connections);
         if let Some(connection) = connections.get(&flow.remote) {
-            match connection.try_send(bytes) {
+            match connection.queue.try_send(bytes) {
                 Ok(()) => return,
                 Err(mpsc::error::TrySendError::Full(_)) => {
                     connections.remove(&flow.remote);
@@ -190,14 +202,25 @@ impl Net {
     }
 
     fn open_connection(&mut self, flow: Flow, bytes: Bytes) {
-        let Some(outgoing) = self.shared.enter(flow.remote) else {
+        let Some(outgoing) = self.shared.enter(flow.remote, false) else {
             return self.refuse(flow, format!("{CONNECTIONS} connections are open already"));
         };
         // The queue is new and empty.
         if let Some(connection) = lock(&self.shared.connections).get(&flow.remote) {
-            let _ = connection.try_send(bytes);
+            let _ = connection.queue.try_send(bytes);
         }
         self.tasks.spawn(tcp::connect(flow, outgoing, Arc::clone(&self.shared)));
+    }
+
+    /// Waits until the connections have written what they were given, for a moment at most.
+    pub async fn flush(&self) {
+        let busy = || lock(&self.shared.connections).values().any(|c| c.queue.capacity() < c.queue.max_capacity());
+        let until = Instant::now() + FLUSH;
+        // Once more after the queues are empty: what was taken out last is being written.
+        let mut again = !lock(&self.shared.connections).is_empty();
+        while Instant::now() < until && (busy() || std::mem::take(&mut again)) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
     }
 
     fn refuse(&self, flow: Flow, error: String) {
@@ -246,23 +269,34 @@ impl Shared {
         let _ = self.inbox.send(event).await;
     }
 
-    pub fn forget(&self, remote: SocketAddr) {
-        lock(&self.connections).remove(&remote);
+    /// The connection whose queue this was is over. Another one to the same place, opened since, stays.
+    pub fn forget(&self, remote: SocketAddr, outgoing: mpsc::Receiver<Bytes>) {
+        drop(outgoing);
+        let mut connections = lock(&self.connections);
+        if connections.get(&remote).is_some_and(|connection| connection.queue.is_closed()) {
+            connections.remove(&remote);
+        }
     }
 
-    fn enter(&self, remote: SocketAddr) -> Option<mpsc::Receiver<Bytes>> {
+    fn enter(&self, remote: SocketAddr, incoming: bool) -> Option<mpsc::Receiver<Bytes>> {
         let mut connections = lock(&self.connections);
-        if connections.len() >= CONNECTIONS {
+        if connections.len() >= CONNECTIONS || (incoming && is_crowded(&connections, remote.ip())) {
             return None;
         }
-        let (sender, receiver) = mpsc::channel(tcp::QUEUE);
-        connections.insert(remote, sender);
+        let (queue, receiver) = mpsc::channel(tcp::QUEUE);
+        connections.insert(remote, Connection { queue, incoming });
         Some(receiver)
     }
 
     fn admit(&self, source: IpAddr) -> bool {
         lock(&self.limit).admit(Instant::now(), source)
     }
+}
+
+/// Whether no further connection is accepted from there.
+fn is_crowded(connections: &BTreeMap<SocketAddr, Connection>, from: IpAddr) -> bool {
+    let incoming = || connections.iter().filter(|(_, connection)| connection.incoming);
+    incoming().count() >= INCOMING || incoming().filter(|(remote, _)| remote.ip() == from).count() >= INCOMING_OF_ONE
 }
 
 /// A panic in another task must not take the sockets with it.
@@ -306,7 +340,7 @@ async fn accept(listener: TcpListener, port: u16, shared: Arc<Shared>) {
         };
         let Ok(local) = stream.local_addr() else { continue };
         let flow = Flow { transport: Transport::Tcp, local: SocketAddr::new(local.ip(), port), remote };
-        if let Some(outgoing) = shared.enter(remote) {
+        if let Some(outgoing) = shared.enter(remote, true) {
             connections.spawn(tcp::serve(stream, flow, outgoing, Arc::clone(&shared)));
         }
     }
@@ -369,4 +403,57 @@ fn socket(address: SocketAddr, kind: socket2::Type) -> io::Result<(socket2::Sock
     socket.bind(&address.into())?;
     let port = socket.local_addr()?.as_socket().map_or(0, |a| a.port());
     Ok((socket, port))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
+
+    const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+    fn run(test: impl Future<Output = ()>) {
+        tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime").block_on(test);
+    }
+
+    fn bind() -> Net {
+        Net::bind(&NetConfig { address: Some(HERE), port: 0 }).expect("a free port")
+    }
+
+    #[test]
+    fn one_address_does_not_take_all_connections() {
+        run(async {
+            let net = bind();
+            let mut open = Vec::new();
+            for _ in 0..INCOMING_OF_ONE {
+                let mut stream = TcpStream::connect((HERE, net.port())).await.expect("accepted");
+                // The answer to the ping shows that it is served.
+                stream.write_all(b"\r\n\r\n").await.expect("written");
+                stream.read_exact(&mut [0; 2]).await.expect("a pong");
+                open.push(stream);
+            }
+            let mut refused = TcpStream::connect((HERE, net.port())).await.expect("the system accepts");
+            assert_eq!(refused.read(&mut [0; 2]).await.unwrap_or(0), 0, "closed at once");
+        });
+    }
+
+    #[test]
+    fn what_is_queued_is_written_before_the_end() {
+        run(async {
+            let (mut net, peer) = (bind(), TcpListener::bind((HERE, 0)).await.expect("a port"));
+            let remote = peer.local_addr().expect("bound");
+            let flow = net.flow(Transport::Tcp, remote).expect("a way");
+            let mut told = Vec::new();
+            let (mut accepted, _) = {
+                net.send(Transmit { flow, bytes: Bytes::from_static(b"good") });
+                peer.accept().await.expect("connected")
+            };
+            net.send(Transmit { flow, bytes: Bytes::from_static(b"bye") });
+            net.flush().await;
+            drop(net);
+            accepted.read_to_end(&mut told).await.expect("read");
+            assert_eq!(told, b"goodbye");
+        });
+    }
 }

@@ -15,6 +15,9 @@ use tokio::time::{Instant, timeout_at};
 const CONNECT: Duration = Duration::from_secs(5);
 /// How long a begun message may take to arrive whole: a slower sender is cut off.
 const MESSAGE: Duration = Duration::from_secs(10);
+/// How long a connection may be silent before its first message, and between two.
+const SILENT: Duration = Duration::from_secs(60);
+const IDLE: Duration = Duration::from_secs(3600);
 /// How long one write may be stuck.
 const WRITE: Duration = Duration::from_secs(10);
 /// Messages waiting to be written; a peer that reads slower loses the connection.
@@ -28,7 +31,7 @@ pub async fn connect(flow: Flow, outgoing: mpsc::Receiver<Bytes>, shared: Arc<Sh
         Ok(Err(error)) => error.to_string(),
         Err(_) => "no answer to the connection request".to_owned(),
     };
-    shared.forget(flow.remote);
+    shared.forget(flow.remote, outgoing);
     shared.report(NetEvent::Refused { flow, error }).await;
 }
 
@@ -39,12 +42,15 @@ pub async fn serve(stream: TcpStream, flow: Flow, mut outgoing: mpsc::Receiver<B
     let (mut reader, mut writer) = stream.into_split();
     let (mut framer, mut chunk) = (StreamFramer::new(), vec![0; 16 * 1024]);
     let mut begun: Option<Instant> = None;
+    // Whoever connects has something to say, and says it soon.
+    let mut idle = SILENT;
     let error = 'connection: loop {
         let deadline = begun.map(|since| since + MESSAGE);
-        let far = Instant::now() + Duration::from_secs(3600);
+        let far = Instant::now() + idle;
         tokio::select! {
             bytes = outgoing.recv() => {
                 let Some(bytes) = bytes else { break "closed here".to_owned() };
+                idle = IDLE;
                 match tokio::time::timeout(WRITE, writer.write_all(&bytes)).await {
                     Ok(Ok(())) => {}
                     Ok(Err(error)) => break error.to_string(),
@@ -58,6 +64,8 @@ pub async fn serve(stream: TcpStream, flow: Flow, mut outgoing: mpsc::Receiver<B
                     while let Some(event) = framer.poll_event() {
                         match event {
                             Event::Frame(bytes) => {
+                                // The next message has its own time.
+                                (begun, idle) = (None, IDLE);
                                 shared.received(Received { flow, bytes }).await;
                             }
                             Event::Ping => {
@@ -84,6 +92,6 @@ pub async fn serve(stream: TcpStream, flow: Flow, mut outgoing: mpsc::Receiver<B
             },
         }
     };
-    shared.forget(flow.remote);
+    shared.forget(flow.remote, outgoing);
     shared.report(NetEvent::Refused { flow, error }).await;
 }

@@ -54,9 +54,12 @@ impl<M: Media> Signalling<M> {
         let mut resolving: JoinSet<(Question, Result<Vec<Flow>, String>)> = JoinSet::new();
         let mut published = Instant::now() - SNAPSHOT;
         let (mut changed, mut open) = (true, true);
+        // Before the first fact is told: who hears it may ask whose it is.
+        self.publish();
         loop {
             if self.drain(&mut resolving) {
                 self.publish();
+                self.net.flush().await;
                 return;
             }
             let now = Instant::now();
@@ -67,8 +70,8 @@ impl<M: Media> Signalling<M> {
             let publish_at = if changed { Some(published + SNAPSHOT) } else { None };
             let wake = [self.agent.poll_timeout(), publish_at].into_iter().flatten().min();
             let sleep = tokio::time::sleep_until(wake.unwrap_or(now + Duration::from_secs(3600)).into());
+            // Not in order: a flood from the network must not keep the user, the media or the timers waiting.
             tokio::select! {
-                biased;
                 event = self.net.next() => match event {
                     NetEvent::Received(received) => self.agent.handle_received(Instant::now(), received),
                     NetEvent::Refused { flow, error } => self.agent.handle_refused(Instant::now(), flow, &error),

@@ -20,7 +20,9 @@ const SERVERS: usize = 32;
 /// Waits before a name that could not be resolved is asked for again.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LAST_RETRY: Duration = Duration::from_secs(60);
-/// How often a NAT on the way is reminded of us over UDP.
+/// How soon a lost connection to the registrar is made anew.
+const REVIVE: Duration = Duration::from_secs(10);
+/// How often a NAT on the way is reminded of us.
 const KEEP_ALIVE: Duration = Duration::from_secs(25);
 
 #[derive(Debug)]
@@ -243,8 +245,17 @@ impl Account {
             }
         };
         let wants_keep_alive = matches!(self.state, RegistrationState::Registered { .. })
-            && self.flow.is_some_and(|f| f.transport == Transport::Udp && !f.remote.ip().is_loopback());
+            && self.flow.is_some_and(|f| !f.remote.ip().is_loopback());
         self.keep_alive_at = wants_keep_alive.then(|| self.keep_alive_at.unwrap_or(now + KEEP_ALIVE));
+    }
+
+    /// The connection the registrar reaches us by is gone: registered again soon, so that calls find us
+    /// (RFC 5626 §4.5); not at once, since a server that restarts needs a moment, and one that closes always, peace.
+    pub fn flow_lost(&mut self, now: Instant, flow: &Flow, rng: &mut Rng) {
+        let registered = matches!(self.state, RegistrationState::Registered { .. });
+        if registered && flow.transport == Transport::Tcp && self.flow == Some(*flow) && self.retry_at.is_none() {
+            self.retry_at = Some(now + REVIVE.mul_f64(0.5 + rng.unit() / 2.0));
+        }
     }
 
     /// The flow to remind, when it is time (RFC 5626 §3.5.1: two CRLF).

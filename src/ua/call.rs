@@ -8,7 +8,7 @@ use crate::media::stats::{Participant, StreamReport};
 use crate::qos::monitor::CallMonitor;
 use crate::qos::snapshot::CallQuality;
 use crate::sdp::SdpError;
-use crate::sip::invite::{self, Answer, Body, Fork, OfferId, Session};
+use crate::sip::invite::{self, Answer, Body, Fork, OfferId, Phase, Session};
 use crate::sip::message::{NameAddr, Uri};
 use crate::ua::account::shown;
 use crate::ua::cause;
@@ -54,7 +54,8 @@ pub struct Call {
     answered: Option<Instant>,
     ringing: bool,
     early_media: bool,
-    redirected: Option<Uri>,
+    /// Where a 3xx sends us, and its status.
+    redirected: Option<(Uri, u16)>,
     /// The user has answered; the ports or the ACK are awaited.
     answering: bool,
     pub ignored: bool,
@@ -76,10 +77,19 @@ pub struct Call {
     media_heard: Instant,
     opening_until: Option<Instant>,
     /// Why we end the call, when that is more than "hung up".
-    verdict: Option<(CallEnd, String)>,
+    verdict: Option<Verdict>,
     ended: Option<Arc<CallSummary>>,
     /// Until when a call that is over is shown.
     epitaph: Option<Instant>,
+}
+
+/// How the end of a call is told when the session itself knows less.
+#[derive(Debug)]
+struct Verdict {
+    end: CallEnd,
+    /// Instead of the status the session ends with.
+    status: Option<u16>,
+    cause: String,
 }
 
 /// What a call is made from.
@@ -267,7 +277,7 @@ impl Call {
             Err(error) => {
                 let warning = warning(&error);
                 session.reject(now, error.status(), &[("Warning", &warning)]);
-                self.verdict = Some((CallEnd::Failed, error.to_string()));
+                self.verdict = Some(Verdict { end: CallEnd::Failed, status: None, cause: error.to_string() });
             }
         }
         self.drain_events(now, anchor, out);
@@ -293,8 +303,13 @@ impl Call {
     pub fn fail(&mut self, now: Instant, anchor: &WallAnchor, end: CallEnd, cause: String, out: &mut Outbox) {
         match &mut self.session {
             Some(session) => {
-                self.verdict = Some((end, cause));
-                session.hang_up(now, None);
+                self.verdict = Some(Verdict { end, status: None, cause });
+                if session.phase() == Phase::Ringing {
+                    // Here it does not work; other phones of the user may take the call, which a 6xx would forbid.
+                    session.reject(now, 480, &[]);
+                } else {
+                    session.hang_up(now, None);
+                }
             }
             None => self.finish(now, anchor, end, None, cause, out),
         }
@@ -312,11 +327,12 @@ impl Call {
     }
 
     pub fn follow(&mut self, now: Instant, yes: bool, anchor: &WallAnchor, out: &mut Outbox) {
-        let (Some(session), Some(target)) = (&mut self.session, self.redirected.take()) else { return };
+        let (Some(session), Some((target, status))) = (&mut self.session, self.redirected.take()) else { return };
         if yes {
             session.follow(now, target);
         } else {
-            self.verdict = Some((CallEnd::Cancelled, "the target had moved, and you did not follow".to_owned()));
+            let cause = format!("the target had moved, and you did not follow ({status})");
+            self.verdict = Some(Verdict { end: CallEnd::Refused, status: Some(status), cause });
             session.hang_up(now, None);
         }
         self.drain_events(now, anchor, out);
@@ -414,16 +430,22 @@ impl Call {
             }
             // The agent answers challenges before events come here.
             invite::Event::Challenged { .. } => {}
-            invite::Event::Redirected { contacts, .. } => match contacts.into_iter().next() {
-                Some(contact) => {
-                    let target = shown(&contact.uri.to_string(), 120);
-                    self.redirected = Some(contact.uri);
-                    out.event(Event::Redirected { call: self.number, target });
+            invite::Event::Redirected { contacts, response } => {
+                match contacts.into_iter().map(|contact| contact.uri).find(Uri::is_sip) {
+                    Some(mut uri) => {
+                        // Headers and method in a URI are for those who click on it (RFC 3261 §19.1.5).
+                        uri.headers = None;
+                        uri.params.remove("method");
+                        let target = shown(&uri.to_string(), 120);
+                        self.redirected = Some((uri, response.status));
+                        out.event(Event::Redirected { call: self.number, target });
+                    }
+                    None => {
+                        let cause = "the target moved to where this phone cannot call".to_owned();
+                        self.fail(now, anchor, CallEnd::Refused, cause, out);
+                    }
                 }
-                None => {
-                    self.fail(now, anchor, CallEnd::Refused, "the target moved without saying where".to_owned(), out)
-                }
-            },
+            }
             invite::Event::Notified { .. } => {}
             invite::Event::Ended { cause } => self.handle_end(now, &cause, anchor, out),
         }
@@ -500,9 +522,11 @@ impl Call {
         self.monitor.handle_devices(devices);
     }
 
-    /// Since when nothing was heard although something should be.
+    /// Since when nothing was heard although something should be; a peer that holds us need not play music.
     pub fn silent_since(&self) -> Option<Instant> {
-        let expects = self.is_established() && self.spec.as_ref().is_some_and(|spec| spec.direction.receives());
+        let expects = self.is_established()
+            && !self.held_by_peer
+            && self.spec.as_ref().is_some_and(|spec| spec.direction.receives());
         expects.then_some(self.media_heard)
     }
 
@@ -549,8 +573,10 @@ impl Call {
                 (CallEnd::Failed, Some(*status), format!("the other side lost the call ({status})"))
             }
         };
-        let (end, words) = self.verdict.take().unwrap_or((end, words));
-        self.finish(now, anchor, end, status, words, out);
+        match self.verdict.take() {
+            Some(verdict) => self.finish(now, anchor, verdict.end, verdict.status.or(status), verdict.cause, out),
+            None => self.finish(now, anchor, end, status, words, out),
+        }
     }
 
     /// The call is over: its story is told once.
@@ -610,7 +636,7 @@ impl Call {
         if let Some(summary) = &self.ended {
             return CallState::Ended(Arc::clone(summary));
         }
-        if let Some(target) = &self.redirected {
+        if let Some((target, _)) = &self.redirected {
             return CallState::Redirected { target: shown(&target.to_string(), 120) };
         }
         match (&self.session, self.answered) {

@@ -140,7 +140,10 @@ impl UserAgent {
             }
             Command::Ignore(call) => self.with_call(call, |c, _, _| c.ignored = true),
             Command::HangUp(call) => self.with_call(call, |c, anchor, out| c.hang_up(now, anchor, out)),
-            Command::Hold(call) => self.with_call(call, |c, _, _| c.set_hold(now, true)),
+            Command::Hold(call) => self.with_call(call, |c, _, out| match c.is_established() {
+                true => c.set_hold(now, true),
+                false => out.refuse("only a call that is up can be put on hold"),
+            }),
             Command::Resume(call) | Command::Switch(call) => {
                 if self.calls.get(&call).is_some_and(Call::is_ringing_in) {
                     return self.handle_command(now, Command::Answer(call));
@@ -197,6 +200,9 @@ impl UserAgent {
     pub fn handle_refused(&mut self, now: Instant, flow: Flow, error: &str) {
         self.out.log(format!("{} {}: {}", flow.transport.uri_token(), flow.remote, account::shown(error, 80)));
         self.layer.handle_transport_error(now, &flow);
+        for account in &mut self.accounts {
+            account.flow_lost(now, &flow, &mut self.rng);
+        }
         self.settle(now);
     }
 
@@ -213,13 +219,17 @@ impl UserAgent {
             MediaEvent::Opened { stream, rtp, rtcp } => self.media_opened(now, CallNumber(stream.0), rtp, rtcp),
             MediaEvent::OpenFailed { stream, error } => {
                 let cause = format!("no media ports: {}", account::shown(&error, 80));
-                self.with_call(CallNumber(stream.0), |c, anchor, out| c.fail(now, anchor, CallEnd::Failed, cause, out));
+                if let Some(call) = self.calls.get_mut(&CallNumber(stream.0)) {
+                    call.fail(now, &self.anchor, CallEnd::Failed, cause, &mut self.out);
+                }
             }
             MediaEvent::Flowing { stream }
             | MediaEvent::Digit { stream, .. }
             | MediaEvent::Goodbye { stream, .. }
             | MediaEvent::Report { stream, .. } => {
-                self.with_call(CallNumber(stream.0), |c, _, out| c.handle_media(now, event, out));
+                if let Some(call) = self.calls.get_mut(&CallNumber(stream.0)) {
+                    call.handle_media(now, event, &mut self.out);
+                }
                 self.watch_silence(now);
             }
         }
@@ -347,7 +357,7 @@ impl UserAgent {
     fn with_call(&mut self, number: CallNumber, act: impl FnOnce(&mut Call, &WallAnchor, &mut Outbox)) {
         match self.calls.get_mut(&number) {
             Some(call) => act(call, &self.anchor, &mut self.out),
-            None => self.out.log(format!("there is no call {number}")),
+            None => self.out.refuse(format!("there is no call {number}")),
         }
     }
 
@@ -446,7 +456,10 @@ impl UserAgent {
         self.shutdown = Some(now + FAREWELL);
         let alive: Vec<CallNumber> = self.calls.values().filter(|c| !c.is_over()).map(|c| c.number).collect();
         for number in alive {
-            self.with_call(number, |c, anchor, out| c.hang_up(now, anchor, out));
+            self.with_call(number, |c, anchor, out| {
+                // What rings here may ring elsewhere too: only this phone goes.
+                if c.is_ringing_in() { c.reject(now, 480, anchor, out) } else { c.hang_up(now, anchor, out) }
+            });
         }
         for index in 0..self.accounts.len() {
             self.unregister(now, AccountId(u16::try_from(index).unwrap_or(u16::MAX)));

@@ -44,9 +44,13 @@ impl UserAgent {
         let Some(account) = self.accounts.get_mut(index(id)) else { return };
         account.waits_for_address = false;
         account.retry_at = None;
-        match &mut account.registration {
-            Some(registration) => registration.stop(now),
-            None => account.state = RegistrationState::Off,
+        if let Some(registration) = account.registration.as_mut().filter(|r| *r.state() != register::State::Off) {
+            return registration.stop(now);
+        }
+        // There was nothing to take back, or it was only about to begin.
+        if account.state != RegistrationState::Off {
+            account.state = RegistrationState::Off;
+            self.out.event(Event::Registration { account: id, state: RegistrationState::Off });
         }
     }
 
@@ -344,6 +348,16 @@ impl UserAgent {
             invite::Event::Ended { cause: invite::Cause::Refused { .. } } => {
                 call.handle_session(now, event, &self.anchor, &mut self.out);
                 self.busy_until = Some(now + super::BUSY_TONE);
+            }
+            invite::Event::Answered { .. } => {
+                call.handle_session(now, event, &self.anchor, &mut self.out);
+                // The user has taken up another call meanwhile: this one waits, as any other than the one talked on.
+                let talked_on = self.focus.filter(|focus| *focus != number).and_then(|focus| self.calls.get(&focus));
+                if talked_on.is_some_and(Call::is_established)
+                    && let Some(call) = self.calls.get_mut(&number)
+                {
+                    call.set_hold(now, true);
+                }
             }
             _ => call.handle_session(now, event, &self.anchor, &mut self.out),
         }

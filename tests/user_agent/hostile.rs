@@ -5,12 +5,12 @@ use offhook::ua::command::Command;
 use offhook::ua::event::Event;
 use std::time::Duration;
 
-const SECOND: Duration = Duration::from_secs(1);
-const CHALLENGE: &str = "WWW-Authenticate: Digest realm=\"pbx\", nonce=\"n1\", algorithm=MD5, qop=\"auth\"\r\n";
-const SERVER: u8 = 9;
+pub const SECOND: Duration = Duration::from_secs(1);
+pub const CHALLENGE: &str = "WWW-Authenticate: Digest realm=\"pbx\", nonce=\"n1\", algorithm=MD5, qop=\"auth\"\r\n";
+pub const SERVER: u8 = 9;
 
 /// A phone registered at a server that the test plays; the server challenged it once.
-fn registered(seed: u64) -> World {
+pub fn registered(seed: u64) -> World {
     let mut world = World::new(vec![settings(vec![account("a", address(SERVER), true)])], seed);
     world.run(SECOND);
     let register = world.latest(address(SERVER), "REGISTER");
