@@ -131,7 +131,7 @@ pub struct Shared {
     /// Configuration file to read [default: $OFFHOOK_CONFIG, else offhook/config.toml in $XDG_CONFIG_HOME].
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Use this account and no other: its name in the configuration file, or sip:USER@HOST[:PORT] for one that is in no
+    /// Use this account and no other: its name in the configuration file, or sip:USER@HOST or sip:USER@HOST:PORT for one that is in no
     /// file.
     ///
     /// The second form registers at HOST:PORT (5060 if not given), with the password of the environment variable
@@ -176,16 +176,16 @@ pub struct Call {
     /// Whom to call: a number or user of your server, USER@HOST, or a sip: address.
     #[arg(value_name = "TARGET")]
     pub target: String,
-    /// Hang up so long after the answer [seconds].
+    /// Hang up so long after the answer (seconds).
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub duration: Option<Duration>,
     /// Digits to send after the answer: 0-9, *, #, A-D; a comma waits a second.
     #[arg(long, value_name = "DIGITS", value_parser = digits)]
     pub dtmf: Option<String>,
-    /// Put the call on hold so long after the answer [seconds].
+    /// Put the call on hold so long after the answer (seconds).
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub hold_after: Option<Duration>,
-    /// Take it off hold again after so long [seconds].
+    /// Take it off hold again after so long (seconds).
     #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "2", requires = "hold_after")]
     pub hold_for: Duration,
     /// Call without registering first.
@@ -206,7 +206,7 @@ pub struct Answer {
     /// Refuse every call: busy (486) or decline (603).
     #[arg(long, value_name = "HOW")]
     pub reject: Option<Reject>,
-    /// Hang up so long after the answer [seconds].
+    /// Hang up so long after the answer (seconds).
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub duration: Option<Duration>,
     /// End after the first call, with its exit code.
@@ -235,7 +235,7 @@ pub struct Register {
     /// End as soon as the server has said yes or no.
     #[arg(long)]
     pub once: bool,
-    /// End after so long [seconds].
+    /// End after so long (seconds).
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub duration: Option<Duration>,
     /// Print JSON, one object a line.
@@ -263,13 +263,13 @@ pub struct Devices {
 
 #[derive(Debug, Args)]
 pub struct Demo {
-    /// Packets lost, in each direction [percent].
+    /// Packets lost, in each direction (percent).
     #[arg(long, value_name = "PERCENT", value_parser = percent, default_value = "5")]
     pub loss: f64,
-    /// Range of the random delay added to each packet, in each direction [milliseconds].
+    /// Range of the random delay added to each packet, in each direction (milliseconds).
     #[arg(long, value_name = "MS", value_parser = milliseconds, default_value = "40")]
     pub jitter: Duration,
-    /// Delay of every packet, in each direction [milliseconds].
+    /// Delay of every packet, in each direction (milliseconds).
     #[arg(long, value_name = "MS", value_parser = milliseconds, default_value = "60")]
     pub delay: Duration,
     /// Where the network's dice start: the same number loses the same packets.
@@ -278,7 +278,7 @@ pub struct Demo {
     /// Run without the screen and print a summary at the end; so it does anyway where there is no terminal.
     #[arg(long)]
     pub headless: bool,
-    /// How long to run without the screen [seconds].
+    /// How long to run without the screen (seconds).
     #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "10")]
     pub seconds: Duration,
     /// Print JSON, one object a line.

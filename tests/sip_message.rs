@@ -565,7 +565,7 @@ fn hostile_messages_are_read_in_linear_time() {
         format!("To: {}\r\n", "\"\\".repeat(30_000)),
         format!("Via: SIP/2.0/UDP h{}\r\n", ";a".repeat(30_000)),
         "a:b\r\n".repeat(12_000),
-        format!("Subject: {}\r\n", " \r\n".repeat(1) + &" x\r\n".repeat(15_000)),
+        format!("Subject: {}\r\n", " \r\n".to_owned() + &" x\r\n".repeat(15_000)),
     ];
     for lines in rows {
         for _ in 0..20 {

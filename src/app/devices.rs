@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// The test tone [Hz].
+/// The test tone \[Hz\].
 const TONE: f32 = 440.0;
 const TICK: Duration = Duration::from_nanos(1_000_000_000 * FRAME as u64 / FRAME_RATE as u64);
 /// How long a device may take to open.
@@ -23,7 +23,7 @@ const TONE_FRAMES: usize = 100;
 const LISTENING_FRAMES: usize = 300;
 /// Frames between two levels.
 const LEVEL_FRAMES: usize = 50;
-/// The lowest level the bar shows [dBov].
+/// The lowest level the bar shows \[dBov\].
 const FLOOR: f32 = -60.0;
 
 /// Lists the devices; with `test` also plays the tone on the configured speaker and listens to the microphone.

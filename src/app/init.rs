@@ -6,7 +6,7 @@ use std::io::{self, BufRead, Read as _, Write};
 use std::path::{Path, PathBuf};
 use thiserror::Error;
 
-/// Longest answer that is read [bytes].
+/// Longest answer that is read \[bytes\].
 const MAX_ANSWER: u64 = 4096;
 
 #[derive(Clone, Debug, PartialEq, Eq)]

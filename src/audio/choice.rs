@@ -56,7 +56,7 @@ pub enum DeviceChoice {
     Named { system: Option<SoundSystem>, name: String },
     /// A WAV file: played once, or over and over, as microphone; written as speaker.
     Wav { path: PathBuf, repeat: bool },
-    /// A sine as microphone [Hz].
+    /// A sine as microphone \[Hz\].
     Tone(f32),
     /// A microphone that hears nothing.
     Silence,
@@ -64,7 +64,7 @@ pub enum DeviceChoice {
     Null,
 }
 
-/// Highest tone that 48 kHz carry well [Hz].
+/// Highest tone that 48 kHz carry well \[Hz\].
 const HIGHEST_TONE: f32 = 20_000.0;
 
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]

@@ -76,7 +76,7 @@ pub struct DeviceInfo {
     /// For people.
     pub name: String,
     pub is_default: bool,
-    /// Preferred rate [Hz] and channels, if the device tells.
+    /// Preferred rate \[Hz\] and channels, if the device tells.
     pub format: Option<(u32, u16)>,
 }
 

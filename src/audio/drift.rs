@@ -18,7 +18,7 @@ const MAX_STEP: f64 = 5e-4;
 
 #[derive(Debug)]
 pub struct Steer {
-    /// Rate of the ring [Hz].
+    /// Rate of the ring \[Hz\].
     rate: f64,
     started: Option<Instant>,
     window: Option<Instant>,
@@ -79,7 +79,7 @@ impl Steer {
         self.correction
     }
 
-    /// The device's clock against ours [ppm], once the loop had the time to find it.
+    /// The device's clock against ours \[ppm\], once the loop had the time to find it.
     pub fn drift(&self, now: Instant) -> Option<f64> {
         (now.saturating_duration_since(self.started?) > 2 * START).then_some(self.drift * 1e6)
     }

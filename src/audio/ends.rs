@@ -112,7 +112,7 @@ impl Depth {
     /// Widens the margin when the ring ran dry, and narrows it slowly while it does not. Returns whether it ran dry.
     ///
     /// - `spare`: what the ring has beyond the next callback, counted from when the frame was due: after an underrun
-    ///   it is the depth that would have been enough [frames].
+    ///   it is the depth that would have been enough \[frames\].
     fn adapt(&mut self, now: Instant, spare: f64) -> bool {
         let xruns = self.heartbeat.xruns();
         let eased = *self.eased.get_or_insert(now);
@@ -142,7 +142,7 @@ pub struct PlaybackEnd {
 }
 
 impl PlaybackEnd {
-    /// - `rate`: of the device [Hz].
+    /// - `rate`: of the device \[Hz\].
     pub fn new(ring: Producer<f32>, heartbeat: Arc<Heartbeat>, rate: u32) -> Self {
         Self::with_resampler(ring, heartbeat, rate, Resampler::new(FRAME_RATE, rate))
     }
@@ -226,7 +226,7 @@ pub struct CaptureEnd {
 }
 
 impl CaptureEnd {
-    /// - `rate`: of the device [Hz].
+    /// - `rate`: of the device \[Hz\].
     pub fn new(ring: Consumer<f32>, heartbeat: Arc<Heartbeat>, rate: u32) -> Self {
         Self::with_resampler(ring, heartbeat, rate, Resampler::new(rate, FRAME_RATE))
     }
@@ -308,17 +308,17 @@ mod tests {
     struct World {
         ppm: f64,
         rate: u32,
-        /// [ms]
+        /// \[ms\]
         period: f64,
-        /// The device's callbacks come up to this late [ms].
+        /// The device's callbacks come up to this late \[ms\].
         callback_late: f64,
-        /// The media thread wakes up to this late [ms].
+        /// The media thread wakes up to this late \[ms\].
         thread_late: f64,
     }
 
     const CALM: World = World { ppm: 0.0, rate: 48_000, period: 10.0, callback_late: 0.5, thread_late: 0.5 };
 
-    /// What happens in `seconds`: callbacks and ticks in the order of their real time, as (due, real, is a tick) [s].
+    /// What happens in `seconds`: callbacks and ticks in the order of their real time, as (due, real, is a tick) \[s\].
     fn schedule(world: World, seconds: f64) -> Vec<(f64, f64, bool)> {
         let (mut rng, mut out) = (Rng::from_u64(7), Vec::new());
         let period = world.period * 1e-3 / (1.0 + world.ppm * 1e-6);
@@ -340,7 +340,7 @@ mod tests {
     struct Outcome {
         xruns: u64,
         drift: f64,
-        /// Longest time from `write` to the sound, or from the sound to `read`, in the second half [ms].
+        /// Longest time from `write` to the sound, or from the sound to `read`, in the second half \[ms\].
         delay: f64,
         /// Largest step between two samples in the second half, of a sine of 440 Hz at half scale.
         step: f32,

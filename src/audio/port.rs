@@ -37,7 +37,7 @@ pub enum Sink {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Facts {
     pub xruns: u64,
-    /// [ppm]
+    /// \[ppm\]
     pub drift: Option<f64>,
     pub trouble: Option<String>,
 }

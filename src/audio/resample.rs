@@ -9,7 +9,7 @@ const HALF_WIDTH: usize = 16;
 const PHASES: usize = 128;
 /// Kaiser window: about 80 dB of stop band.
 const BETA: f64 = 8.0;
-/// Input kept at most [samples]. More than anybody pushes before pulling.
+/// Input kept at most \[samples\]. More than anybody pushes before pulling.
 const ROOM: usize = 16_384;
 /// The longest filter: 192 kHz down to 8 kHz.
 const MAX_TAPS: usize = 2 * HALF_WIDTH * 24;
@@ -30,7 +30,7 @@ pub struct Resampler {
 }
 
 impl Resampler {
-    /// - `from`, `to`: rates of what is pushed and what is pulled [Hz].
+    /// - `from`, `to`: rates of what is pushed and what is pulled \[Hz\].
     pub fn new(from: u32, to: u32) -> Self {
         Self::with_half_width(from, to, HALF_WIDTH)
     }
@@ -136,7 +136,7 @@ fn bessel(x: f64) -> f64 {
 mod tests {
     use super::*;
 
-    /// Resamples one second of a sine and returns the ratio of the rest (all that is not that sine) to it [dB].
+    /// Resamples one second of a sine and returns the ratio of the rest (all that is not that sine) to it \[dB\].
     fn distortion(from: u32, to: u32, hz: f64, correction: f64) -> f64 {
         let mut resampler = Resampler::new(from, to);
         resampler.correct(correction);

@@ -126,7 +126,7 @@ fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// A ring for a device that runs at `rate` [Hz].
+/// A ring for a device that runs at `rate` \[Hz\].
 pub fn ring(rate: u32) -> (Producer<f32>, Consumer<f32>) {
     RingBuffer::new((CAPACITY.as_secs_f64() * f64::from(rate)) as usize)
 }

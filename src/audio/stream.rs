@@ -8,9 +8,9 @@ use cpal::{BufferSize, ErrorKind, SampleFormat, StreamConfig, SupportedBufferSiz
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// The rate of the media thread [Hz]: a device that runs at it needs no conversion.
+/// The rate of the media thread \[Hz\]: a device that runs at it needs no conversion.
 const RATE: u32 = 48_000;
-/// Periods to ask for, the wanted one first [ms].
+/// Periods to ask for, the wanted one first \[ms\].
 const PERIODS: [u32; 3] = [10, 20, 40];
 /// A server that hangs must not hang us.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -20,7 +20,7 @@ pub struct OpenStream<E> {
     pub(super) stream: cpal::Stream,
     pub end: E,
     pub heartbeat: Arc<Heartbeat>,
-    /// [Hz]
+    /// \[Hz\]
     pub rate: u32,
     /// Frames of a callback.
     pub period: u32,
@@ -112,7 +112,7 @@ struct Format {
     rate: u32,
     channels: u16,
     format: SampleFormat,
-    /// Periods the device can do [frames].
+    /// Periods the device can do \[frames\].
     periods: (u32, u32),
 }
 

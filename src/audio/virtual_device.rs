@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-/// Sound between the media thread and a file [samples].
+/// Sound between the media thread and a file \[samples\].
 const RING: usize = FRAME_RATE as usize;
 /// Frames after which the file's thread is woken.
 const WAKE_EVERY: u32 = 10;
@@ -31,7 +31,7 @@ pub struct ToneSource {
 }
 
 impl ToneSource {
-    /// - `hz`: its frequency [Hz].
+    /// - `hz`: its frequency \[Hz\].
     pub fn new(hz: f32) -> Self {
         Self { phase: 0.0, step: f64::from(hz) / f64::from(FRAME_RATE) }
     }

@@ -17,7 +17,7 @@ const MAX_HOLD: Duration = Duration::from_secs(60);
 pub struct Impairment {
     /// Probability that a packet is lost, `0.0..=1.0`.
     pub loss: f64,
-    /// Mean run of consecutive losses [packets]; 0 or 1 is independent loss.
+    /// Mean run of consecutive losses \[packets\]; 0 or 1 is independent loss.
     pub burst: f64,
     /// One-way delay.
     pub delay: Duration,
@@ -34,9 +34,9 @@ pub struct Truth {
     /// Handed to the link, lost ones included.
     pub packets: u64,
     pub lost: u64,
-    /// Interarrival jitter of what was delivered, by RFC 3550 A.8 [ms]; 0 before two RTP packets came.
+    /// Interarrival jitter of what was delivered, by RFC 3550 A.8 \[ms\]; 0 before two RTP packets came.
     pub jitter: f64,
-    /// Mean delay added [ms].
+    /// Mean delay added \[ms\].
     pub delay: f64,
 }
 
@@ -45,7 +45,7 @@ pub struct Truth {
 pub struct Stamp {
     pub ssrc: u32,
     pub timestamp: u32,
-    /// [Hz]
+    /// \[Hz\]
     pub clock_rate: u32,
 }
 

@@ -20,7 +20,7 @@ impl WallAnchor {
         if at >= self.instant { self.system + (at - self.instant) } else { self.system - (self.instant - at) }
     }
 
-    /// Seconds since the Unix epoch [s].
+    /// Seconds since the Unix epoch \[s\].
     pub fn unix(&self, at: Instant) -> f64 {
         self.wall(at).duration_since(UNIX_EPOCH).map_or(0.0, |d| d.as_secs_f64())
     }

@@ -47,7 +47,7 @@ const SECTIONS: &[&str] = &["account", "network", "audio", "calls", "about_me", 
 /// Accounts are few; this many are more than anybody has.
 const MAX_ACCOUNTS: usize = 64;
 
-/// Longest text of [`AboutMe`]: what one RTCP SDES item holds [bytes].
+/// Longest text of [`AboutMe`]: what one RTCP SDES item holds \[bytes\].
 const MAX_ITEM: usize = 255;
 
 /// Reads a whole file.

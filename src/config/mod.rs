@@ -52,9 +52,9 @@ pub struct Network {
 pub struct Audio {
     pub microphone: String,
     pub speaker: String,
-    /// [dB], 0 leaves the sound as it is.
+    /// \[dB\], 0 leaves the sound as it is.
     pub microphone_gain: f32,
-    /// [dB]
+    /// \[dB\]
     pub speaker_gain: f32,
 }
 
@@ -106,7 +106,7 @@ pub struct Loaded {
     pub warnings: Vec<String>,
 }
 
-/// [bytes]; no configuration is as long as this.
+/// \[bytes\]; no configuration is as long as this.
 const MAX_FILE: u64 = 1 << 20;
 
 /// Reads the configuration file and lays the command line over it.

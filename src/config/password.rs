@@ -10,7 +10,7 @@ use zeroize::Zeroize as _;
 
 /// Time for a command, which may ask the user for a pass phrase.
 const LIMIT: Duration = Duration::from_secs(120);
-/// [bytes]
+/// \[bytes\]
 const MAX_OUTPUT: u64 = 4096;
 
 /// What digest authentication needs.

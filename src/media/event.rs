@@ -38,7 +38,7 @@ pub enum MediaEvent {
         stream: StreamId,
         report: Box<StreamReport>,
     },
-    /// Peak levels of the last 100 ms [dBov], for the meters.
+    /// Peak levels of the last 100 ms \[dBov\], for the meters.
     Levels {
         capture: f32,
         playback: f32,

@@ -3,7 +3,7 @@
 /// Samples of one frame.
 pub const FRAME: usize = 480;
 
-/// Samples a second of a frame [Hz].
+/// Samples a second of a frame \[Hz\].
 pub const FRAME_RATE: u32 = 48_000;
 
 /// 10 ms of mono sound at 48 kHz, full scale ±1.0.

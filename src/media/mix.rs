@@ -13,7 +13,7 @@ const MAX_GAIN: f32 = 16.0;
 /// Above this the mix is bent instead of cut.
 const KNEE: f32 = 0.8;
 
-/// Peak levels of the last 100 ms [dBov].
+/// Peak levels of the last 100 ms \[dBov\].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Levels {
     pub capture: f32,

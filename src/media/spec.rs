@@ -24,7 +24,7 @@ impl Codec {
         }
     }
 
-    /// The RTP clock rate [Hz], which for some codecs is not the sample rate.
+    /// The RTP clock rate \[Hz\], which for some codecs is not the sample rate.
     pub fn clock_rate(self) -> u32 {
         match self {
             Self::Pcmu | Self::Pcma => 8_000,
@@ -32,7 +32,7 @@ impl Codec {
         }
     }
 
-    /// The sample rate the codec works at here [Hz].
+    /// The sample rate the codec works at here \[Hz\].
     pub fn sample_rate(self) -> u32 {
         match self {
             Self::Pcmu | Self::Pcma => 8_000,
@@ -46,7 +46,7 @@ impl Codec {
 pub struct OpusParameters {
     /// `maxaveragebitrate` [bit/s]; `None` when not given.
     pub max_average_bitrate: Option<u32>,
-    /// `maxplaybackrate` [Hz].
+    /// `maxplaybackrate` \[Hz\].
     pub max_playback_rate: u32,
     pub stereo: bool,
     pub cbr: bool,
@@ -80,7 +80,7 @@ pub struct PayloadFormat {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TelephoneEvent {
     pub payload_type: u8,
-    /// [Hz]
+    /// \[Hz\]
     pub clock_rate: u32,
 }
 

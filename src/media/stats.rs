@@ -53,9 +53,9 @@ pub struct ReceiveStats {
     /// Sound removed and added by time-stretching.
     pub accelerated: Duration,
     pub expanded: Duration,
-    /// Lengths of the runs of consecutive losses since the last report [packets].
+    /// Lengths of the runs of consecutive losses since the last report \[packets\].
     pub loss_runs: Vec<u32>,
-    /// Level of the last second [dBov]; `None` while nothing was played.
+    /// Level of the last second \[dBov\]; `None` while nothing was played.
     pub level: Option<f32>,
     /// Dropped: not RTP/RTCP, or from nobody we listen to.
     pub malformed: u64,
@@ -74,7 +74,7 @@ pub struct SendStats {
     pub destination: Option<SocketAddr>,
     pub packets: u64,
     pub bytes: u64,
-    /// Level of the last second [dBov].
+    /// Level of the last second \[dBov\].
     pub level: Option<f32>,
     /// Datagrams the socket refused.
     pub refused: u64,
@@ -119,12 +119,12 @@ pub struct DeviceState {
     pub running: bool,
     /// A virtual device stands in where no card answers.
     pub is_virtual: bool,
-    /// Sample rate [Hz] and period [frames] the device runs at.
+    /// Sample rate \[Hz\] and period \[frames\] the device runs at.
     pub sample_rate: u32,
     pub period: u32,
     /// Times the ring ran empty or full.
     pub xruns: u64,
-    /// Measured against the monotonic clock [ppm].
+    /// Measured against the monotonic clock \[ppm\].
     pub drift: Option<f64>,
     /// In plain words, when it does not run.
     pub trouble: Option<String>,

@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 
 /// Timer C: how long a branch may ring; each provisional response starts it again (RFC 3261 §16.6, step 11).
 const TIMER_C: Duration = Duration::from_secs(185);
-/// What the layer adds to a request before it sends it: our Via [bytes].
+/// What the layer adds to a request before it sends it: our Via \[bytes\].
 const VIA: usize = 120;
 /// Transactions of each kind at a time.
 const MAX_TRANSACTIONS: usize = 4_096;

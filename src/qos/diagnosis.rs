@@ -23,11 +23,11 @@ pub struct Facts {
     pub late: Option<f64>,
     /// Our own system refused to send.
     pub refused: bool,
-    /// Mouth to ear [ms].
+    /// Mouth to ear \[ms\].
     pub delay: Option<f64>,
     /// The lower of both directions.
     pub rating: Option<f64>,
-    /// [dBov]
+    /// \[dBov\]
     pub their_level: Option<f32>,
     pub our_level: Option<f32>,
     pub muted: bool,

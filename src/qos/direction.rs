@@ -31,7 +31,7 @@ pub struct Direction {
     pub loss_total: Option<f64>,
     /// [%]
     pub loss: Measured,
-    /// [ms]
+    /// \[ms\]
     jitter: Measured,
     mos: Measured,
     rating: Measured,

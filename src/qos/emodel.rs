@@ -11,7 +11,7 @@ use crate::media::spec::Codec;
 
 /// R of a call without any impairment, with the default values (G.107 §7.7).
 pub const DEFAULT_RATING: f64 = 93.2;
-/// Below this absolute delay nobody is disturbed: `mT` with its default for telephony [ms].
+/// Below this absolute delay nobody is disturbed: `mT` with its default for telephony \[ms\].
 const DELAY_THRESHOLD: f64 = 100.0;
 /// The range G.107 gives for the burst ratio.
 const BURST_RATIO_MAX: f64 = 8.0;
@@ -54,13 +54,13 @@ impl Equipment {
 
 /// BurstR (G.107 §7.5): the mean run of losses as it was, to what it is when losses are independent.
 ///
-/// - `mean_run`: [packets]
+/// - `mean_run`: \[packets\]
 /// - `loss`: [%]
 pub fn burst_ratio(mean_run: f64, loss: f64) -> f64 {
     (mean_run * (1.0 - loss.clamp(0.0, 100.0) / 100.0)).clamp(1.0, BURST_RATIO_MAX)
 }
 
-/// Idd (G.107 §7.4) for the absolute delay from mouth to ear, Ta [ms], with the default sensitivity sT = 1.
+/// Idd (G.107 §7.4) for the absolute delay from mouth to ear, Ta \[ms\], with the default sensitivity sT = 1.
 pub fn delay_impairment(delay: f64) -> f64 {
     if delay <= DELAY_THRESHOLD {
         return 0.0;
@@ -72,7 +72,7 @@ pub fn delay_impairment(delay: f64) -> f64 {
 
 /// R, limited to `0..=100`.
 ///
-/// - `delay`: mouth to ear [ms].
+/// - `delay`: mouth to ear \[ms\].
 /// - `effective_impairment`: Ie,eff.
 pub fn rating(delay: f64, effective_impairment: f64) -> f64 {
     (DEFAULT_RATING - delay_impairment(delay) - effective_impairment).clamp(0.0, 100.0)

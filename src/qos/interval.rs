@@ -49,7 +49,7 @@ pub struct Rates {
     pub late: f64,
     /// Made good by in-band FEC.
     pub recovered: f64,
-    /// Mean run of losses [packets]; 0 when there was none.
+    /// Mean run of losses \[packets\]; 0 when there was none.
     pub mean_run: f64,
 }
 

@@ -282,7 +282,7 @@ impl CallMonitor {
     }
 }
 
-/// Packetisation and the encoder's look-ahead: how old the first sample of a packet is when it leaves [ms].
+/// Packetisation and the encoder's look-ahead: how old the first sample of a packet is when it leaves \[ms\].
 fn sender_delay(codec: Option<Codec>, packet_time: Option<Duration>) -> Option<f64> {
     let look_ahead = match codec? {
         Codec::Pcmu | Codec::Pcma => 0.0,

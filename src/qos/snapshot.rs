@@ -11,7 +11,7 @@ pub struct CallQuality {
     pub round_trip: Option<Reading>,
     /// Mouth-to-ear delay from the peer to us, and the parts that were measured.
     pub delay: DelayParts,
-    /// The round-trip time [ms] and the total delay [ms] as time lines like those of the directions.
+    /// The round-trip time \[ms\] and the total delay \[ms\] as time lines like those of the directions.
     pub round_trip_line: Vec<Option<f32>>,
     pub delay_line: Vec<Option<f32>>,
     /// One sentence on how the call is, and whose fault it is if it is bad.
@@ -25,11 +25,11 @@ pub struct CallQuality {
 /// What became of the sound that was to be played, since the call began; `None` before anything was.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Sound {
-    /// [ms]
+    /// \[ms\]
     pub played: Option<f64>,
-    /// Made up, because nothing came in time [ms].
+    /// Made up, because nothing came in time \[ms\].
     pub concealed: Option<f64>,
-    /// Taken from the redundancy of a later packet [ms].
+    /// Taken from the redundancy of a later packet \[ms\].
     pub recovered: Option<f64>,
     /// Packets that came too late to be played, twice, and out of order.
     pub late: u64,
@@ -81,7 +81,7 @@ pub struct DirectionQuality {
     pub loss: Option<Reading>,
     /// Loss since the start of the call [%].
     pub loss_total: Option<f64>,
-    /// Interarrival jitter [ms].
+    /// Interarrival jitter \[ms\].
     pub jitter: Option<Reading>,
     pub packets: u64,
     pub lost: i64,
@@ -96,14 +96,14 @@ pub const TIMELINE: usize = 120;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct DelayParts {
-    /// Sum of the parts that were measured [ms]; `None` when the network's part is unknown.
+    /// Sum of the parts that were measured \[ms\]; `None` when the network's part is unknown.
     pub total: Option<f64>,
-    /// Half the round-trip time [ms].
+    /// Half the round-trip time \[ms\].
     pub network: Option<f64>,
-    /// The jitter buffer [ms].
+    /// The jitter buffer \[ms\].
     pub buffer: Option<f64>,
-    /// Playback ring and device [ms].
+    /// Playback ring and device \[ms\].
     pub device: Option<f64>,
-    /// Packetisation and codec look-ahead at the sender [ms].
+    /// Packetisation and codec look-ahead at the sender \[ms\].
     pub codec: Option<f64>,
 }

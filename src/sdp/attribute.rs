@@ -7,7 +7,7 @@ use crate::media::spec::{Codec, Direction};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-/// The longest packet time that is believed [ms].
+/// The longest packet time that is believed \[ms\].
 const MAX_PTIME: f64 = 1000.0;
 
 /// A media line with the session it stands in: what the line does not say, the session may.

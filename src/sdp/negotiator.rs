@@ -320,7 +320,7 @@ impl Negotiator {
         }
     }
 
-    /// The payload type for telephone events of a clock [Hz] in an offer.
+    /// The payload type for telephone events of a clock \[Hz\] in an offer.
     pub(super) fn payload_type_of_events(&self, clock_rate: u32, taken: &[u8]) -> u8 {
         let usual = if clock_rate == 8_000 { 101 } else { 110 };
         self.dynamic(&Meaning::Event(clock_rate), usual, taken)

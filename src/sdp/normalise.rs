@@ -4,11 +4,11 @@
 use super::SdpError;
 use crate::base::untrusted::Untrusted;
 
-/// [bytes]; more than a SIP datagram can carry.
+/// \[bytes\]; more than a SIP datagram can carry.
 pub(super) const MAX_BYTES: usize = 64 * 1024;
 pub(super) const MAX_LINES: usize = 2048;
 pub(super) const MAX_MEDIA: usize = 32;
-/// [bytes]
+/// \[bytes\]
 const MAX_LINE: usize = 4096;
 
 /// The format given to a media line that lists none.

@@ -81,7 +81,7 @@ pub(crate) struct Link {
     pub loss: f64,
     /// Probability that it arrives twice.
     pub doubled: f64,
-    /// Each delay is drawn from `0..=delay` [ms], so that messages overtake each other.
+    /// Each delay is drawn from `0..=delay` \[ms\], so that messages overtake each other.
     pub delay: u32,
 }
 

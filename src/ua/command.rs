@@ -27,7 +27,7 @@ pub enum Command {
     /// Send DTMF digits (RFC 4733), in order.
     Digits(CallNumber, String),
     Mute(bool),
-    /// Gains [dB], 0 is unchanged.
+    /// Gains \[dB\], 0 is unchanged.
     Gain {
         capture: f32,
         playback: f32,

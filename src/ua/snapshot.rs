@@ -13,10 +13,10 @@ pub struct Snapshot {
     /// The call that is talked on, or that rings.
     pub focus: Option<CallNumber>,
     pub muted: bool,
-    /// [dB]
+    /// \[dB\]
     pub capture_gain: f32,
     pub playback_gain: f32,
-    /// Peak levels of the last 100 ms [dBov].
+    /// Peak levels of the last 100 ms \[dBov\].
     pub capture_level: Option<f32>,
     pub playback_level: Option<f32>,
     pub devices: DeviceView,

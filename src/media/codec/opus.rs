@@ -5,7 +5,7 @@ use audiopus::coder::{Decoder, Encoder};
 use audiopus::packet::Packet;
 use audiopus::{Application, Bandwidth, Bitrate, Channels, MutSignals, SampleRate, Signal};
 
-/// Samples a second on both sides [Hz].
+/// Samples a second on both sides \[Hz\].
 const RATE: usize = 48_000;
 /// What we send when the peer sets no limit [bit/s].
 const BIT_RATE: u32 = 32_000;
@@ -22,7 +22,7 @@ const EXPECTED_LOSS: u8 = 5;
 const LEAST_LOSS: u8 = 2;
 /// Above this the encoder would give away too much of the bit rate [%].
 const MOST_LOSS: u8 = 25;
-/// A payload this short only says that silence goes on [octets].
+/// A payload this short only says that silence goes on \[octets\].
 const DTX_PAYLOAD: usize = 2;
 
 fn failed(error: audiopus::Error) -> MediaError {

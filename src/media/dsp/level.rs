@@ -1,15 +1,15 @@
-//! Sound levels relative to overload [dBov], as RFC 6464 and the meters state them.
+//! Sound levels relative to overload \[dBov\], as RFC 6464 and the meters state them.
 
-/// What a block of digital silence is reported as [dBov].
+/// What a block of digital silence is reported as \[dBov\].
 pub const SILENCE: f32 = -127.0;
 
-/// Root-mean-square level [dBov]; a full-scale square wave is 0, a full-scale sine -3.
+/// Root-mean-square level \[dBov\]; a full-scale square wave is 0, a full-scale sine -3.
 pub fn rms(sound: &[f32]) -> f32 {
     let energy = sound.iter().map(|s| s * s).sum::<f32>();
     to_decibel(energy / sound.len().max(1) as f32)
 }
 
-/// Level of the largest sample [dBov].
+/// Level of the largest sample \[dBov\].
 pub fn peak(sound: &[f32]) -> f32 {
     let peak = sound.iter().fold(0.0_f32, |peak, s| peak.max(s.abs()));
     to_decibel(peak * peak)
@@ -34,7 +34,7 @@ impl LevelMeter {
         self.samples += sound.len() as u64;
     }
 
-    /// The level since the last call [dBov]; `None` when nothing was added.
+    /// The level since the last call \[dBov\]; `None` when nothing was added.
     pub fn take(&mut self) -> Option<f32> {
         let Self { energy, samples } = std::mem::take(self);
         (samples > 0).then(|| to_decibel((energy / samples as f64) as f32))

@@ -1,6 +1,6 @@
 //! The period of a voice, by normalised correlation of a signal with its own past.
 
-/// Correlations are searched at about this rate, whatever the signal's [Hz].
+/// Correlations are searched at about this rate, whatever the signal's \[Hz\].
 const SEARCH_RATE: u32 = 8_000;
 /// The periods looked for, 2.5 to 18 ms: voices from 55 to 400 Hz [samples at the search rate].
 const SHORTEST: usize = 20;
@@ -13,7 +13,7 @@ const MULTIPLE: f32 = 0.88;
 /// A period and how well the sound repeats after it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Pitch {
-    /// [samples]
+    /// \[samples\]
     pub lag: usize,
     /// Normalised correlation, `0.0..=1.0`: near 1 is a voice, below 0.5 is noise.
     pub voicing: f32,
@@ -27,12 +27,12 @@ pub struct PitchFinder {
 }
 
 impl PitchFinder {
-    /// - `rate`: of the sound [Hz].
+    /// - `rate`: of the sound \[Hz\].
     pub fn new(rate: u32) -> Self {
         Self { decimation: (rate / SEARCH_RATE).max(1) as usize, slow: Vec::with_capacity(WINDOW + LONGEST) }
     }
 
-    /// The shortest and the longest period found [samples].
+    /// The shortest and the longest period found \[samples\].
     pub fn range(&self) -> (usize, usize) {
         (SHORTEST * self.decimation, LONGEST * self.decimation)
     }

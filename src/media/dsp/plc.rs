@@ -1,19 +1,19 @@
 //! Packet loss concealment on plain samples: sound made up after, or between, sound that is there.
 use crate::media::dsp::pitch::{Pitch, PitchFinder};
 
-/// Sound of the past that concealment looks at [ms].
+/// Sound of the past that concealment looks at \[ms\].
 pub const HISTORY_MS: usize = 64;
 /// Periods repeated in turn, as the gap grows: one alone would buzz.
 const MOST_PERIODS: usize = 3;
-/// After this long one more period is taken into the turn [ms].
+/// After this long one more period is taken into the turn \[ms\].
 const PERIOD_STEP_MS: usize = 20;
-/// Full strength until, and silence from [ms].
+/// Full strength until, and silence from \[ms\].
 const FADE_FROM_MS: f32 = 50.0;
 const FADE_TO_MS: f32 = 180.0;
 /// Voicing at and below which sound counts as pure noise, and from which as pure voice.
 const NOISE_VOICING: f32 = 0.2;
 const VOICE_VOICING: f32 = 0.5;
-/// Pieces noise is put together from [ms].
+/// Pieces noise is put together from \[ms\].
 const PIECE_MS: usize = 6;
 
 /// Continues a signal: periods of a voice in turn, noise for the rest, fading out.
@@ -25,7 +25,7 @@ struct Extension {
     pitch: Pitch,
     /// Samples made so far.
     made: usize,
-    /// The block of whole periods read now, and the position in it [samples].
+    /// The block of whole periods read now, and the position in it \[samples\].
     block: usize,
     at: usize,
     /// What keeps the seam free of a step: added, decaying.
@@ -179,7 +179,7 @@ impl Concealer {
         }
     }
 
-    /// Sound of the past worth giving [samples].
+    /// Sound of the past worth giving \[samples\].
     pub fn history(&self) -> usize {
         self.rate as usize * HISTORY_MS / 1_000
     }

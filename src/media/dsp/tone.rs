@@ -3,16 +3,16 @@ use crate::media::frame::{FRAME_RATE, Frame};
 use crate::media::spec::{Digit, Tone};
 use std::f32::consts::TAU;
 
-/// The low group: one row of the keypad each [Hz].
+/// The low group: one row of the keypad each \[Hz\].
 pub const DTMF_ROWS: [f32; 4] = [697.0, 770.0, 852.0, 941.0];
-/// The high group: one column of the keypad each [Hz].
+/// The high group: one column of the keypad each \[Hz\].
 pub const DTMF_COLUMNS: [f32; 4] = [1_209.0, 1_336.0, 1_477.0, 1_633.0];
 
 /// Amplitude of each of the (at most two) components.
 const AMPLITUDE: f32 = 0.1;
-/// Length of the rise and the fall of every burst [samples].
+/// Length of the rise and the fall of every burst \[samples\].
 const RAMP: f32 = 240.0;
-/// How long the acknowledgement of a digit sounds [ms].
+/// How long the acknowledgement of a digit sounds \[ms\].
 const DIGIT_MS: u32 = 120;
 
 /// Plays one [`Tone`] at a time into the frames it is given.
@@ -21,7 +21,7 @@ pub struct ToneGenerator {
     tone: Option<Tone>,
     /// What to play once the present tone has faded.
     next: Option<Option<Tone>>,
-    /// Position in the tone's cadence [samples].
+    /// Position in the tone's cadence \[samples\].
     position: u32,
     frequencies: [f32; 2],
     phases: [f32; 2],
@@ -91,7 +91,7 @@ enum Sounding {
     End,
 }
 
-/// What a tone does `at` [ms] after its start.
+/// What a tone does `at` \[ms\] after its start.
 fn sounding(tone: Tone, at: u32) -> Sounding {
     let burst = |on: bool| if on { Sounding::Pair([425.0, 0.0]) } else { Sounding::Pause };
     match tone {

@@ -75,7 +75,7 @@ pub struct MediaClock(Option<Origin>);
 
 #[derive(Clone, Copy, Debug)]
 struct Origin {
-    /// [Hz]
+    /// \[Hz\]
     clock_rate: u32,
     timestamp: u64,
     media: Ticks,

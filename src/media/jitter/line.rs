@@ -3,12 +3,12 @@
 use crate::media::dsp::pitch::correlation;
 use crate::media::dsp::plc::Concealer;
 
-/// Sound kept for play and concealment [ms].
+/// Sound kept for play and concealment \[ms\].
 const ROOM_MS: usize = 1_000;
-/// The shortest and longest piece taken out or put in at once [ms].
+/// The shortest and longest piece taken out or put in at once \[ms\].
 const SHORTEST_MS: f32 = 2.5;
 const LONGEST_MS: f32 = 15.0;
-/// Length of the crossing from one piece to another [ms].
+/// Length of the crossing from one piece to another \[ms\].
 const CROSSING_MS: f32 = 5.0;
 /// How alike both ends of a piece must be for the voice to go on unharmed without it.
 const ALIKE: f32 = 0.85;
@@ -38,7 +38,7 @@ pub struct Line {
 }
 
 impl Line {
-    /// - `rate`: of the sound [Hz].
+    /// - `rate`: of the sound \[Hz\].
     pub fn new(rate: u32) -> Self {
         let room = rate as usize * ROOM_MS / 1_000;
         Self {
@@ -209,7 +209,7 @@ impl Line {
         (self.rate as f32 * ms / 1_000.0) as usize
     }
 
-    /// Step of the first, coarse search for likeness [samples].
+    /// Step of the first, coarse search for likeness \[samples\].
     fn coarseness(&self) -> usize {
         (self.rate / 8_000).max(1) as usize
     }

@@ -10,7 +10,7 @@ use crate::media::spec::Codec;
 
 /// The longest gap that is filled: after it sound has long faded [ticks].
 const LONGEST_GAP: Ticks = 24_000;
-/// Opus makes up sound in multiples of 2.5 ms [samples].
+/// Opus makes up sound in multiples of 2.5 ms \[samples\].
 const CONCEALED_STEP: usize = 120;
 
 /// What was put in for lost packets.

@@ -7,7 +7,7 @@ use rtcp_types::{Bye, Compound, ReceiverReport, RtcpPacket, Sdes, SdesChunk, Sde
 /// More than any honest compound packet has; the rest of one that has more is not read.
 const MAX_ITEMS: usize = 128;
 
-/// The longest text of a source description or a goodbye [octets].
+/// The longest text of a source description or a goodbye \[octets\].
 const MAX_TEXT: usize = 255;
 
 const HEADER: usize = 4;

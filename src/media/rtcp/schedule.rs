@@ -20,9 +20,9 @@ const MEMBER_INTERVALS: u32 = 5;
 const SENDER_INTERVALS: u32 = 2;
 /// The share of the session bandwidth that is RTCP's.
 const RTCP_SHARE: f64 = 0.05;
-/// UDP and IPv4 headers count too (§6.2) [octets].
+/// UDP and IPv4 headers count too (§6.2) \[octets\].
 const OVERHEAD: f64 = 28.0;
-/// A first guess at the size of a report: SR, one block and SDES [octets].
+/// A first guess at the size of a report: SR, one block and SDES \[octets\].
 const FIRST_SIZE: f64 = 100.0;
 
 #[derive(Clone, Copy, Debug)]

@@ -30,9 +30,9 @@ pub struct Context {
     pub own: Ssrc,
     /// The source whose RTP is heard.
     pub source: Option<Ssrc>,
-    /// Of what we send [Hz].
+    /// Of what we send \[Hz\].
     pub clock_rate: u32,
-    /// [octets]
+    /// \[octets\]
     pub size: usize,
 }
 

@@ -1,6 +1,6 @@
 //! Which packets of the recent past arrived: duplicates, reordering, and the runs of loss that are left.
 
-/// How long a missing packet may still come before it counts as lost [packets].
+/// How long a missing packet may still come before it counts as lost \[packets\].
 const DEPTH: u64 = 64;
 
 /// More runs than a second of the fastest stream can have.
@@ -14,7 +14,7 @@ pub enum Place {
     Duplicate,
 }
 
-/// The last [`DEPTH`] sequence numbers as bits: bit `n` is the highest less `n`.
+/// The last `DEPTH` sequence numbers as bits: bit `n` is the highest less `n`.
 #[derive(Clone, Debug, Default)]
 pub struct Arrivals {
     /// The first and the highest packet.

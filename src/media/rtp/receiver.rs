@@ -58,7 +58,7 @@ struct Source {
     /// Highest extended time stamp.
     timestamp: u64,
     transit: Option<Transit>,
-    /// Interarrival jitter [s], independent of the clock rate (RFC 7160 §4.2).
+    /// Interarrival jitter \[s\], independent of the clock rate (RFC 7160 §4.2).
     jitter: Option<f64>,
     clock_rate: u32,
     last_arrival: Instant,
@@ -147,7 +147,7 @@ impl Receiver {
     /// Takes a packet that passed the path's latch.
     ///
     /// - `arrived`: the kernel's time of arrival.
-    /// - `clock_rate`: of its payload type [Hz]; `None` when its time stamp says nothing about when it was sent
+    /// - `clock_rate`: of its payload type \[Hz\]; `None` when its time stamp says nothing about when it was sent
     ///   (telephone events) or the payload type is unknown.
     pub fn receive<'a>(
         &mut self,
@@ -365,7 +365,7 @@ mod tests {
             Self { receiver: Receiver::default(), t0: Instant::now() }
         }
 
-        /// Gives packet `number` of a 20 ms stream at `at` [ms].
+        /// Gives packet `number` of a 20 ms stream at `at` \[ms\].
         fn give(&mut self, ssrc: u32, number: u16, at: u64) -> Reception {
             let packet = packet(ssrc, number, u32::from(number).wrapping_mul(160));
             self.receiver.receive(&packet, self.t0 + Duration::from_millis(at), Some(8000)).0

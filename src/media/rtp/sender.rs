@@ -175,7 +175,7 @@ impl Sender {
         self.ssrc
     }
 
-    /// [Hz]
+    /// \[Hz\]
     pub fn clock_rate(&self) -> u32 {
         self.clock_rate
     }

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 const MAX_WAITING: usize = 1024;
 /// Buffers kept for the next datagrams.
 const MAX_SPARE: usize = 32;
-/// A larger one is not kept [octets].
+/// A larger one is not kept \[octets\].
 const MAX_SPARE_SIZE: usize = 2048;
 
 #[derive(Debug)]

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 /// How often slow facts are told: the devices' counters, the simulated network's truth.
 const SLOW: Duration = Duration::from_secs(1);
-/// A drift is worth telling when it moved by this much [ppm].
+/// A drift is worth telling when it moved by this much \[ppm\].
 const DRIFT_STEP: f64 = 5.0;
 
 /// All the thread owns.

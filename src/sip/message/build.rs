@@ -61,7 +61,7 @@ impl Message {
 
 /// Of these, tokens that follow each other share a line: a long Allow or Supported need not cost a fragment.
 const JOINED: [&str; 6] = ["Accept", "Allow", "Allow-Events", "Proxy-Require", "Require", "Supported"];
-/// No token is added to a line longer than this [bytes].
+/// No token is added to a line longer than this \[bytes\].
 const JOINED_LINE: usize = 1_000;
 
 fn write(mut out: String, headers: &Headers, body: &Bytes) -> Bytes {

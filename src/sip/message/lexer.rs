@@ -7,11 +7,11 @@ use bytes::Bytes;
 use std::borrow::Cow;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
-/// The largest message we read [bytes].
+/// The largest message we read \[bytes\].
 pub const MAX_MESSAGE: usize = 65_536;
-/// The longest value of one header, before it is split [bytes].
+/// The longest value of one header, before it is split \[bytes\].
 const MAX_VALUE: usize = 8_192;
-/// The longest Request-URI [bytes].
+/// The longest Request-URI \[bytes\].
 const MAX_URI: usize = 4_096;
 /// Headers of one message, counted after lists were split.
 const MAX_HEADERS: usize = 256;

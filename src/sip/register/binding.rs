@@ -1,7 +1,7 @@
 //! What a registrar's answer says of our binding: how long it lasts, and where we are seen (RFC 3261 §10.2.4, RFC 3581).
 use crate::sip::message::{Headers, Host, NameAddr, Uri};
 
-/// The lifetime the registrar gave our binding [s] (RFC 3261 §10.2.4).
+/// The lifetime the registrar gave our binding \[s\] (RFC 3261 §10.2.4).
 ///
 /// Registrars rewrite Contacts and list those of other phones too, so ours is found by its random user part, then by
 /// its address, then as the only one there is.

@@ -1,7 +1,7 @@
 //! The size rule: a request too large for one datagram goes over a stream (RFC 3261 §18.1.1).
 use crate::base::net::Transport;
 
-/// The largest request that may go over UDP while the path MTU is unknown [bytes].
+/// The largest request that may go over UDP while the path MTU is unknown \[bytes\].
 pub const MAX_DATAGRAM_REQUEST: usize = 1_300;
 
 /// The transports to try, in order.
@@ -15,7 +15,7 @@ pub struct Choice {
 /// Chooses for a request of which the target says nothing, or says UDP.
 ///
 /// - `wanted`: what the target's URI, its DNS records or the configuration ask for.
-/// - `length`: of the serialised request with the Via it will carry [bytes].
+/// - `length`: of the serialised request with the Via it will carry \[bytes\].
 pub fn choose(wanted: Transport, length: usize) -> Choice {
     match wanted {
         Transport::Udp if length > MAX_DATAGRAM_REQUEST => {

@@ -1,7 +1,7 @@
 //! A level meter: jumps up at once, falls back slowly, so that the eye can follow.
 use std::time::Duration;
 
-/// The lowest level shown [dBov].
+/// The lowest level shown \[dBov\].
 pub const FLOOR: f32 = -60.0;
 /// How fast it falls [dB/s].
 const FALL: f32 = 45.0;
@@ -13,7 +13,7 @@ pub struct Meter {
 }
 
 impl Meter {
-    /// The level last measured [dBov]; `None` when there is no sound to measure.
+    /// The level last measured \[dBov\]; `None` when there is no sound to measure.
     pub fn set(&mut self, level: Option<f32>) {
         self.target = level.filter(|v| v.is_finite()).map(|v| v.clamp(FLOOR, 0.0));
         self.shown = match (self.target, self.shown) {
@@ -28,7 +28,7 @@ impl Meter {
         }
     }
 
-    /// [dBov]
+    /// \[dBov\]
     pub fn shown(&self) -> Option<f32> {
         self.shown
     }

@@ -6,7 +6,7 @@ use crate::tui::model::{Knob, Model};
 use crate::ua::command::Command;
 use std::time::Duration;
 
-/// The steps of each knob: [%], [ms], [ms], [packets].
+/// The steps of each knob: [%], \[ms\], \[ms\], \[packets\].
 const LOSS: &[f64] = &[0.0, 0.5, 1.0, 2.0, 3.0, 5.0, 7.5, 10.0, 15.0, 20.0, 30.0, 50.0];
 const JITTER: &[f64] = &[0.0, 5.0, 10.0, 20.0, 30.0, 40.0, 60.0, 80.0, 100.0, 150.0, 200.0];
 const DELAY: &[f64] = &[0.0, 10.0, 20.0, 40.0, 60.0, 80.0, 100.0, 150.0, 200.0, 300.0, 500.0];

@@ -34,7 +34,7 @@ pub struct Shown<'a> {
     quality: &'a CallQuality,
     /// Added to the age of every reading.
     aged: Duration,
-    /// Levels [dBov] of sound and microphone; `None` for calls that are over.
+    /// Levels \[dBov\] of sound and microphone; `None` for calls that are over.
     levels: Option<[Option<f32>; 2]>,
     headings: [Heading; 2],
 }
