@@ -137,7 +137,7 @@ impl Extension {
         let next = self.next_block();
         let left = self.block - self.at;
         if left <= quarter
-            && let Some(lead_in) = (end - next).checked_sub(left).and_then(|i| self.past.get(i))
+            && let Some(lead_in) = end.checked_sub(next + left).and_then(|i| self.past.get(i))
         {
             let weight = (quarter - left) as f32 / quarter as f32;
             out += weight * (lead_in - out);

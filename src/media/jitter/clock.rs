@@ -91,7 +91,7 @@ impl MediaClock {
             let scale = SECOND / i64::from(clock_rate.max(1));
             let since = (timestamp.wrapping_sub(origin.timestamp) as i64).saturating_mul(scale);
             let media = origin.media.saturating_add(since);
-            if arrived.saturating_sub(media).saturating_sub(usual).abs() < JUMP {
+            if arrived.saturating_sub(media).saturating_sub(usual).unsigned_abs() < JUMP as u64 {
                 return (media, false);
             }
         }

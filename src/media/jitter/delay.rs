@@ -25,8 +25,11 @@ const EVERY: u32 = 8;
 const RUN_MEMORY: f64 = 256.0;
 const RUNS_OFTEN: f64 = 0.007;
 const RUNS_SELDOM: f64 = 0.003;
-/// Packets that all came later, or all earlier, than anything before them: the path has changed.
-const STEP: usize = 40;
+/// Packets that show the shape of their delays.
+const SURE: usize = 500;
+/// So many packets that all took longer, or less long, than nearly all before them: the path has changed.
+const STEP_UP: usize = 40;
+const STEP_DOWN: usize = 250;
 
 /// Transit times are arrival less RTP time, both counted from the first packet: only their differences mean
 /// anything.
@@ -140,8 +143,10 @@ impl DelayEstimator {
         }
         let tail = &mut self.scratch[..tail];
         tail.sort_unstable_by(|a, b| b.cmp(a));
-        let tenth = self.recent.len() / 10;
-        let spread = tail.get(tenth).or(tail.last()).map_or(0, |t| t - median);
+        let tenth = tail.get(count / 10).or(tail.last()).copied().unwrap_or(median);
+        // Of two paths in the window neither says how far packets of the other stray; few packets say little at all.
+        let beyond = tail.first().copied().unwrap_or(tenth) - tenth;
+        let spread = if count < SURE { tenth - median } else { (tenth - median).min(2 * beyond) };
         let late = cheapest(tail, count, fastest, KERNEL * spread as f64 + 0.3 * MS as f64);
         // With the packet after it in hand, a lost one can be recovered or bridged.
         let wanted = late.max(median + packet_time * self.in_hand) + FRAME_TICKS;
@@ -149,16 +154,21 @@ impl DelayEstimator {
         self.target = wanted.clamp(fastest + LEAST, fastest + MOST);
     }
 
-    /// After a step of the path's delay what was before says nothing any more.
+    /// After a step of the path's delay what was before says nothing any more: quickly found out when packets take
+    /// longer now, slowly when they are faster, since those that took long may come again.
     fn forget_old_path(&mut self) {
-        let Some(old) = self.recent.len().checked_sub(STEP).filter(|old| *old > 0) else { return };
-        let newest = self.recent.range(old..).map(|(transit, _)| *transit);
-        let (low, high) = newest.fold((Ticks::MAX, Ticks::MIN), |(low, high), t| (low.min(t), high.max(t)));
-        let margin = FRAME_TICKS + (high - low) / 2;
-        if self.recent.range(..old).all(|(transit, _)| *transit > high + margin)
-            || self.recent.range(..old).all(|(transit, _)| *transit < low - margin)
-        {
-            self.recent.drain(..old);
+        for (newest, slower) in [(STEP_UP, true), (STEP_DOWN, false)] {
+            let Some(old) = self.recent.len().checked_sub(newest).filter(|old| *old > 0) else { continue };
+            let transit = self.recent.range(old..).map(|(transit, _)| *transit);
+            let (low, high) = transit.fold((Ticks::MAX, Ticks::MIN), |(low, high), t| (low.min(t), high.max(t)));
+            let margin = FRAME_TICKS + (high - low) / 2;
+            let beyond = |t: Ticks| if slower { t < low - margin } else { t > high + margin };
+            let differ = self.recent.range(..old).filter(|(transit, _)| beyond(*transit)).count();
+            // A few may be of the new path already: packets cross at the step.
+            if differ * 5 >= old * 4 {
+                self.recent.drain(..old);
+                return;
+            }
         }
     }
 }

@@ -4,7 +4,6 @@ mod delay;
 mod line;
 mod playout;
 mod store;
-mod supply;
 mod voice;
 
 pub use playout::{Incoming, Playout, PlayoutStats};

@@ -1,4 +1,6 @@
 //! The playout side of one stream: packets in as they come, 10 ms of sound out as often as the device asks.
+mod supply;
+
 use crate::media::codec::decoder;
 use crate::media::error::MediaError;
 use crate::media::frame::{FRAME, Frame};
@@ -51,22 +53,22 @@ const MOST_SOUND: Ticks = 1_200 * MS;
 /// So many packets in a row older than what was played: the sender counts anew.
 const OLD_RUN: u32 = 50;
 /// Ticks in a sample at the lowest rate: less cannot be filled.
-pub(super) const GRAIN: Ticks = 6;
+const GRAIN: Ticks = 6;
 /// No source counts so far.
 const LAST_SEQUENCE: u64 = 1 << 60;
 
 /// Where playout stands in the sender's sequence.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Next {
-    pub(super) sequence: u64,
+struct Next {
+    sequence: u64,
     /// Media time after the last sound put in the line.
-    pub(super) media: Ticks,
+    media: Ticks,
     /// Sound put in the line since then that stands for no packet yet.
-    pub(super) filled: Ticks,
+    filled: Ticks,
     /// The last packet said that silence goes on.
-    pub(super) silence: bool,
+    silence: bool,
     /// The part of `filled` that counts as concealment if packets turn out to be late or lost, not unsent.
-    pub(super) starved: Ticks,
+    starved: Ticks,
 }
 
 /// From packets to frames: buffer, delay estimation, decoding, concealment, time-stretching, resampling to 48 kHz.
@@ -82,34 +84,34 @@ pub(super) struct Next {
 /// ```
 #[derive(Debug)]
 pub struct Playout {
-    pub(super) formats: Vec<PayloadFormat>,
-    pub(super) store: PacketStore,
-    pub(super) epoch: Option<Epoch>,
-    pub(super) media_clock: MediaClock,
-    pub(super) pulls: PullClock,
-    pub(super) delay: DelayEstimator,
-    pub(super) voice: Option<Voice>,
-    pub(super) next: Option<Next>,
+    formats: Vec<PayloadFormat>,
+    store: PacketStore,
+    epoch: Option<Epoch>,
+    media_clock: MediaClock,
+    pulls: PullClock,
+    delay: DelayEstimator,
+    voice: Option<Voice>,
+    next: Option<Next>,
     /// Which of the 64 packets before `next` were played: tells a duplicate from a late one.
-    pub(super) played: u64,
-    pub(super) old_run: u32,
-    pub(super) since_stretch: u32,
+    played: u64,
+    old_run: u32,
+    since_stretch: u32,
     /// Smoothed time from arrival to play.
-    pub(super) waited: Option<Ticks>,
-    pub(super) counts: Counts,
+    waited: Option<Ticks>,
+    counts: Counts,
 }
 
 /// Cumulative counters, durations in ticks.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Counts {
-    pub(super) played: Ticks,
-    pub(super) concealed: Ticks,
-    pub(super) recovered: Ticks,
-    pub(super) accelerated: Ticks,
-    pub(super) expanded: Ticks,
-    pub(super) late: u64,
-    pub(super) duplicates: u64,
-    pub(super) overflowed: u64,
+struct Counts {
+    played: Ticks,
+    concealed: Ticks,
+    recovered: Ticks,
+    accelerated: Ticks,
+    expanded: Ticks,
+    late: u64,
+    duplicates: u64,
+    overflowed: u64,
 }
 
 impl Playout {

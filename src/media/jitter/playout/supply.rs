@@ -1,7 +1,7 @@
 //! What is put in the line next: a packet, what was lost before it, silence, or sound made up for want of anything.
+use super::{GRAIN, Next, Playout};
 use crate::media::codec::decoder;
 use crate::media::jitter::clock::{FRAME_TICKS, MS, Ticks};
-use crate::media::jitter::playout::{GRAIN, Next, Playout};
 use crate::media::jitter::store::{self, Packet};
 use crate::media::jitter::voice::Voice;
 
@@ -19,6 +19,8 @@ const EARLY_SLACK: [Ticks; 3] = [3 * MS, 10 * MS, 15 * MS];
 const LATE_SLACK: [Ticks; 3] = [8 * MS, 40 * MS, 90 * MS];
 /// To the latter comes this part of what jitter adds to the target, which moves by as much without need.
 const JITTER_SLACK: Ticks = 6;
+/// Frames without a stretch that take 1 ms off what is left alone in speech.
+const PATIENCE: Ticks = 10;
 /// Quiet that lasts so long is a pause, not the closed lips of a `p`.
 const PAUSE: Ticks = 150 * MS;
 /// Beyond these speech is stretched even where it can be heard.
@@ -199,7 +201,10 @@ impl Playout {
             false => return,
         };
         let jitter = target - self.delay.typical();
-        if lead > LATE_SLACK[chance] + jitter / JITTER_SLACK {
+        // Sound without a pause is not left behind for ever.
+        let patience = LATE_SLACK[chance] - Ticks::from(self.since_stretch) * MS / PATIENCE;
+        let late_slack = patience.max(LATE_SLACK[1].min(LATE_SLACK[chance])) + jitter / JITTER_SLACK;
+        if lead > late_slack {
             let enough = voice.needed_to_shrink();
             self.decode_ahead(due, enough);
             let Some(voice) = &mut self.voice else { return };
