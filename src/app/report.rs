@@ -89,11 +89,10 @@ pub fn line(call: &CallView, now: Instant) -> String {
         )
     };
     format!(
-        "{:02}:{:02} {} {}; we hear: {}; they hear: {}; RTT {}",
+        "{:02}:{:02} {}; we hear: {}; they hear: {}; RTT {}",
         seconds / 60,
         seconds % 60,
-        state(&call.state),
-        call.codec,
+        format!("{} {}", state(&call.state), call.codec).trim_end(),
         side(heard),
         side(told),
         figure(call.quality.round_trip.map(|r| r.value), 0, " ms"),

@@ -88,14 +88,9 @@ impl Net {
         let (sockets, notice) = match Sockets::bind(config.address, config.port) {
             Ok(sockets) => (sockets, None),
             Err(first) => {
-                let mut found = Err(first);
-                for _ in 0..16 {
-                    found = Sockets::bind(config.address, 0);
-                    if found.is_ok() {
-                        break;
-                    }
-                }
-                let sockets = found?;
+                // A free UDP port may be taken for TCP: hence more than one try.
+                let other = (0..16).find_map(|_| Sockets::bind(config.address, 0).ok());
+                let sockets = other.ok_or(first)?;
                 let notice = format!("SIP port {} is taken; using port {}", config.port, sockets.port);
                 (sockets, Some(notice))
             }

@@ -65,10 +65,19 @@ impl Account {
             retry_at: None,
             keep_alive_at: None,
         };
-        if let (Host::Ip(ip), _) = account.server() {
-            account.trust(ip);
+        for host in account.own_hosts() {
+            if let Host::Ip(ip) = host {
+                account.trust(ip);
+            }
         }
         account
+    }
+
+    /// The hosts the configuration names: proxy, registrar, domain.
+    pub fn own_hosts(&self) -> Vec<Host> {
+        let settings = &self.settings;
+        let servers = settings.outbound_proxy.iter().chain(&settings.registrar).map(|(host, _)| host.clone());
+        servers.chain([settings.domain.clone()]).collect()
     }
 
     /// `user@domain`

@@ -252,6 +252,12 @@ impl Call {
         self.plan.set_ports(rtp, rtcp);
     }
 
+    /// There are no ports: without them there is no call, and nothing to close.
+    pub fn handle_open_failed(&mut self, now: Instant, anchor: &WallAnchor, error: &str, out: &mut Outbox) {
+        self.media_opened = false;
+        self.fail(now, anchor, CallEnd::Failed, format!("no media ports: {}", shown(error, 80)), out);
+    }
+
     /// The user takes the call; it is answered as soon as the ports are there.
     pub fn answer(&mut self, now: Instant, anchor: &WallAnchor, out: &mut Outbox) {
         if self.is_over() || self.outgoing || self.answered.is_some() {

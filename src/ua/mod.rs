@@ -218,9 +218,8 @@ impl UserAgent {
             }
             MediaEvent::Opened { stream, rtp, rtcp } => self.media_opened(now, CallNumber(stream.0), rtp, rtcp),
             MediaEvent::OpenFailed { stream, error } => {
-                let cause = format!("no media ports: {}", account::shown(&error, 80));
                 if let Some(call) = self.calls.get_mut(&CallNumber(stream.0)) {
-                    call.fail(now, &self.anchor, CallEnd::Failed, cause, &mut self.out);
+                    call.handle_open_failed(now, &self.anchor, &error, &mut self.out);
                 }
             }
             MediaEvent::Flowing { stream }

@@ -234,7 +234,7 @@ impl UserAgent {
     fn located_registrar(&mut self, now: Instant, question: &Question, answer: &Result<Vec<Flow>, String>) {
         for account in &mut self.accounts {
             // Whatever the port: it is the same host.
-            if let (true, Ok(flows)) = (account.server().0 == question.host, answer) {
+            if let (true, Ok(flows)) = (account.own_hosts().contains(&question.host), answer) {
                 flows.iter().for_each(|flow| account.trust(flow.remote.ip()));
             }
             if !account.waits_for_address || account.server_question() != *question {

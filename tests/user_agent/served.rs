@@ -204,6 +204,21 @@ fn who_leaves_while_it_rings_does_not_decline_for_the_other_phones() {
 }
 
 #[test]
+fn without_ports_a_call_fails_here_and_may_ring_elsewhere() {
+    let mut world = registered(11);
+    world.phones[0].has_no_ports = true;
+    let invite = request("INVITE", "sip:a@192.0.2.1", address(SERVER), "in", &sdp(address(SERVER), "sendrecv"));
+    world.give(0, address(SERVER), &invite);
+    world.run(SECOND);
+    assert!(world.latest(address(SERVER), "SIP/2.0 4").first().starts_with("SIP/2.0 480"));
+    assert_eq!(summary(&world).end, CallEnd::Failed);
+    world.command(0, Command::Call { account: None, target: "600".to_owned() });
+    world.run(SECOND);
+    assert!(summary(&world).outgoing && summary(&world).cause.contains("none is free"));
+    assert!(world.mail_for(address(SERVER)).iter().all(|letter| !letter.text.starts_with("INVITE")));
+}
+
+#[test]
 fn shutdown_ends_at_every_stage() {
     let stages: [fn(&mut World); 5] = [
         |_| {},

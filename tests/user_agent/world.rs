@@ -41,6 +41,8 @@ pub struct Phone {
     /// The streams as media was told to run them.
     pub streams: BTreeMap<StreamId, Option<StreamSpec>>,
     pub media: Vec<MediaCommand>,
+    /// Media finds no ports.
+    pub has_no_ports: bool,
 }
 
 pub fn account(user: &str, server: SocketAddr, register: bool) -> AccountSettings {
@@ -94,7 +96,14 @@ impl World {
         let phones = (1..).zip(phones).map(|(n, settings)| {
             let mut agent = UserAgent::new(settings, anchor, rng.fork());
             agent.start(now);
-            Phone { agent, address: address(n), events: Vec::new(), streams: BTreeMap::new(), media: Vec::new() }
+            Phone {
+                agent,
+                address: address(n),
+                events: Vec::new(),
+                streams: BTreeMap::new(),
+                media: Vec::new(),
+                has_no_ports: false,
+            }
         });
         let phones = phones.collect();
         let mut world = Self {
@@ -236,6 +245,10 @@ impl Phone {
     /// Media as signalling sees it: ports are bound at once.
     fn obey(&mut self, now: Instant, command: MediaCommand) {
         match &command {
+            MediaCommand::Open { stream, .. } if self.has_no_ports => {
+                let error = "none is free".to_owned();
+                self.agent.handle_media(now, MediaEvent::OpenFailed { stream: *stream, error });
+            }
             MediaCommand::Open { stream, local } => {
                 self.streams.insert(*stream, None);
                 let port = 20_000 + 2 * u16::try_from(stream.0).unwrap_or(0);
