@@ -131,8 +131,8 @@ pub struct Shared {
     /// Configuration file to read [default: $OFFHOOK_CONFIG, else offhook/config.toml in $XDG_CONFIG_HOME].
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Use this account and no other: its name in the configuration file, or sip:USER@HOST or sip:USER@HOST:PORT for one that is in no
-    /// file.
+    /// Use this account and no other: its name in the configuration file, or sip:USER@HOST or sip:USER@HOST:PORT for
+    /// one that is in no file.
     ///
     /// The second form registers at HOST:PORT (5060 if not given), with the password of the environment variable
     /// OFFHOOK_PASSWORD if that is set, else with none.
