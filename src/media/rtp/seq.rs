@@ -99,6 +99,17 @@ impl Sequence {
         }
     }
 
+    /// The source was not listened to for a while: its next packet, `number`, begins all counters anew, since nobody can say
+    /// how many went elsewhere meanwhile. Without a gap it is as any other.
+    pub fn resume(&mut self, number: u16) -> Verdict {
+        if self.probation > 0 || number == self.max.wrapping_add(1) {
+            return self.update(number);
+        }
+        self.start(number);
+        self.received = 1;
+        Verdict::Started(self.highest())
+    }
+
     pub fn is_proven(&self) -> bool {
         self.probation == 0
     }

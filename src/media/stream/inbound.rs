@@ -44,12 +44,12 @@ impl Inbound {
             }
         }
         let receives = spec.direction.receives();
-        if receives
-            && !self.receives
-            && let Some(playout) = &mut self.playout
-        {
-            // What was stored before the pause is long past.
-            playout.restart();
+        if receives && !self.receives {
+            self.receiver.resume();
+            if let Some(playout) = &mut self.playout {
+                // What was stored before the pause is long past.
+                playout.restart();
+            }
         }
         self.receives = receives;
     }
