@@ -13,6 +13,8 @@ pub enum Refusal {
     Method(Method),
     #[error("a body of this type is not read")]
     MediaType,
+    #[error("the answer would have to be of a type that is not written here")]
+    NotAcceptable,
     /// The option tags that Require named in vain.
     #[error("extensions {} are not known", .0.join(", "))]
     Extension(Vec<String>),
@@ -41,12 +43,26 @@ impl Refusal {
         if tags.is_empty() { Ok(()) } else { Err(Self::Extension(tags)) }
     }
 
+    /// Refuses an INVITE whose Accept leaves out what we would answer with (RFC 3261 §20.1, §21.4.7).
+    ///
+    /// # Errors
+    /// [`Refusal::NotAcceptable`].
+    pub fn check_accept(request: &Request) -> Result<(), Self> {
+        let is_sdp = |range: &str| {
+            let range = range.split(';').next().unwrap_or_default().trim();
+            [Body::SDP, "application/*", "*/*"].iter().any(|ours| ours.eq_ignore_ascii_case(range))
+        };
+        let mut ranges = request.headers.all("Accept").peekable();
+        if ranges.peek().is_none() || ranges.any(is_sdp) { Ok(()) } else { Err(Self::NotAcceptable) }
+    }
+
     pub fn status(&self) -> u16 {
         match self {
             Self::Header(error) => error.status(),
             // RFC 3261 §21.5.2: 501 for what is not recognised at all.
             Self::Method(Method::Other(_)) => 501,
             Self::Method(_) => 405,
+            Self::NotAcceptable => 406,
             Self::MediaType => 415,
             Self::Extension(_) => 420,
             Self::InfoPackage => 469,
@@ -69,7 +85,12 @@ impl Refusal {
             Self::Extension(tags) => tags.iter().for_each(|tag| answer.headers.push("Unsupported", tag)),
             Self::InfoPackage => answer.headers.push("Recv-Info", ""),
             Self::Busy { retry_after } => answer.headers.push("Retry-After", retry_after),
-            Self::Header(_) | Self::NoDialog | Self::Merged | Self::Pending | Self::OutOfOrder => {}
+            Self::Header(_)
+            | Self::NotAcceptable
+            | Self::NoDialog
+            | Self::Merged
+            | Self::Pending
+            | Self::OutOfOrder => {}
         }
         answer
     }
@@ -85,6 +106,7 @@ mod tests {
         let rows = [
             (Refusal::Header(HeaderError::Missing("Contact")), 400, None),
             (Refusal::Method(Method::Refer), 405, Some(("Allow", ALLOW))),
+            (Refusal::NotAcceptable, 406, None),
             (Refusal::MediaType, 415, Some(("Accept", "application/sdp"))),
             (Refusal::Extension(vec!["100rel".into()]), 420, Some(("Unsupported", "100rel"))),
             (Refusal::InfoPackage, 469, Some(("Recv-Info", ""))),

@@ -48,7 +48,10 @@ impl ServerKey {
         let (via, cseq) = (request.headers.via()?, request.headers.cseq()?);
         let method = if request.method == Method::Ack { Method::Invite } else { request.method.clone() };
         let branch = match via.branch() {
-            Some(branch) if branch.starts_with(MAGIC_COOKIE) => format!("{branch} {}", sent_by(&via)),
+            // The bare cookie names nothing (RFC 4475 §3.2.1).
+            Some(branch) if branch.starts_with(MAGIC_COOKIE) && branch.len() > MAGIC_COOKIE.len() => {
+                format!("{branch} {}", sent_by(&via))
+            }
             _ => rfc2543(request, &via, &cseq)?,
         };
         Ok(Self { branch: branch.into(), method })

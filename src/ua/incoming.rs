@@ -184,6 +184,10 @@ impl UserAgent {
         if self.calls.values().filter(|c| !c.is_over()).count() >= CALLS {
             return self.respond(now, &key, request, 486, &[]);
         }
+        // A dialog to be replaced must be one of ours (RFC 3891 §3).
+        if request.headers.get("Replaces").is_some_and(|replaces| !self.knows(replaces)) {
+            return self.respond(now, &key, request, 481, &[]);
+        }
         let (Some(account), Ok(from)) = (self.account(account_id), request.headers.from()) else { return };
         let (contact, name) = (account.contact(&flow), account.settings.name.clone());
         let made = Session::incoming(
@@ -238,6 +242,14 @@ impl UserAgent {
             response.headers.set(name, value);
         }
         self.layer.respond(now, key, response);
+    }
+
+    /// Whether a Replaces header names a dialog of ours; its To tag is ours.
+    fn knows(&self, replaces: &str) -> bool {
+        let mut parts = replaces.split(';').map(str::trim);
+        let call_id = parts.next().unwrap_or_default().to_owned();
+        let tag = parts.find_map(|part| part.strip_prefix("to-tag=")).unwrap_or_default().to_owned();
+        self.sessions.contains_key(&SessionKey { call_id, local_tag: tag })
     }
 
     fn session(&mut self, key: &SessionKey) -> Option<&mut Session> {

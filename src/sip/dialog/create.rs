@@ -40,7 +40,12 @@ impl Dialog {
             },
             local: format!("{to};tag={local_tag}"),
             remote: required(headers, "From")?,
-            target: contact(headers)?.ok_or(HeaderError::Missing("Contact"))?,
+            target: match contact(headers)? {
+                Some(target) => target,
+                // A caller of RFC 2543, known by the tag it lacks, need not send one (RFC 4475 §3.4.1).
+                None if from.tag().is_none() && from.uri.is_sip() => from.uri,
+                None => return Err(HeaderError::Missing("Contact")),
+            },
             route: record_route(headers)?,
             local_cseq: 0,
             remote_cseq: Some(headers.cseq()?.number),

@@ -51,6 +51,7 @@ impl Session {
         let local_tag = rng.hex(16);
         let take = || -> Result<_, Refusal> {
             Refusal::check_extensions(request)?;
+            Refusal::check_accept(request)?;
             let offer = Body::of(&request.headers, &request.body)?;
             if request.headers.to()?.tag().is_some() {
                 return Err(Refusal::NoDialog);

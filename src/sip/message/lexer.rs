@@ -9,7 +9,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 /// The largest message we read \[bytes\].
 pub const MAX_MESSAGE: usize = 65_536;
-/// The longest value of one header, before it is split \[bytes\].
+/// The longest header, before its value is split: name and value \[bytes\].
 const MAX_VALUE: usize = 8_192;
 /// The longest Request-URI \[bytes\].
 const MAX_URI: usize = 4_096;
@@ -54,13 +54,19 @@ pub fn parse(bytes: &Bytes) -> Result<Message, ParseError> {
         return Err(ParseError::KeepAlive);
     }
     let within = message.get(..MAX_MESSAGE).unwrap_or(&message);
-    let head_length = head_length(within).ok_or(ParseError::Garbage("the headers have no end"))?;
+    let end = head_length(within);
+    // Without an end the last line may be half of one: an answer goes by the whole lines only.
+    let whole_lines = || within.iter().rposition(|b| *b == b'\n').map_or(0, |at| at + 1);
+    let head_length = end.unwrap_or_else(whole_lines);
     let head = message.get(..head_length).unwrap_or_default();
 
     let (line, rest) = first_line(head);
     let start = StartLine::read(&text(line)).map_err(ParseError::Garbage)?;
     let mut lines = HeadReader::default();
     lines.read(rest);
+    if end.is_none() {
+        lines.fault = Some(bad("The headers have no end"));
+    }
 
     let body = message.slice(head_length..);
     let body = match lines.content_length {
@@ -242,7 +248,7 @@ impl HeadReader {
         if !is_token(name) {
             return self.found(bad("Malformed header name"));
         }
-        if value.len() > MAX_VALUE {
+        if name.len() + value.len() > MAX_VALUE {
             return self.found(Fault { status: 513, why: "Header Too Large" });
         }
         if !is_list(name) {
@@ -290,11 +296,22 @@ impl HeadReader {
 
     /// What RFC 3261 §8.1.1 demands of every message.
     fn check_core(&mut self, method: Option<&Method>) {
-        let fault = self.core_fault(method).map(bad);
+        let fault = self.core_fault().map(bad).or_else(|| self.method_fault(method?));
         self.fault = self.fault.or(fault);
     }
 
-    fn core_fault(&self, method: Option<&Method>) -> Option<&'static str> {
+    /// The CSeq must name the method; that the method is unknown is the better thing to say (RFC 4475 §3.1.2.18).
+    fn method_fault(&self, method: &Method) -> Option<Fault> {
+        if self.headers.cseq().is_ok_and(|cseq| cseq.method == *method) {
+            return None;
+        }
+        Some(match method {
+            Method::Other(_) => Fault { status: 501, why: "Not Implemented" },
+            _ => bad("CSeq method does not match"),
+        })
+    }
+
+    fn core_fault(&self) -> Option<&'static str> {
         let count = |name| self.headers.all(name).take(2).count();
         let core = [
             ("Via", "Missing Via header"),
@@ -318,11 +335,7 @@ impl HeadReader {
         if self.headers.call_id().is_err() {
             return Some("Malformed Call-ID header");
         }
-        match (self.headers.cseq(), method) {
-            (Err(_), _) => Some("Malformed CSeq header"),
-            (Ok(cseq), Some(method)) if cseq.method != *method => Some("CSeq method does not match"),
-            (Ok(_), _) => None,
-        }
+        self.headers.cseq().err().map(|_| "Malformed CSeq header")
     }
 
     /// The answer to a request, unless it is an ACK or nobody could receive the answer.
@@ -458,7 +471,8 @@ mod tests {
             "x".into(),
             "\r\n\r\nx\r\n\r\n".into(),
             "GET / HTTP/1.1\r\nHost: h\r\n\r\n".into(),
-            format!("OPTIONS sip:b@h SIP/2.0\r\n{core}"),
+            "OPTIONS sip:b@h SIP/2.0\r\nVia: SIP/2.0/UDP h;branch=z9hG4bK1".into(),
+            format!("SIP/2.0 200 OK\r\n{core}"),
             format!("OPT(IONS sip:b@h SIP/2.0\r\n{core}\r\n"),
             format!("OPTIONS sip:b@h SIP/two\r\n{core}\r\n"),
             "OPTIONS sip:b@h SIP/2.0\r\nFrom: x\r\n\r\n".into(),
@@ -489,6 +503,9 @@ mod tests {
             (400, start("OPTIONS sip:b@h?Route=%3Csip:x%3E SIP/2.0")),
             (400, start("OPTIONS sip:2001:db8::10 SIP/2.0")),
             (400, start("INVITE sip:b@h SIP/2.0")),
+            (501, start("BREW sip:b@h SIP/2.0")),
+            (400, format!("OPTIONS sip:b@h SIP/2.0\r\n{CORE}")),
+            (400, format!("OPTIONS sip:b@h SIP/2.0\r\n{CORE}Subject: cut of")),
             (414, start(&format!("OPTIONS sip:{}@h SIP/2.0", "b".repeat(MAX_URI)))),
             (400, start("OPTIONS sip:b@h SIP/2.0\r\n folded: start")),
             (400, lines("no colon")),

@@ -96,6 +96,11 @@ impl StreamFramer {
         matches!(self.state, State::Head { .. } | State::Body { .. })
     }
 
+    /// What is held of a message that is not whole yet \[bytes\].
+    pub fn held(&self) -> usize {
+        self.buffer.len()
+    }
+
     pub fn poll_event(&mut self) -> Option<Event> {
         loop {
             match self.state {
