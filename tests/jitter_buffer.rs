@@ -222,12 +222,12 @@ fn loss_and_jitter_cost_what_they_cost() {
          0          0     false        36             0     0      31
          5          0     false        35           520     0      22
         20          0     false        39          1840     0      15
-         0         40      true        69             0     0      30
-         5         40      true        68           520     0      22
-        20         40      true        62          1840     0      15
-         0        150     false       142            61     0      30
-         5        150     false       141           530     0      22
-        20        150     false       140          1780     0      15
+         0         40      true        57             0     0      33
+         5         40      true        54           520     0      22
+        20         40      true        49          1840     0      16
+         0        150     false       107            61     0      33
+         5        150     false       108           550     0      22
+        20        150     false       108          1820     0      15
     ");
 }
 

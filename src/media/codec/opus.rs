@@ -172,3 +172,51 @@ fn first_of_many(rest: &[u8]) -> Option<&u8> {
     }
     rest.get(at)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_copy_is_found_in_every_kind_of_packet() {
+        // The table of contents: config << 3 | stereo << 2 | code; then frame counts and sizes; then the flags.
+        let rows: [(&[u8], usize); 14] = [
+            (&[], 0),
+            (&[0x48], 0),
+            // CELT only.
+            (&[0x80, 0xff], 0),
+            // Wideband SILK of 20 ms, of 10, of 40 and of 60 ms.
+            (&[0x48, 0x40], 960),
+            (&[0x48, 0x80], 0),
+            (&[0x40, 0x40], 480),
+            (&[0x50, 0x20], 1_920),
+            (&[0x50, 0xc0], 0),
+            (&[0x58, 0x10], 2_880),
+            // Hybrid of 20 ms.
+            (&[0x68, 0x40], 960),
+            // Two frames of one size, of two sizes.
+            (&[0x49, 0x40], 960),
+            (&[0x4a, 1, 0x40], 960),
+            // Two of variable size with padding; a count that promises what is not there.
+            (&[0x4b, 0xc2, 255, 3, 1, 0x40], 960),
+            (&[0x4b, 0xff, 255], 0),
+        ];
+        for (payload, samples) in rows {
+            assert_eq!(recoverable(payload), samples, "{payload:x?}");
+        }
+    }
+
+    #[test]
+    fn what_is_lost_comes_out_as_long_as_asked_for() {
+        let mut decoder = OpusDecoder::new().expect("decoder");
+        let mut out = Vec::new();
+        for samples in [120, 480, 2_880, MAX_SAMPLES, 2 * MAX_SAMPLES + 240] {
+            out.clear();
+            decoder.conceal(samples, &mut out).expect("a multiple of 2.5 ms");
+            assert_eq!(out.len(), samples);
+        }
+        out.clear();
+        assert!(decoder.conceal(100, &mut out).is_err());
+        assert!(decoder.recover(&[0x48, 0x40], MAX_SAMPLES + 480, &mut out).is_err());
+    }
+}

@@ -220,3 +220,94 @@ impl Concealer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::media::dsp::goertzel::power;
+    use std::f32::consts::TAU;
+
+    /// A voice at `hz`, from sample `from` on.
+    fn voice(hz: f32, rate: u32, from: usize, count: usize) -> Vec<f32> {
+        let at = |n: usize| {
+            let t = TAU * hz * n as f32 / rate as f32;
+            (1..6).map(|h| 0.1 * (t * h as f32 + h as f32).sin()).sum()
+        };
+        (from..from + count).map(at).collect()
+    }
+
+    fn strength(sound: &[f32]) -> f32 {
+        (sound.iter().map(|s| s * s).sum::<f32>() / sound.len() as f32).sqrt()
+    }
+
+    fn steepest(sound: &[f32]) -> f32 {
+        sound.windows(2).map(|w| (w[1] - w[0]).abs()).fold(0.0, f32::max)
+    }
+
+    #[test]
+    fn a_voice_goes_on_at_its_pitch_fades_and_leaves_the_background() {
+        for rate in [8_000, 48_000] {
+            let ms = rate as usize / 1_000;
+            let history = voice(125.0, rate, 0, 80 * ms);
+            let (mut concealer, mut made) = (Concealer::new(rate), Vec::new());
+            concealer.begin(&history, 0.001);
+            for _ in 0..30 {
+                concealer.extend(10 * ms, &mut made);
+            }
+            let expected = voice(125.0, rate, 80 * ms, 40 * ms);
+            let error: Vec<f32> = expected.iter().zip(&made).map(|(a, b)| a - b).collect();
+            assert!(strength(&error) < 0.15 * strength(&expected), "{rate}: {}", strength(&error));
+            let joined = [history.as_slice(), &made].concat();
+            assert!(steepest(&joined) < 1.2 * steepest(&history), "{rate}: {}", steepest(&joined));
+            assert!(strength(&made[100 * ms..120 * ms]) < 0.8 * strength(&history));
+            let rest = strength(&made[200 * ms..]);
+            assert!((0.0005..0.002).contains(&rest), "{rate}: background {rest}");
+        }
+    }
+
+    #[test]
+    fn noise_goes_on_as_noise() {
+        let mut rng = crate::base::rng::Rng::from_u64(9);
+        let history: Vec<f32> = (0..640).map(|_| 0.2 * (rng.unit() as f32 - 0.5)).collect();
+        let (mut concealer, mut made) = (Concealer::new(8_000), Vec::new());
+        concealer.begin(&history, 0.0);
+        concealer.extend(400, &mut made);
+        let ratio = strength(&made) / strength(&history);
+        assert!((0.8..1.25).contains(&ratio), "{ratio}");
+        // No pitch appears where there was none.
+        let strongest = (1..40).map(|n| power(&made, f64::from(n) * 100.0, 8_000.0)).fold(0.0, f64::max);
+        assert!(strongest < 0.1 * f64::from(strength(&made) * strength(&made)), "{strongest}");
+    }
+
+    #[test]
+    fn a_gap_in_a_voice_is_bridged_from_both_sides() {
+        for (rate, gap_ms) in [(8_000, 10), (8_000, 20), (8_000, 60), (48_000, 20)] {
+            let ms = rate as usize / 1_000;
+            let whole = voice(125.0, rate, 0, 200 * ms);
+            let (history, rest) = whole.split_at(80 * ms);
+            let (lost, future) = rest.split_at(gap_ms * ms);
+            let mut made = Vec::new();
+            Concealer::new(rate).bridge(history, &future[..20 * ms], lost.len(), 0.0, &mut made);
+            assert_eq!(made.len(), lost.len());
+            let error: Vec<f32> = lost.iter().zip(&made).map(|(a, b)| a - b).collect();
+            assert!(strength(&error) < 0.2 * strength(lost), "{rate} {gap_ms}: {}", strength(&error));
+            let joined = [history, &made, future].concat();
+            assert!(steepest(&joined) < 1.2 * steepest(&whole), "{rate} {gap_ms}: {}", steepest(&joined));
+        }
+    }
+
+    #[test]
+    fn too_little_sound_on_either_side_is_no_harm() {
+        let some = voice(125.0, 8_000, 0, 5);
+        for (history, future) in
+            [(&[][..], &[][..]), (&some[..], &[][..]), (&[][..], &some[..]), (&[0.5][..], &[-0.5][..])]
+        {
+            let (mut concealer, mut made) = (Concealer::new(8_000), Vec::new());
+            concealer.bridge(history, future, 160, 0.1, &mut made);
+            concealer.bridge(history, future, 0, 0.1, &mut made);
+            concealer.extend(100, &mut made);
+            assert_eq!(made.len(), 260);
+            assert!(made.iter().all(|s| s.is_finite() && s.abs() <= 1.0));
+        }
+    }
+}

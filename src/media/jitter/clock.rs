@@ -82,25 +82,76 @@ struct Origin {
 }
 
 impl MediaClock {
-    /// The media time of a packet, and whether the count was started anew with it.
+    /// The media time of a packet.
     ///
     /// - `arrived`: its arrival.
     /// - `usual`: the usual transit time.
-    pub fn media(&mut self, timestamp: u64, clock_rate: u32, arrived: Ticks, usual: Ticks) -> (Ticks, bool) {
+    pub fn media(&mut self, timestamp: u64, clock_rate: u32, arrived: Ticks, usual: Ticks) -> Ticks {
         if let Some(origin) = self.0.filter(|o| o.clock_rate == clock_rate) {
             let scale = SECOND / i64::from(clock_rate.max(1));
             let since = (timestamp.wrapping_sub(origin.timestamp) as i64).saturating_mul(scale);
             let media = origin.media.saturating_add(since);
             if arrived.saturating_sub(media).saturating_sub(usual).unsigned_abs() < JUMP as u64 {
-                return (media, false);
+                return media;
             }
         }
         let media = arrived - usual;
         self.0 = Some(Origin { clock_rate, timestamp, media });
-        (media, true)
+        media
     }
 
     pub fn reset(&mut self) {
         self.0 = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn instants_count_from_the_first_both_ways() {
+        let first = Instant::now() + Duration::from_secs(10);
+        let epoch = Epoch::new(first);
+        assert_eq!(epoch.ticks(first + Duration::from_millis(10)), FRAME_TICKS);
+        assert_eq!(epoch.ticks(first - Duration::from_millis(10)), -FRAME_TICKS);
+        assert_eq!(to_duration(FRAME_TICKS), Duration::from_millis(10));
+        assert_eq!(to_duration(-1), Duration::ZERO);
+    }
+
+    #[test]
+    fn calls_in_pairs_are_spread_out_and_their_haste_known() {
+        let mut clock = PullClock::default();
+        let mut last = 0;
+        for n in 0..400 {
+            let due = clock.pull(n / 2 * 2 * FRAME_TICKS);
+            if n > 200 {
+                assert!((due - last - FRAME_TICKS).abs() < 40, "step {}", due - last);
+            }
+            last = due;
+        }
+        // The second of a pair comes 10 ms early, of which the average takes half.
+        assert!((4 * MS..=10 * MS).contains(&clock.early()), "{}", clock.early());
+    }
+
+    #[test]
+    fn a_device_that_stood_still_is_not_caught_up_with() {
+        let mut clock = PullClock::default();
+        clock.pull(0);
+        assert_eq!(clock.pull(1_000 * MS), 1_000 * MS);
+    }
+
+    #[test]
+    fn timestamps_of_another_count_start_anew_without_a_step() {
+        let mut clock = MediaClock::default();
+        assert_eq!(clock.media(u64::MAX - 79, 8_000, 0, 0), 0);
+        // Across the wrap; then back in time by an ordinary slip.
+        assert_eq!(clock.media(80, 8_000, 20 * MS, 0), 20 * MS);
+        assert_eq!(clock.media(0, 8_000, 40 * MS, 0), 10 * MS);
+        // A jump by hours, forwards and backwards, and another clock rate.
+        for (timestamp, rate) in [(1 << 32, 8_000), (5, 8_000), (u64::MAX / 2, 8_000), (12_345, 48_000)] {
+            assert_eq!(clock.media(timestamp, rate, 100 * MS, 7 * MS), 93 * MS);
+        }
+        assert_eq!(clock.media(12_345 + 960, 48_000, 500 * MS, 7 * MS), 113 * MS);
     }
 }

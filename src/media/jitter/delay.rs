@@ -18,7 +18,7 @@ const DELAY_COST: f64 = 0.024 / MS as f64;
 const LONG_DELAY: f64 = 250.0 * MS as f64;
 const LONG_DELAY_COST: f64 = 0.11 / MS as f64;
 /// Each packet seen stands for others up to so much later, relative to the distance from the median to the latest tenth.
-const KERNEL: f64 = 0.4;
+const KERNEL: f64 = 0.25;
 /// The target is worked out again after this many packets, and at once when one came later than it.
 const EVERY: u32 = 8;
 /// Packets over which runs of losses are averaged, and when they count as frequent and as rare again.
@@ -188,4 +188,78 @@ fn cheapest(latest_first: &[Ticks], count: usize, fastest: Ticks, spread: f64) -
     let step = ((top - earliest) / 64).max(MS / 2);
     let candidates = (0..=64).map(|n| earliest + n * step);
     candidates.map(|at| (at, cost(at))).min_by(|a, b| a.1.total_cmp(&b.1)).map_or(*latest, |(at, _)| at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::rng::Rng;
+
+    /// Target above the fastest packet [ms] after `count` packets of 20 ms whose transit times are `transit(n)` [ms].
+    fn target(estimator: &mut DelayEstimator, count: i64, transit: &mut dyn FnMut(i64) -> f64) -> i64 {
+        let first = estimator.recent.back().map_or(0, |(_, at)| at / (20 * MS) + 1);
+        for n in first..first + count {
+            let transit = (transit(n) * MS as f64) as Ticks;
+            estimator.packet(transit, n * 20 * MS + transit.min(0), 20 * MS);
+        }
+        (estimator.target().expect("packets") - estimator.fastest) / MS
+    }
+
+    fn bell(rng: &mut Rng) -> f64 {
+        (0..12).map(|_| rng.unit()).sum::<f64>() - 6.0
+    }
+
+    #[test]
+    fn the_target_is_what_the_network_asks_for() {
+        let mut rng = Rng::from_u64(1);
+        type Row<'a> = (&'a str, Box<dyn FnMut(i64) -> f64 + 'a>, std::ops::RangeInclusive<i64>);
+        let mut draw = || bell(&mut rng);
+        let rows: [Row<'_>; 5] = [
+            ("steady", Box::new(|_| 50.0), 29..=32),
+            ("two levels", Box::new(|n| if n % 2 == 0 { 0.0 } else { 40.0 }), 50..=75),
+            ("one late packet in 20 s", Box::new(|n| if n == 700 { 300.0 } else { 0.0 }), 29..=35),
+            ("every tenth is late", Box::new(|n| if n % 10 == 0 { 80.0 } else { 0.0 }), 89..=95),
+            // Three times the deviation on each side, and the frame.
+            ("bell, deviation 20 ms", Box::new(move |_| 20.0 * draw()), 100..=175),
+        ];
+        for (name, mut transit, expected) in rows {
+            let found = target(&mut DelayEstimator::default(), 1_000, &mut *transit);
+            assert!(expected.contains(&found), "{name}: {found} ms");
+        }
+    }
+
+    #[test]
+    fn the_target_rises_at_once_and_has_bounds() {
+        let mut estimator = DelayEstimator::default();
+        assert_eq!(estimator.target(), None);
+        target(&mut estimator, 200, &mut |_| 0.0);
+        assert!(target(&mut estimator, 10, &mut |n| (n % 2) as f64 * 200.0) > 200);
+        assert_eq!(target(&mut estimator, 300, &mut |n| (n % 2) as f64 * 4_000.0), 1_000);
+    }
+
+    #[test]
+    fn a_path_that_became_slower_is_known_in_a_second_and_a_faster_one_in_five() {
+        let mut estimator = DelayEstimator::default();
+        target(&mut estimator, 500, &mut |_| 0.0);
+        assert!(target(&mut estimator, 50, &mut |_| 300.0) < 40);
+        assert!(target(&mut estimator, 200, &mut |_| 0.0) > 200);
+        assert!(target(&mut estimator, 60, &mut |_| 0.0) < 40);
+    }
+
+    #[test]
+    fn runs_of_losses_are_worth_a_packet_more_until_they_end() {
+        let mut estimator = DelayEstimator::default();
+        let mut after = |lost: u64, count: i64| {
+            for _ in 0..count {
+                estimator.played_after(0);
+            }
+            estimator.played_after(lost);
+            target(&mut estimator, 20, &mut |_| 0.0)
+        };
+        assert_eq!(after(1, 20), 30);
+        assert_eq!(after(1, 20), 30);
+        after(2, 20);
+        assert_eq!(after(3, 20), 50);
+        assert_eq!(after(1, 400), 30);
+    }
 }

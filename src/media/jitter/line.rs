@@ -239,3 +239,80 @@ fn cross(old: f32, new: f32, n: usize, length: usize) -> f32 {
     let weight = 0.5 - 0.5 * (std::f32::consts::PI * (n as f32 + 0.5) / length as f32).cos();
     old + weight * (new - old)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::media::dsp::goertzel;
+    use std::f32::consts::TAU;
+
+    fn tone(hz: f32, rate: u32, from: usize, count: usize) -> Vec<f32> {
+        (from..from + count).map(|n| 0.3 * (TAU * hz * n as f32 / rate as f32).sin()).collect()
+    }
+
+    fn noise(amplitude: f32, count: usize) -> Vec<f32> {
+        let mut rng = crate::base::rng::Rng::from_u64(3);
+        (0..count).map(|_| amplitude * (rng.unit() as f32 - 0.5)).collect()
+    }
+
+    fn steepest(sound: &[f32]) -> f32 {
+        sound.windows(2).map(|w| (w[1] - w[0]).abs()).fold(0.0, f32::max)
+    }
+
+    #[test]
+    fn stretching_takes_whole_periods_and_leaves_no_step() {
+        for rate in [8_000, 48_000] {
+            let period = rate as usize / 200;
+            let sound = tone(200.0, rate, 0, rate as usize / 5);
+            for grows in [true, false] {
+                let mut line = Line::new(rate);
+                line.push(&sound);
+                line.take(rate as usize / 10);
+                let before = line.pending();
+                let most = rate as usize * 12 / 1_000;
+                let by = if grows { line.grow(most, false) } else { line.shrink(most, false) };
+                assert!(by > 0 && by.is_multiple_of(period), "{rate} grows {grows}: {by}");
+                assert_eq!(line.pending(), if grows { before + by } else { before - by });
+                assert!(steepest(&line.samples) < 1.05 * steepest(&sound));
+                let level = goertzel::power(&line.samples[line.play..][..period * 4], 200.0, f64::from(rate));
+                assert!((level / (0.25 * 0.09) - 1.0).abs() < 0.05);
+            }
+        }
+    }
+
+    #[test]
+    fn noise_in_speech_is_stretched_only_by_force_and_quiet_freely() {
+        let mut loud = Line::new(8_000);
+        loud.push(&noise(0.5, 1_600));
+        loud.take(800);
+        assert_eq!((loud.shrink(80, false), loud.grow(80, false)), (0, 0));
+        assert!(loud.shrink(80, true) > 0 && loud.grow(80, true) > 0);
+        let mut quiet = Line::new(8_000);
+        quiet.push(&noise(0.0005, 1_600));
+        for _ in 0..10 {
+            quiet.take(80);
+        }
+        assert!(quiet.is_quiet() && quiet.quiet() >= 800);
+        assert!(quiet.shrink(80, false) >= 60 && quiet.grow(80, false) >= 60);
+        // Too little to work with.
+        assert_eq!((Line::new(8_000).shrink(80, true), Line::new(8_000).grow(80, true)), (0, 0));
+    }
+
+    #[test]
+    fn made_up_sound_is_crossed_over_to_the_real_one() {
+        for extended in [0, 80, 400, 4_000] {
+            let (before, after) = (tone(200.0, 8_000, 0, 800), tone(200.0, 8_000, 13, 800));
+            let mut line = Line::new(8_000);
+            line.push(&before);
+            line.extend(extended);
+            assert_eq!(line.extended(), extended);
+            line.join(&after);
+            assert_eq!((line.extended(), line.pending()), (0, 1_600 + extended));
+            assert!(steepest(&line.samples) < 1.5 * steepest(&before), "{extended}: {}", steepest(&line.samples));
+            assert_eq!(line.samples.last(), after.last());
+        }
+        let mut line = Line::new(8_000);
+        line.join(&tone(200.0, 8_000, 10, 800));
+        assert!(line.samples[0].abs() < 0.01, "the first sound of all rises");
+    }
+}

@@ -102,3 +102,54 @@ impl PacketStore {
         self.packets.iter()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn packet(sequence: u64, codec: Option<Codec>) -> Packet {
+        let length = if codec.is_some() { 960 } else { 0 };
+        Packet { sequence, media: 0, arrived: 0, codec, length, payload: Vec::new() }
+    }
+
+    #[test]
+    fn packets_come_out_in_order_once_each() {
+        let mut store = PacketStore::new();
+        for (sequence, expected) in [
+            (7, Inserted::Stored),
+            (5, Inserted::Stored),
+            (7, Inserted::Duplicate),
+            (9, Inserted::Stored),
+            (5, Inserted::Duplicate),
+            (6, Inserted::Stored),
+        ] {
+            assert_eq!(store.insert(packet(sequence, Some(Codec::Pcmu)), &[sequence as u8]), expected, "{sequence}");
+        }
+        assert_eq!(store.sound(), 4 * 960);
+        let order: Vec<_> = std::iter::from_fn(|| store.pop()).map(|p| (p.sequence, p.payload)).collect();
+        assert_eq!(order, [(5, vec![5]), (6, vec![6]), (7, vec![7]), (9, vec![9])]);
+        assert_eq!((store.sound(), store.is_empty()), (0, true));
+    }
+
+    #[test]
+    fn packets_without_sound_keep_their_place() {
+        let mut store = PacketStore::new();
+        assert!(store.first_sound().is_none());
+        for (sequence, codec) in [(3, None), (4, None), (5, Some(Codec::Opus))] {
+            store.insert(packet(sequence, codec), &[]);
+        }
+        assert_eq!(store.first_sound().map(|(index, p)| (index, p.sequence)), Some((2, 5)));
+    }
+
+    #[test]
+    fn payload_buffers_are_used_again() {
+        let mut store = PacketStore::new();
+        store.insert(packet(1, None), &[0; 300]);
+        let first = store.pop().expect("stored");
+        let buffer = first.payload.as_ptr();
+        store.recycle(first);
+        store.insert(packet(2, None), &[1; 200]);
+        let second = store.pop().expect("stored");
+        assert_eq!((second.payload.as_ptr(), second.payload.as_slice()), (buffer, &[1; 200][..]));
+    }
+}

@@ -166,7 +166,7 @@ impl Playout {
         let media = match codec {
             Some(codec) => {
                 let usual = self.delay.typical();
-                self.media_clock.media(packet.timestamp, codec.clock_rate(), arrived, usual).0
+                self.media_clock.media(packet.timestamp, codec.clock_rate(), arrived, usual)
             }
             None => 0,
         };
