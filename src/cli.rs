@@ -37,7 +37,7 @@ Exit codes:
   4  call refused, or not answered (the status is printed)
   5  no media: the call was set up, but no sound arrived
   6  network failure: no answer, no route, name not found, port taken
-  7  sound device failure
+  7  sound device failure: one that was named does not work
 
 An interrupt (SIGINT, SIGTERM, SIGHUP) hangs up, unregisters, finishes files, and ends normally.";
 

@@ -68,6 +68,9 @@ pub fn run(path: Option<&Path>, environment: &Environment, output: &mut impl Wri
         (None, Err(_)) => writeln!(output, "there is no configuration file: the defaults hold")?,
     }
     loaded.warnings.iter().try_for_each(|warning| writeln!(output, "warning: {warning}"))?;
+    if loaded.config.accounts.is_empty() {
+        writeln!(output, "no account yet: `offhook init` makes one")?;
+    }
     loaded.config.accounts.iter().try_for_each(|account| writeln!(output, "{}", understood(account)))?;
     Ok(ExitCode::Ended)
 }
@@ -143,7 +146,13 @@ mod tests {
                         account \"work\": 1001@pbx registers at pbx over udp, password from a command\n";
         assert_eq!(text, expected);
 
-        assert_eq!(check(None), (ExitCode::Ended, "FILE does not exist: the defaults hold\n".to_owned()));
+        assert_eq!(
+            check(None),
+            (
+                ExitCode::Ended,
+                "FILE does not exist: the defaults hold\nno account yet: `offhook init` makes one\n".to_owned()
+            )
+        );
         let named = run(Some(&PathBuf::from("/nowhere.toml")), &Environment::default(), &mut Vec::new());
         assert_eq!(named.expect("a Vec takes everything"), ExitCode::Configuration);
     }

@@ -59,7 +59,10 @@ fn print_list(devices: &[DeviceInfo], out: &mut impl Write) -> io::Result<()> {
             writeln!(out, "  none; sound goes to a virtual device")?;
         }
     }
-    writeln!(out, "`*` is the default. A part of a name or identifier is enough for --speaker and --microphone.")
+    if devices.iter().any(|d| d.is_default) {
+        writeln!(out, "`*` is the default.")?;
+    }
+    writeln!(out, "A part of a name or identifier is enough for --speaker and --microphone.")
 }
 
 fn line(device: &DeviceInfo) -> String {

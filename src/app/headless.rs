@@ -18,6 +18,8 @@ use std::time::{Duration, Instant};
 const TICK: Duration = Duration::from_millis(50);
 /// How often figures are printed.
 const SECOND: Duration = Duration::from_secs(1);
+/// Devices that do not open within this time after the start are missing, not unplugged.
+const FIRST_LOOK: Duration = Duration::from_secs(2);
 /// How long the end may take: the agent's own farewell and some.
 const FAREWELL: Duration = Duration::from_secs(5);
 
@@ -49,6 +51,9 @@ pub struct Job {
     pub hold: Option<(Duration, Duration)>,
     /// Stop after the first call, or after the registration.
     pub once: bool,
+    /// The microphone, the speaker was asked for by name: without it the job fails.
+    pub microphone_chosen: bool,
+    pub speaker_chosen: bool,
     pub json: bool,
 }
 
@@ -76,6 +81,7 @@ pub fn run_watched(
         reported: Instant::now(),
         registered: false,
         failed: BTreeSet::new(),
+        notice: None,
         talks: BTreeMap::new(),
         code: None,
         typed: typed_lines(&job),
@@ -131,6 +137,8 @@ struct Run {
     registered: bool,
     /// Accounts that could not register.
     failed: BTreeSet<AccountId>,
+    /// What was last said about the sound devices.
+    notice: Option<String>,
     /// The calls that are up.
     talks: BTreeMap<CallNumber, Talk>,
     code: Option<ExitCode>,
@@ -163,14 +171,14 @@ impl Run {
         match event {
             Event::Registration { account, state } => self.handle_registration(account, &state, now),
             Event::Incoming { call, from } => {
-                self.say_fact("incoming", &from);
+                self.tell("incoming", &from, || format!("incoming call from {from}"));
                 if let Some(rejection) = self.job.reject {
                     self.command(Command::Reject(call, rejection));
                 } else if self.typed.is_some() {
                     self.say_fact("question", "type a and Enter to answer, r to refuse; later h to hang up");
                 }
             }
-            Event::Outgoing { to, .. } => self.say_fact("calling", &to),
+            Event::Outgoing { to, .. } => self.tell("calling", &to, || format!("calling {to}")),
             Event::Ringing(_) => self.say_fact("ringing", "the other side rings"),
             Event::Established(call) => {
                 self.talks.insert(call, Talk { since: now, step: Step::Talk });
@@ -190,10 +198,12 @@ impl Run {
             }
             Event::Redirected { call, target } => {
                 // Nobody is there to be asked: to call somebody else is not for a program to decide.
-                self.say_fact("redirected", &target);
+                self.tell("redirected", &target, || {
+                    format!("moved to {target}; not followed: call that address instead")
+                });
                 self.command(Command::Follow(call, false));
             }
-            Event::Digit { digit, .. } => self.say_fact("digit", &digit.to_string()),
+            Event::Digit { digit, .. } => self.tell("digit", &digit.to_string(), || format!("digit {digit}")),
             Event::Ended { call, summary } => self.handle_end(call, &summary),
             Event::Capabilities { target, answer } => self.say_fact("capabilities", &format!("{target}: {answer}")),
             Event::Refused { reason } => {
@@ -207,9 +217,8 @@ impl Run {
     }
 
     fn handle_registration(&mut self, account: AccountId, state: &RegistrationState, now: Instant) {
-        let snapshot = self.phone.snapshot();
-        let name = snapshot.accounts.iter().find(|a| a.id == account).map_or("", |a| a.name.as_str());
-        self.say(&report::registration(name, state, now), || match state {
+        let name = self.account_name(account);
+        self.say(&report::registration(&name, state, now), || match state {
             RegistrationState::Registered { .. } => format!("{name}: registered"),
             RegistrationState::Failed { cause, .. } => format!("{name}: {cause}"),
             RegistrationState::Off => format!("{name}: not registered"),
@@ -245,6 +254,16 @@ impl Run {
         }
     }
 
+    fn account_name(&mut self, account: AccountId) -> String {
+        let snapshots = &mut self.phone.snapshots;
+        let known = |s: &Arc<Snapshot>| s.accounts.iter().any(|a| a.id == account);
+        // The first fact may come before the first snapshot; it does not come much later.
+        let _ =
+            self.timer.block_on(async { tokio::time::timeout(SECOND, snapshots.wait_for(known)).await.map(|_| ()) });
+        let snapshot = self.phone.snapshot();
+        snapshot.accounts.iter().find(|a| a.id == account).map_or_else(String::new, |a| a.name.clone())
+    }
+
     fn handle_end(&mut self, call: CallNumber, summary: &CallSummary) {
         self.say(&report::summary(summary), || format!("{}: {}", report::end(summary.end), summary.cause));
         self.talks.remove(&call);
@@ -253,9 +272,29 @@ impl Run {
         }
     }
 
+    /// A device that does not work is said once. One that was chosen by name has to work.
+    fn watch_devices(&mut self) {
+        let devices = self.phone.snapshot().devices.clone();
+        let chosen = (self.job.microphone_chosen && devices.capture_fails)
+            || (self.job.speaker_chosen && devices.playback_fails);
+        // Later it may be a cable that comes back, and the call outlives that.
+        if chosen && self.began.elapsed() < FIRST_LOOK && self.code.is_none() {
+            self.code = Some(ExitCode::Device);
+        }
+        let notice = devices.notice;
+        if notice == self.notice {
+            return;
+        }
+        if let Some(words) = &notice {
+            self.tell("device", words, || format!("sound: {words}"));
+        }
+        self.notice = notice;
+    }
+
     /// What time brings: figures, the programme of the call, what was typed.
     fn tick(&mut self) {
         let now = Instant::now();
+        self.watch_devices();
         if now.duration_since(self.reported) >= SECOND {
             self.reported += SECOND;
             self.report(now);
@@ -301,6 +340,10 @@ impl Run {
     fn report(&self, now: Instant) {
         let snapshot = self.phone.snapshot();
         for call in snapshot.calls.iter().filter(|c| !matches!(c.state, CallState::Ended(_))) {
+            if !self.job.json && call.answered.is_none() {
+                // People were told that it rings; there is nothing to measure yet.
+                continue;
+            }
             self.say(&report::progress(call, now), || report::line(call, now));
         }
     }
@@ -344,7 +387,12 @@ impl Run {
     }
 
     fn say_fact(&self, kind: &str, words: &str) {
-        self.say(&report::fact(kind, words), || words.to_owned());
+        self.tell(kind, words, || words.to_owned());
+    }
+
+    /// A fact that programs get bare and people get as a sentence.
+    fn tell(&self, kind: &str, text: &str, sentence: impl FnOnce() -> String) {
+        self.say(&report::fact(kind, text), sentence);
     }
 
     fn say(&self, object: &Value, words: impl FnOnce() -> String) {

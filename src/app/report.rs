@@ -158,7 +158,8 @@ fn quality(quality: &CallQuality) -> Value {
 fn direction(direction: &DirectionQuality) -> Value {
     json!({
         "packets": direction.packets,
-        "lost": direction.lost,
+        // Where nothing was counted, zero would be a claim.
+        "lost": direction.loss_total.map(|_| direction.lost),
         "loss_percent": number(direction.loss.map(|r| r.value), 2),
         "loss_total_percent": number(direction.loss_total, 3),
         "jitter_ms": number(direction.jitter.map(|r| r.value), 3),
@@ -200,6 +201,7 @@ mod tests {
         for key in ["round_trip_ms", "playout_delay_ms", "concealed_ms", "diagnosis"] {
             assert!(value.get(key).is_some_and(Value::is_null), "{key}: {value}");
         }
+        assert!(value["outbound"]["lost"].is_null(), "{value}");
         assert!(value["inbound"]["mos"].is_null() && value["delay_ms"]["total"].is_null());
     }
 }

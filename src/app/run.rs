@@ -8,6 +8,7 @@ use crate::config::{Account, Config, Environment, Host, Loaded};
 use crate::runtime::clock;
 use crate::runtime::journal::Journal;
 use crate::ua::command::{Command as UaCommand, Rejection};
+use crate::ua::target;
 use std::io::{self, Write};
 use std::net::Ipv4Addr;
 
@@ -136,8 +137,28 @@ pub fn journal(config: &Config, environment: &Environment) -> Journal {
     })
 }
 
+/// What cannot be done without an account is refused, with the way to one.
+fn without_account(job: &Job) -> Result<(), Failure> {
+    const WAY: &str = "`offhook init` makes an account, --account sip:USER@HOST names one";
+    let refuse = |words: String| Err(Failure::new(ExitCode::Configuration, words));
+    match (job.kind, &job.target) {
+        (Kind::Register, _) => refuse(format!("there is no account to register: {WAY}")),
+        (Kind::Call, Some(target)) => {
+            target::parse(target, None).map(|_| ()).or_else(|error| refuse(format!("{error}; {WAY}")))
+        }
+        (Kind::Call | Kind::Answer, _) => Ok(()),
+    }
+}
+
 fn work(cli: &Cli, environment: &Environment, mut job: Job, auto_answer: bool) -> Result<ExitCode, Failure> {
-    let config = with_some_account(configuration(cli, environment)?.config);
+    let configured = configuration(cli, environment)?.config;
+    if configured.accounts.is_empty() {
+        without_account(&job)?;
+    }
+    let config = with_some_account(configured);
+    // Registering needs no sound.
+    let chosen = |device: &str| job.kind != Kind::Register && device != "default";
+    (job.microphone_chosen, job.speaker_chosen) = (chosen(&config.audio.microphone), chosen(&config.audio.speaker));
     job.registrations = config.accounts.iter().filter(|a| a.register).count();
     let interrupted = headless::catch_signals()?;
     let journal = journal(&config, environment);

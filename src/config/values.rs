@@ -64,7 +64,7 @@ pub fn transport(text: &str) -> Result<Transport, ValueError> {
 fn port(text: &str) -> Result<u16, ValueError> {
     match text.parse::<u64>() {
         Ok(number) => u16::try_from(number).map_err(|_| ValueError::new("port is above 65535")),
-        Err(_) => Err(ValueError::new("port is not a number")),
+        Err(_) => Err(ValueError::new("port is not a number: HOST or HOST:PORT expected")),
     }
 }
 
@@ -223,8 +223,8 @@ mod tests {
             ("sip:", Err("host name or IP address expected")),
             ("sip:pbx:99999", Err("port is above 65535")),
             ("pbx:0", Err("port is 0: 1 to 65535 expected")),
-            ("pbx:x", Err("port is not a number")),
-            ("pbx:", Err("port is not a number")),
+            ("pbx:x", Err("port is not a number: HOST or HOST:PORT expected")),
+            ("pbx:", Err("port is not a number: HOST or HOST:PORT expected")),
             ("sips:pbx", Err("sips is not supported: write sip:HOST or HOST")),
             ("1001@pbx", Err("only HOST or HOST:PORT; user and transport have keys of their own")),
             ("pbx;transport=tcp", Err("only HOST or HOST:PORT; user and transport have keys of their own")),

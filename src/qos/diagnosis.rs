@@ -93,7 +93,7 @@ impl Finding {
             Self::TheyAreSilent => "The network is fine, but their microphone is silent.",
             Self::WeAreSilent => "The network is fine, but our microphone is silent.",
             Self::LongDelay => "The delay is long enough to disturb: both will talk at the same time.",
-            Self::Waiting => "Waiting for the first sound.",
+            Self::Waiting => "Waiting for the first figures.",
             Self::Unreported => "We hear them well; they report nothing, so how they hear us is unknown.",
             Self::Poor => "Poor: much of what is said will be missed.",
             Self::Fair => "Fair: understandable, with audible faults.",

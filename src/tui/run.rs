@@ -56,7 +56,7 @@ pub enum TuiError {
     Keys(String),
     #[error("theme \"{0}\": choose one of dark, light, high-contrast, mono")]
     Theme(String),
-    #[error("the terminal cannot be used")]
+    #[error("the screen needs a terminal, and here is none ({0}): `offhook call`, `answer` and `register` need none")]
     Terminal(#[from] io::Error),
 }
 

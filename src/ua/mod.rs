@@ -15,7 +15,7 @@ mod plan;
 mod sending;
 pub mod settings;
 pub mod snapshot;
-mod target;
+pub mod target;
 
 use crate::base::id::{AccountId, CallNumber};
 use crate::base::net::{Flow, Received, Transmit};
@@ -322,6 +322,8 @@ impl UserAgent {
             capture: self.devices.capture.name.clone(),
             playback: self.devices.playback.name.clone(),
             notice: trouble.map(|t| account::shown(&t, 120)),
+            capture_fails: self.devices.capture.trouble.is_some(),
+            playback_fails: self.devices.playback.trouble.is_some(),
         }
     }
 

@@ -170,6 +170,9 @@ pub struct DeviceView {
     pub playback: String,
     /// One line for the user when something is not as asked for.
     pub notice: Option<String>,
+    /// Which of the two does not work.
+    pub capture_fails: bool,
+    pub playback_fails: bool,
 }
 
 /// What was dropped, by kind: shown in the log page and in the metrics.

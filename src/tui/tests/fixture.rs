@@ -124,7 +124,11 @@ impl Screen {
                 account(0, "work", "1001@pbx.example", registered),
                 account(1, "lab", "2003@lab.example", failed),
             ],
-            devices: DeviceView { capture: "USB Headset".into(), playback: "Built-in Audio".into(), notice: None },
+            devices: DeviceView {
+                capture: "USB Headset".into(),
+                playback: "Built-in Audio".into(),
+                ..DeviceView::default()
+            },
             ..Snapshot::default()
         }
     }

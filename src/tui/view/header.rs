@@ -64,7 +64,7 @@ fn pieces(model: &Model, detail: Detail) -> (Vec<(String, Role)>, usize) {
         if detail != Detail::Sign {
             pieces.push((account.name.clone(), Role::Text));
         }
-        if detail == Detail::Address {
+        if detail == Detail::Address && account.name != account.address {
             pieces.push((format!(" {}", account.address), Role::Dim));
         }
         if matches!(detail, Detail::Address | Detail::State) {
