@@ -165,6 +165,15 @@ impl Phone {
         Sound::read(&self.speaker)
     }
 
+    /// Where in the recording the call came up [s]: the microphone began to speak then.
+    pub fn established_at(&self) -> f64 {
+        let line = self.lines().into_iter().find(|line| line["type"] == "established").expect("an established call");
+        let up = line["time"].as_f64().expect("a time");
+        let path = self.speaker.with_extension("wav.t0");
+        let start: f64 = fs::read_to_string(path).expect("the start").trim().parse().expect("seconds");
+        up - (start + tools::unix_less_monotonic())
+    }
+
     /// Hangs up as a user would with Ctrl-C, and waits for the end.
     pub fn interrupt(&mut self) -> i32 {
         self.process.signal(libc::SIGINT);

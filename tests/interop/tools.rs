@@ -38,3 +38,15 @@ fn is_key(word: &str) -> bool {
 pub fn peers() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/interop/peers"))
 }
+
+/// What is to be added to CLOCK_MONOTONIC for the time of day [s].
+pub fn unix_less_monotonic() -> f64 {
+    let clock = |id| {
+        let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+        // SAFETY: `time` is a valid place for the answer.
+        let done = unsafe { libc::clock_gettime(id, &mut time) };
+        assert_eq!(done, 0, "the clock can be read");
+        time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
+    };
+    clock(libc::CLOCK_REALTIME) - clock(libc::CLOCK_MONOTONIC)
+}
