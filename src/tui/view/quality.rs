@@ -55,8 +55,11 @@ pub fn draw(model: &Model, p: &mut Painter<'_>, area: Rect) {
     if y + 1 < inside.bottom() && !quality.diagnosis.is_empty() {
         p.cell(inside.x, y + 1, grade.sign(p.glyphs), grade.role());
     }
-    for (line, y) in sentence.iter().zip(y + 1..inside.bottom()) {
-        p.put(inside.x + 2, y, inside.width.saturating_sub(2), line, Role::Text);
+    let rows = y + 1..inside.bottom();
+    for (n, (line, y)) in sentence.iter().zip(rows.clone()).enumerate() {
+        // Where the rest has no row, the last one says so: it is given the rest, and cut.
+        let line = if n + 1 == rows.len() { sentence.get(n..).unwrap_or_default().join(" ") } else { line.clone() };
+        p.put(inside.x + 2, y, inside.width.saturating_sub(2), &line, Role::Text);
     }
 }
 
