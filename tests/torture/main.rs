@@ -4,6 +4,7 @@ mod heap;
 mod hostile;
 #[path = "../user_agent/peer.rs"]
 mod peer;
+mod proxy;
 mod stage;
 mod strangers;
 mod table;

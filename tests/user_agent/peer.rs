@@ -1,9 +1,8 @@
 //! A peer written by hand: a test reads what a phone sent to it, and answers or asks line by line.
+//!
+//! Other tests read this file and `world.rs` too: what only one of them needs stands beside that test.
 use crate::world::World;
-use offhook::base::id::StreamId;
 use offhook::base::net::{Flow, Received, Transmit, Transport};
-use offhook::base::untrusted::Untrusted;
-use offhook::media::event::MediaEvent;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 
@@ -47,21 +46,6 @@ impl World {
         let mail = self.mail_for(address);
         let found = mail.iter().rev().find(|letter| letter.text.starts_with(start)).cloned();
         found.unwrap_or_else(|| panic!("no {start} for {address}: {mail:#?}"))
-    }
-
-    /// The latest message to an address that begins with this, on its way or arrived.
-    pub fn latest_sent(&mut self, address: SocketAddr, start: &str) -> Letter {
-        self.run(self.delay);
-        self.latest(address, start)
-    }
-
-    /// Media of a phone's latest call tells something, but not that it hears anything.
-    pub fn stir(&mut self, phone: usize) {
-        let (now, stream) = (self.now, StreamId(self.number(phone).0));
-        // Any event of a stream makes the agent look at the clock.
-        let event = MediaEvent::Goodbye { stream, reason: Untrusted::new("") };
-        self.phones[phone].agent.handle_media(now, event);
-        self.drain();
     }
 
     /// Gives a phone a message, as if it came from there over UDP.
