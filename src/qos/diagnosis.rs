@@ -182,13 +182,13 @@ impl Finding {
         match self {
             // The user's own doing, or beyond doubt.
             Self::OnHold | Self::Muted | Self::PlaybackDead | Self::CaptureDead | Self::Waiting => Duration::ZERO,
+            // They have held for [`PAUSE`] when they are found.
+            Self::TheyAreSilent | Self::WeAreSilent => Duration::ZERO,
             Self::OneWayIn | Self::NothingArrives | Self::Stopped | Self::SendingRefused => Duration::from_secs(1),
             Self::NetworkBothWays | Self::NetworkIn | Self::TooLate | Self::NetworkOut => Duration::from_secs(2),
             Self::NotHeard | Self::LongDelay | Self::Unreported | Self::Poor | Self::Fair | Self::Good => {
                 Duration::from_secs(3)
             }
-            // People pause while they listen.
-            Self::TheyAreSilent | Self::WeAreSilent => Duration::from_secs(15),
         }
     }
 }
@@ -220,6 +220,21 @@ const MISSING: Duration = Duration::from_secs(3);
 /// RTCP reports are due every 5 s; after this long without one they are called absent.
 const UNREPORTED: Duration = Duration::from_secs(12);
 
+/// People pause while they listen: a silence shorter than this is none.
+const PAUSE: Duration = Duration::from_secs(15);
+
+/// Since when something holds without interruption.
+#[derive(Clone, Copy, Debug, Default)]
+struct Since(Option<Instant>);
+
+impl Since {
+    /// Whether it has held for so long; what is found meanwhile is said until then.
+    fn update(&mut self, now: Instant, holds: bool, long: Duration) -> bool {
+        self.0 = holds.then(|| self.0.unwrap_or(now));
+        self.0.is_some_and(|since| now.saturating_duration_since(since) >= long)
+    }
+}
+
 /// Holds what is said now.
 #[derive(Clone, Debug)]
 pub struct Diagnosis {
@@ -234,6 +249,8 @@ pub struct Diagnosis {
     fair: Edge,
     they_silent: Edge,
     we_silent: Edge,
+    they_paused: Since,
+    we_paused: Since,
 }
 
 impl Default for Diagnosis {
@@ -252,6 +269,8 @@ impl Default for Diagnosis {
             fair: Edge::new(78.0, 82.0),
             they_silent: Edge::new(-65.0, -60.0),
             we_silent: Edge::new(-75.0, -70.0),
+            they_paused: Since::default(),
+            we_paused: Since::default(),
         }
     }
 }
@@ -259,7 +278,7 @@ impl Default for Diagnosis {
 impl Diagnosis {
     /// Takes in the facts of this second.
     pub fn update(&mut self, now: Instant, facts: &Facts) {
-        let found = self.find(facts);
+        let found = self.find(now, facts);
         if let Some(trouble) = facts.playback_trouble.as_ref().or(facts.capture_trouble.as_ref()) {
             self.trouble.clone_from(trouble);
         }
@@ -294,7 +313,7 @@ impl Diagnosis {
         self.said.verdict(self.poor.active)
     }
 
-    fn find(&mut self, f: &Facts) -> Finding {
+    fn find(&mut self, now: Instant, f: &Facts) -> Finding {
         // Every edge is asked every time: none may rest on an old value.
         let loss_in = self.loss_in.update(f.loss_in);
         let loss_out = self.loss_out.update(f.loss_out);
@@ -303,7 +322,9 @@ impl Diagnosis {
         let poor = self.poor.update(f.rating);
         let fair = self.fair.update(f.rating);
         let they_silent = self.they_silent.update(f.their_level.map(f64::from));
+        let they_silent = self.they_paused.update(now, f.receives && they_silent, PAUSE);
         let we_silent = self.we_silent.update(f.our_level.map(f64::from));
+        let we_silent = self.we_paused.update(now, f.sends && we_silent, PAUSE);
         let missing = f.receives && f.quiet >= MISSING;
         let table = [
             (!f.receives && !f.sends, Finding::OnHold),
@@ -320,8 +341,8 @@ impl Diagnosis {
             (loss_out, Finding::NetworkOut),
             (f.sends && f.rtcp_seen && !f.reports_seen && f.running >= UNREPORTED, Finding::NotHeard),
             (f.sends && f.muted, Finding::Muted),
-            (f.receives && they_silent, Finding::TheyAreSilent),
-            (f.sends && we_silent, Finding::WeAreSilent),
+            (they_silent, Finding::TheyAreSilent),
+            (we_silent, Finding::WeAreSilent),
             (long, Finding::LongDelay),
             (poor, Finding::Poor),
             (fair, Finding::Fair),
@@ -409,7 +430,7 @@ mod tests {
         assert_eq!(after(1, &lossy), Finding::Waiting);
         assert_eq!(after(2, &lossy), Finding::NetworkIn);
         assert_eq!(after(0, &Facts { muted: true, ..healthy() }), Finding::Muted);
-        assert_ne!(after(14, &Facts { their_level: Some(-90.0), ..healthy() }), Finding::TheyAreSilent);
+        assert_eq!(after(14, &Facts { their_level: Some(-90.0), ..healthy() }), Finding::Good);
     }
 
     #[test]
