@@ -83,6 +83,23 @@ fn rfc_4475() {
     check("rfc4475", &semantics);
 }
 
+/// Two messages fall to something else before they come to what their section is about.
+#[test]
+fn what_two_messages_are_really_about() {
+    let text = String::from_utf8(load("rfc4475", "wsinv").to_vec()).expect("text");
+    let tag = " ;   tag    = 1918181833n";
+    assert!(text.contains(tag));
+    let mut stage = Stage::new(3);
+    assert_eq!(stage.answer(Transport::Udp, &Bytes::from(text.replacen(tag, "", 1))), Answer::Rings, "no dialog named");
+    let whole = Bytes::from([&load("rfc4475", "baddn")[..], b"\r\n"].concat());
+    check_reading("baddn with its empty line", Reading::Refused(400), &whole);
+    let (events, waits) = byte_by_byte(&whole);
+    assert_eq!((&events[..], waits), (&[Event::Frame(whole.clone())][..], false));
+    let row = &table::syntax().into_iter().find(|row| row.file == "baddn").expect("a row");
+    assert_eq!(stage.answer(Transport::Tcp, &whole), row.answer);
+    stage.check();
+}
+
 #[test]
 fn rfc_5118() {
     let rows = table::ipv6();
