@@ -93,6 +93,13 @@ impl Account {
         aor
     }
 
+    /// The domain that numbers and bare names belong to; none for calls without any server.
+    pub fn dial_domain(&self) -> Option<(&Host, Option<u16>)> {
+        let settings = &self.settings;
+        let served = settings.register || settings.registrar.is_some() || settings.outbound_proxy.is_some();
+        (served || !settings.direct_calls).then_some((&settings.domain, settings.domain_port))
+    }
+
     /// Where requests outside of a dialog towards our own domain go.
     pub fn server(&self) -> (Host, Option<u16>) {
         let own = (self.settings.domain.clone(), self.settings.domain_port);

@@ -92,7 +92,7 @@ impl UserAgent {
         if self.calls.values().filter(|c| !c.is_over()).count() >= CALLS {
             return self.out.refuse(format!("{CALLS} calls are open already"));
         }
-        let target = match target::parse(typed, Some((&account.settings.domain, account.settings.domain_port))) {
+        let target = match target::parse(typed, account.dial_domain()) {
             Ok(target) => target,
             Err(error) => return self.out.refuse(error.to_string()),
         };
@@ -143,7 +143,7 @@ impl UserAgent {
         if self.queries.len() >= QUERIES {
             return self.out.refuse("too many questions are open");
         }
-        let target = match target::parse(typed, Some((&account.settings.domain, account.settings.domain_port))) {
+        let target = match target::parse(typed, account.dial_domain()) {
             Ok(target) => target,
             Err(error) => return self.out.refuse(error.to_string()),
         };

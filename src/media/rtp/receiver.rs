@@ -22,6 +22,10 @@ pub struct Accepted<'a> {
     pub payload: &'a [u8],
 }
 
+/// A difference of transit times beyond this is a sender that set its clock, as servers do between early media and the
+/// answer; no network made it, and the estimate goes on from there \[s\].
+const CLOCK_JUMP: f64 = 2.0;
+
 /// What became of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reception {
@@ -109,6 +113,9 @@ impl Source {
             -(before.arrived - arrived).as_secs_f64()
         };
         let sampled = f64::from(timestamp.wrapping_sub(before.timestamp).cast_signed()) / f64::from(clock_rate);
+        if (between - sampled).abs() > CLOCK_JUMP {
+            return;
+        }
         let jitter = self.jitter.unwrap_or(0.0);
         self.jitter = Some(jitter + ((between - sampled).abs() - jitter) / 16.0);
     }
@@ -414,6 +421,18 @@ mod tests {
             receiver.receive(&packet, t0 + Duration::from_millis(20) * u32::from(n), Some(rate));
         }
         assert!(receiver.jitter().expect("measured") < Duration::from_micros(1));
+    }
+
+    #[test]
+    fn a_sender_that_sets_its_clock_does_not_disturb_jitter() {
+        let mut bench = Bench::new();
+        let t0 = bench.t0;
+        for n in 0..40_u16 {
+            let jump = if n < 20 { 0 } else { 0x4000_0000 };
+            let packet = packet(1, n, u32::from(n) * 160 + jump);
+            let _ = bench.receiver.receive(&packet, t0 + Duration::from_millis(u64::from(n) * 20), Some(8000));
+        }
+        assert_eq!(bench.receiver.jitter(), Some(Duration::ZERO));
     }
 
     #[test]
