@@ -1,7 +1,11 @@
-//! The audio callbacks never allocate, free or grow memory: that could wait for a lock of another thread.
+//! The audio callbacks never allocate, free or grow memory: that could wait for a lock of another thread. Nor does the
+//! jitter buffer, once it runs.
 use offhook::audio::ends::{CaptureEnd, PlaybackEnd};
 use offhook::audio::ring::{CaptureCallback, Heartbeat, PlaybackCallback, ring};
-use offhook::media::frame::{FRAME, SILENCE};
+use offhook::media::codec::PacketEncoder;
+use offhook::media::frame::{FRAME, Frame, SILENCE};
+use offhook::media::jitter::{Incoming, Playout};
+use offhook::media::spec::{Codec, OpusParameters, PayloadFormat};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::hint::black_box;
@@ -119,5 +123,42 @@ fn the_media_threads_ends_touch_no_allocator_either() {
             }
         });
         assert_eq!(touched, 0, "{rate} Hz");
+    }
+}
+
+#[test]
+fn the_jitter_buffer_allocates_nothing_once_it_runs() {
+    for (codec, payload_type) in [(Codec::Pcmu, 0), (Codec::Opus, 111)] {
+        let opus = OpusParameters { use_inband_fec: true, ..OpusParameters::default() };
+        let format = PayloadFormat { payload_type, codec, opus };
+        let mut encoder = PacketEncoder::new(format, Duration::from_millis(20)).expect("encoder");
+        let mut playout = Playout::new(&[format]).expect("a format");
+        let (start, mut payload, mut on_the_way) = (Instant::now(), Vec::new(), Vec::new());
+        for n in 0..1_000_u64 {
+            let now = start + Duration::from_millis(10) * n as u32;
+            let mut frame: Frame = std::array::from_fn(|i| 0.2 * ((n as usize * FRAME + i) as f32 * 0.03).sin());
+            // Every ninth packet is lost, the others take up to 60 ms and overtake each other.
+            if let Some(encoded) = encoder.push(&frame, &mut payload)
+                && n / 2 % 9 != 0
+            {
+                let late = n / 2 * 7 % 4 * 20;
+                on_the_way.push((now + Duration::from_millis(late), n / 2, encoded.timestamp, payload.clone()));
+            }
+            let mut work = || {
+                for (arrived, sequence, timestamp, payload) in on_the_way.iter().filter(|p| p.0 <= now) {
+                    let (sequence, timestamp, arrived) = (*sequence, u64::from(*timestamp), *arrived);
+                    playout
+                        .insert(now, Incoming { sequence, timestamp, arrived, payload_type, marker: false, payload });
+                }
+                playout.pull(now, &mut frame);
+            };
+            if n < 500 {
+                work();
+            } else {
+                assert_eq!(offences(work), 0, "{codec:?}, frame {n}");
+            }
+            on_the_way.retain(|p| p.0 > now);
+        }
+        assert!(playout.stats().concealed > Duration::from_millis(200), "{:?}", playout.stats());
     }
 }

@@ -8,6 +8,9 @@ pub const PACKETS: usize = 256;
 /// Octets of a payload kept at most; longer ones are refused.
 pub const PAYLOAD: usize = 1_500;
 
+/// Room a payload buffer is made with: for what speech codecs send [octets].
+const USUAL_PAYLOAD: usize = 512;
+
 /// A packet in the store.
 #[derive(Clone, Debug)]
 pub struct Packet {
@@ -48,7 +51,7 @@ impl PacketStore {
         if self.packets.get(at).is_some_and(|p| p.sequence == packet.sequence) {
             return Inserted::Duplicate;
         }
-        packet.payload = self.spare.pop().unwrap_or_default();
+        packet.payload = self.spare.pop().unwrap_or_else(|| Vec::with_capacity(USUAL_PAYLOAD));
         packet.payload.clear();
         packet.payload.extend_from_slice(payload);
         self.sound += packet.length;
