@@ -386,6 +386,32 @@ fn a_flood_is_capped_and_the_newest_is_played() {
 }
 
 #[test]
+fn a_flood_in_the_wrong_order_is_capped_too() {
+    let mut playout = playout();
+    let sound = sent(Codec::Pcmu, 20, &speech(12.0), 0.1, 0.0);
+    let (start, mut frame) = (Instant::now(), [0.0; FRAME]);
+    let insert = |p: &Sent, at: u64, playout: &mut Playout| {
+        let (arrived, sequence, timestamp) = (start + ms(at), p.sequence, p.timestamp);
+        let packet = Incoming { sequence, timestamp, arrived, payload_type: 0, marker: false, payload: &p.payload };
+        playout.insert(arrived, packet);
+    };
+    for (n, p) in (0..).zip(&sound[..10]) {
+        insert(p, n * 20, &mut playout);
+        playout.pull(start + ms(n * 20), &mut frame);
+    }
+    let before = playout.stats();
+    // Newest first, and one frame is asked for at the end.
+    for p in sound[19..].iter().rev() {
+        insert(p, 200, &mut playout);
+    }
+    playout.pull(start + ms(210), &mut frame);
+    let stats = playout.stats();
+    // 1.2 s of the newest are kept; what waited before is dropped, and all else is refused.
+    let (dropped, expected) = (stats.overflowed - before.overflowed, sound.len() as u64 - 19 - 60);
+    assert!((expected..=expected + 10).contains(&dropped) && stats.late == 0, "{expected}: {stats:?}");
+}
+
+#[test]
 fn duplicates_are_counted_and_heard_once() {
     let single = sent(Codec::Pcmu, 20, &speech(3.0), 0.1, 0.0);
     let mut double = single.clone();

@@ -13,9 +13,6 @@ pub enum MediaError {
     /// A stream needs at least one format it can receive.
     #[error("no payload format to receive")]
     NoFormat,
-    /// A packet length the codec does not have.
-    #[error("{codec} has no packets of {milliseconds} ms")]
-    PacketTime { codec: &'static str, milliseconds: u128 },
     /// The codec library refused, with its own words.
     #[error("{codec}: {reason}")]
     Codec { codec: &'static str, reason: String },

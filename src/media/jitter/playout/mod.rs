@@ -184,9 +184,14 @@ impl Playout {
             return;
         }
         while self.store.is_full() || self.store.sound() + length > MOST_SOUND {
-            self.drop_oldest();
-            if self.store.is_empty() {
-                break;
+            match self.store.first() {
+                None => break,
+                // It is itself the oldest.
+                Some(first) if packet.sequence < first.sequence => {
+                    self.counts.overflowed += 1;
+                    return;
+                }
+                Some(_) => self.drop_oldest(),
             }
         }
         let stored = Packet { sequence: packet.sequence, media, arrived, codec, length, payload: Vec::new() };

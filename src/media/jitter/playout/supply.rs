@@ -52,7 +52,7 @@ impl Playout {
         if self.voice.as_ref().is_some_and(|v| head.codec != Some(v.codec())) {
             return self.change_codec(pending);
         }
-        let missing = (head.sequence - next.sequence).saturating_sub(index as u64);
+        let missing = head.sequence.saturating_sub(next.sequence + index as u64);
         let gap = head.media - next.media;
         let lost = gap.min(missing.min(MOST_MISSING) as Ticks * head.length).max(0);
         if gap < -SLIP || gap - lost > SLIP {
@@ -172,7 +172,7 @@ impl Playout {
         }
         let waited = at - packet.arrived;
         self.waited = Some(self.waited.map_or(waited, |average| average + (waited - average) / 16));
-        let passed = packet.sequence - next.sequence + 1;
+        let passed = packet.sequence.saturating_sub(next.sequence) + 1;
         self.delay.played_after(passed.saturating_sub(1 + index as u64));
         self.played = if passed < 64 { self.played << passed | 1 } else { 1 };
         *next = Next {
