@@ -1,9 +1,13 @@
 //! One call: its SIP session, its media stream, and what is known of it for the screen.
+mod digits;
+mod ending;
+mod view;
+
 use crate::base::id::{AccountId, CallNumber, StreamId};
 use crate::base::net::Flow;
 use crate::base::time::WallAnchor;
 use crate::media::event::MediaEvent;
-use crate::media::spec::{Codec, Digit, Direction, MediaCommand, StreamSpec};
+use crate::media::spec::{Direction, MediaCommand, StreamSpec};
 use crate::media::stats::{Participant, StreamReport};
 use crate::qos::monitor::CallMonitor;
 use crate::qos::snapshot::CallQuality;
@@ -11,25 +15,17 @@ use crate::sdp::SdpError;
 use crate::sip::invite::{self, Answer, Body, Fork, OfferId, Phase, Session};
 use crate::sip::message::{NameAddr, Uri};
 use crate::ua::account::shown;
-use crate::ua::cause;
 use crate::ua::event::Event;
 use crate::ua::ladder::Ladder;
 use crate::ua::outbox::Outbox;
 use crate::ua::plan::Plan;
-use crate::ua::snapshot::{CallEnd, CallState, CallSummary, CallView};
+use crate::ua::snapshot::{CallEnd, CallSummary};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How long a digit sounds, and the silence after it (RFC 4733 leaves it to us; ITU-T Q.24 asks for 40 ms each).
-const DIGIT: Duration = Duration::from_millis(120);
-const DIGIT_GAP: Duration = Duration::from_millis(80);
-/// What a comma among the digits waits.
-const PAUSE: Duration = Duration::from_secs(1);
 /// Digits kept, in each direction.
 const DIGITS: usize = 256;
-/// How long a call that is over stays to be read.
-const EPITAPH: Duration = Duration::from_secs(10);
 /// How long an answer of ours may wait for the ports.
 const OPENING: Duration = Duration::from_secs(5);
 
@@ -344,39 +340,6 @@ impl Call {
         self.drain_events(now, anchor, out);
     }
 
-    /// Queues digits; a comma waits a second.
-    pub fn dial_digits(&mut self, now: Instant, digits: &str, out: &mut Outbox) {
-        let wanted: Vec<char> = digits.chars().filter(|c| !c.is_whitespace()).collect();
-        if let Some(bad) = wanted.iter().find(|c| **c != ',' && Digit::from_char(**c).is_none()) {
-            return out.refuse(format!(
-                "{} is not a digit: 0-9, *, #, A-D, ! (flash) and , (pause) are",
-                shown(&bad.to_string(), 4)
-            ));
-        }
-        if self.spec.as_ref().is_none_or(|spec| spec.send_events.is_none()) {
-            return out.refuse("the peer takes no digits on this call (no telephone-event was agreed)");
-        }
-        self.digits.extend(wanted);
-        self.digits.truncate(DIGITS);
-        if self.digit_at.is_none() {
-            self.send_digit(now, out);
-        }
-    }
-
-    fn send_digit(&mut self, now: Instant, out: &mut Outbox) {
-        let wait = match self.digits.pop_front() {
-            None => return,
-            Some(',') => PAUSE,
-            Some(c) => {
-                if let Some(digit) = Digit::from_char(c) {
-                    out.media.push_back(MediaCommand::SendDigit { stream: self.stream(), digit, duration: DIGIT });
-                }
-                DIGIT + DIGIT_GAP
-            }
-        };
-        self.digit_at = Some(now + wait);
-    }
-
     /// Hears what the session has to tell; challenges are the agent's and come back to it.
     pub fn drain_events(&mut self, now: Instant, anchor: &WallAnchor, out: &mut Outbox) {
         while let Some(event) = self.session.as_mut().and_then(Session::poll_event) {
@@ -534,172 +497,6 @@ impl Call {
             && !self.held_by_peer
             && self.spec.as_ref().is_some_and(|spec| spec.direction.receives());
         expects.then_some(self.media_heard)
-    }
-
-    fn handle_end(&mut self, now: Instant, cause: &invite::Cause, anchor: &WallAnchor, out: &mut Outbox) {
-        let reason = |reasons: &[invite::Reason]| {
-            let text = reasons.iter().find_map(|r| r.text.as_ref().map(|t| t.sanitize(60)));
-            text.filter(|t| !t.is_empty()).or_else(|| reasons.iter().find_map(cause::reason).map(str::to_owned))
-        };
-        let (end, status, words) = match cause {
-            invite::Cause::HungUp => (CallEnd::Normal, Some(200), "you hung up".to_owned()),
-            invite::Cause::PeerHungUp { reasons } => {
-                let because = reason(reasons).map(|r| format!(" ({r})")).unwrap_or_default();
-                (CallEnd::Normal, Some(200), format!("the other side hung up{because}"))
-            }
-            invite::Cause::Cancelled => (CallEnd::Cancelled, Some(487), "given up by you".to_owned()),
-            invite::Cause::Refused { response, reasons } => {
-                let words = cause::call_refused(response.status, &shown(&response.reason, 60));
-                let because = reason(reasons).map(|r| format!("; {r}")).unwrap_or_default();
-                (CallEnd::Refused, Some(response.status), format!("{words}{because}"))
-            }
-            invite::Cause::PeerCancelled { reasons } => {
-                let elsewhere = reasons.iter().any(|r| r.protocol == "SIP" && r.cause == Some(200))
-                    || reasons.iter().any(|r| r.protocol == "Q.850" && r.cause == Some(26));
-                if elsewhere {
-                    (CallEnd::AnsweredElsewhere, Some(487), "answered by another phone".to_owned())
-                } else {
-                    (CallEnd::Missed, Some(487), "the caller gave up".to_owned())
-                }
-            }
-            invite::Cause::Rejected { status } => (CallEnd::Rejected, Some(*status), "you refused the call".to_owned()),
-            invite::Cause::Unanswered if self.outgoing => (CallEnd::Cancelled, Some(487), "nobody answered".to_owned()),
-            invite::Cause::Unanswered => (CallEnd::Missed, Some(480), "you did not answer".to_owned()),
-            invite::Cause::Unreachable(invite::Failure::Timeout) => (
-                CallEnd::Failed,
-                Some(408),
-                "no answer from the network; check the address and the firewall".to_owned(),
-            ),
-            invite::Cause::Unreachable(invite::Failure::Transport) => {
-                (CallEnd::Failed, None, "the server cannot be reached".to_owned())
-            }
-            invite::Cause::NoAck => (CallEnd::Failed, None, "the caller never confirmed your answer".to_owned()),
-            invite::Cause::Negotiation(what) => (CallEnd::Failed, None, format!("no agreement on the media: {what}")),
-            invite::Cause::DialogLost { status } => {
-                (CallEnd::Failed, Some(*status), format!("the other side lost the call ({status})"))
-            }
-        };
-        match self.verdict.take() {
-            Some(verdict) => self.finish(now, anchor, verdict.end, verdict.status.or(status), verdict.cause, out),
-            None => self.finish(now, anchor, end, status, words, out),
-        }
-    }
-
-    /// The call is over: its story is told once.
-    pub fn finish(
-        &mut self,
-        now: Instant,
-        anchor: &WallAnchor,
-        end: CallEnd,
-        status: Option<u16>,
-        cause: String,
-        out: &mut Outbox,
-    ) {
-        if self.is_over() {
-            return;
-        }
-        if self.media_opened {
-            out.media.push_back(MediaCommand::Close { stream: self.stream(), reason: "call ended".to_owned() });
-        }
-        self.opening_until = None;
-        self.digits.clear();
-        self.digit_at = None;
-        if self.spec.is_some() {
-            self.quality = Arc::new(self.monitor.summary());
-        }
-        let summary = CallSummary {
-            account: self.account,
-            account_name: self.account_name.clone(),
-            outgoing: self.outgoing,
-            peer_name: self.peer_name.clone(),
-            peer_address: self.peer_address.clone(),
-            started: anchor.wall(self.started),
-            duration: self.answered.map(|at| now.saturating_duration_since(at)),
-            end,
-            status,
-            cause,
-            codec: self.codec(),
-            quality: Arc::clone(&self.quality),
-        };
-        out.log(format!("call {}: {}: {}", self.number, self.peer_label(), summary.cause));
-        self.ended = Some(Arc::new(summary.clone()));
-        self.epitaph = Some(now + EPITAPH);
-        out.event(Event::Ended { call: self.number, summary: Box::new(summary) });
-    }
-
-    fn codec(&self) -> String {
-        self.spec.as_ref().map_or(String::new(), |spec| {
-            match spec.send.codec {
-                Codec::Pcmu => "PCMU 8k",
-                Codec::Pcma => "PCMA 8k",
-                Codec::Opus => "Opus 48k",
-            }
-            .to_owned()
-        })
-    }
-
-    fn state(&self) -> CallState {
-        if let Some(summary) = &self.ended {
-            return CallState::Ended(Arc::clone(summary));
-        }
-        if let Some((target, _)) = &self.redirected {
-            return CallState::Redirected { target: shown(&target.to_string(), 120) };
-        }
-        match (&self.session, self.answered) {
-            (_, Some(_)) => CallState::Established,
-            (None, None) => CallState::Preparing,
-            (Some(_), None) if self.verdict.is_some() => CallState::Ending,
-            (Some(_), None) if self.answering => CallState::Answering,
-            (Some(_), None) if self.ringing || !self.outgoing => CallState::Ringing { early_media: self.early_media },
-            (Some(_), None) => CallState::Calling,
-        }
-    }
-
-    pub fn view(&self) -> CallView {
-        let session_text =
-            |text: Option<&crate::base::untrusted::Untrusted>| text.map(|t| t.sanitize(80)).unwrap_or_default();
-        let negotiated = self.plan.negotiated();
-        CallView {
-            number: self.number,
-            account: self.account,
-            outgoing: self.outgoing,
-            state: self.state(),
-            peer_name: self.peer_name.clone(),
-            peer_address: self.peer_address.clone(),
-            name_is_claimed: self.name_is_claimed,
-            started: self.started,
-            answered: self.answered,
-            held_by_us: self.held_by_us,
-            held_by_peer: self.held_by_peer,
-            ignored: self.ignored,
-            codec: self.codec(),
-            security: if self.spec.is_some() { "none".to_owned() } else { String::new() },
-            media_remote: self.spec.as_ref().map(|spec| spec.remote_rtp.to_string()).unwrap_or_default(),
-            session_name: session_text(negotiated.map(|n| &n.session_name)),
-            session_information: session_text(negotiated.map(|n| &n.session_information)),
-            participant: self.participant(),
-            digits_received: self.digits_received.clone(),
-            media_flowing: self.media_flowing,
-            quality: Arc::clone(&self.quality),
-            ladder: self.ladder.entries(),
-        }
-    }
-
-    fn participant(&self) -> Vec<(String, String)> {
-        let p = &self.participant;
-        [
-            ("name", &p.name),
-            ("email", &p.email),
-            ("phone", &p.phone),
-            ("location", &p.location),
-            ("tool", &p.tool),
-            ("note", &p.note),
-            ("cname", &p.cname),
-        ]
-        .into_iter()
-        .filter(|(_, text)| !text.is_empty())
-        .map(|(item, text)| (item.to_owned(), text.sanitize(80)))
-        .collect()
     }
 }
 

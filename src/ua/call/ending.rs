@@ -1,0 +1,108 @@
+//! How a call ends: the cause in plain words, and its story told once.
+use super::Call;
+use crate::base::time::WallAnchor;
+use crate::media::spec::MediaCommand;
+use crate::sip::invite;
+use crate::ua::account::shown;
+use crate::ua::cause;
+use crate::ua::event::Event;
+use crate::ua::outbox::Outbox;
+use crate::ua::snapshot::{CallEnd, CallSummary};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How long a call that is over stays to be read.
+const EPITAPH: Duration = Duration::from_secs(10);
+
+impl Call {
+    pub(super) fn handle_end(&mut self, now: Instant, cause: &invite::Cause, anchor: &WallAnchor, out: &mut Outbox) {
+        let reason = |reasons: &[invite::Reason]| {
+            let text = reasons.iter().find_map(|r| r.text.as_ref().map(|t| t.sanitize(60)));
+            text.filter(|t| !t.is_empty()).or_else(|| reasons.iter().find_map(cause::reason).map(str::to_owned))
+        };
+        let (end, status, words) = match cause {
+            invite::Cause::HungUp => (CallEnd::Normal, Some(200), "you hung up".to_owned()),
+            invite::Cause::PeerHungUp { reasons } => {
+                let because = reason(reasons).map(|r| format!(" ({r})")).unwrap_or_default();
+                (CallEnd::Normal, Some(200), format!("the other side hung up{because}"))
+            }
+            invite::Cause::Cancelled => (CallEnd::Cancelled, Some(487), "given up by you".to_owned()),
+            invite::Cause::Refused { response, reasons } => {
+                let words = cause::call_refused(response.status, &shown(&response.reason, 60));
+                let because = reason(reasons).map(|r| format!("; {r}")).unwrap_or_default();
+                (CallEnd::Refused, Some(response.status), format!("{words}{because}"))
+            }
+            invite::Cause::PeerCancelled { reasons } => {
+                let elsewhere = reasons.iter().any(|r| r.protocol == "SIP" && r.cause == Some(200))
+                    || reasons.iter().any(|r| r.protocol == "Q.850" && r.cause == Some(26));
+                if elsewhere {
+                    (CallEnd::AnsweredElsewhere, Some(487), "answered by another phone".to_owned())
+                } else {
+                    (CallEnd::Missed, Some(487), "the caller gave up".to_owned())
+                }
+            }
+            invite::Cause::Rejected { status } => (CallEnd::Rejected, Some(*status), "you refused the call".to_owned()),
+            invite::Cause::Unanswered if self.outgoing => (CallEnd::Cancelled, Some(487), "nobody answered".to_owned()),
+            invite::Cause::Unanswered => (CallEnd::Missed, Some(480), "you did not answer".to_owned()),
+            invite::Cause::Unreachable(invite::Failure::Timeout) => (
+                CallEnd::Failed,
+                Some(408),
+                "no answer from the network; check the address and the firewall".to_owned(),
+            ),
+            invite::Cause::Unreachable(invite::Failure::Transport) => {
+                (CallEnd::Failed, None, "the server cannot be reached".to_owned())
+            }
+            invite::Cause::NoAck => (CallEnd::Failed, None, "the caller never confirmed your answer".to_owned()),
+            invite::Cause::Negotiation(what) => (CallEnd::Failed, None, format!("no agreement on the media: {what}")),
+            invite::Cause::DialogLost { status } => {
+                (CallEnd::Failed, Some(*status), format!("the other side lost the call ({status})"))
+            }
+        };
+        match self.verdict.take() {
+            Some(verdict) => self.finish(now, anchor, verdict.end, verdict.status.or(status), verdict.cause, out),
+            None => self.finish(now, anchor, end, status, words, out),
+        }
+    }
+
+    /// The call is over: its story is told once.
+    pub fn finish(
+        &mut self,
+        now: Instant,
+        anchor: &WallAnchor,
+        end: CallEnd,
+        status: Option<u16>,
+        cause: String,
+        out: &mut Outbox,
+    ) {
+        if self.is_over() {
+            return;
+        }
+        if self.media_opened {
+            out.media.push_back(MediaCommand::Close { stream: self.stream(), reason: "call ended".to_owned() });
+        }
+        self.opening_until = None;
+        self.digits.clear();
+        self.digit_at = None;
+        if self.spec.is_some() {
+            self.quality = Arc::new(self.monitor.summary());
+        }
+        let summary = CallSummary {
+            account: self.account,
+            account_name: self.account_name.clone(),
+            outgoing: self.outgoing,
+            peer_name: self.peer_name.clone(),
+            peer_address: self.peer_address.clone(),
+            started: anchor.wall(self.started),
+            duration: self.answered.map(|at| now.saturating_duration_since(at)),
+            end,
+            status,
+            cause,
+            codec: self.codec(),
+            quality: Arc::clone(&self.quality),
+        };
+        out.log(format!("call {}: {}: {}", self.number, self.peer_label(), summary.cause));
+        self.ended = Some(Arc::new(summary.clone()));
+        self.epitaph = Some(now + EPITAPH);
+        out.event(Event::Ended { call: self.number, summary: Box::new(summary) });
+    }
+}

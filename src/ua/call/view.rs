@@ -1,0 +1,83 @@
+//! A call as the screen sees it: plain and sanitised facts.
+use super::Call;
+use crate::media::spec::Codec;
+use crate::ua::account::shown;
+use crate::ua::snapshot::{CallState, CallView};
+use std::sync::Arc;
+
+impl Call {
+    pub(super) fn codec(&self) -> String {
+        self.spec.as_ref().map_or(String::new(), |spec| {
+            match spec.send.codec {
+                Codec::Pcmu => "PCMU 8k",
+                Codec::Pcma => "PCMA 8k",
+                Codec::Opus => "Opus 48k",
+            }
+            .to_owned()
+        })
+    }
+
+    fn state(&self) -> CallState {
+        if let Some(summary) = &self.ended {
+            return CallState::Ended(Arc::clone(summary));
+        }
+        if let Some((target, _)) = &self.redirected {
+            return CallState::Redirected { target: shown(&target.to_string(), 120) };
+        }
+        match (&self.session, self.answered) {
+            (_, Some(_)) => CallState::Established,
+            (None, None) => CallState::Preparing,
+            (Some(_), None) if self.verdict.is_some() => CallState::Ending,
+            (Some(_), None) if self.answering => CallState::Answering,
+            (Some(_), None) if self.ringing || !self.outgoing => CallState::Ringing { early_media: self.early_media },
+            (Some(_), None) => CallState::Calling,
+        }
+    }
+
+    pub fn view(&self) -> CallView {
+        let session_text =
+            |text: Option<&crate::base::untrusted::Untrusted>| text.map(|t| t.sanitize(80)).unwrap_or_default();
+        let negotiated = self.plan.negotiated();
+        CallView {
+            number: self.number,
+            account: self.account,
+            outgoing: self.outgoing,
+            state: self.state(),
+            peer_name: self.peer_name.clone(),
+            peer_address: self.peer_address.clone(),
+            name_is_claimed: self.name_is_claimed,
+            started: self.started,
+            answered: self.answered,
+            held_by_us: self.held_by_us,
+            held_by_peer: self.held_by_peer,
+            ignored: self.ignored,
+            codec: self.codec(),
+            security: if self.spec.is_some() { "none".to_owned() } else { String::new() },
+            media_remote: self.spec.as_ref().map(|spec| spec.remote_rtp.to_string()).unwrap_or_default(),
+            session_name: session_text(negotiated.map(|n| &n.session_name)),
+            session_information: session_text(negotiated.map(|n| &n.session_information)),
+            participant: self.participant(),
+            digits_received: self.digits_received.clone(),
+            media_flowing: self.media_flowing,
+            quality: Arc::clone(&self.quality),
+            ladder: self.ladder.entries(),
+        }
+    }
+
+    fn participant(&self) -> Vec<(String, String)> {
+        let p = &self.participant;
+        [
+            ("name", &p.name),
+            ("email", &p.email),
+            ("phone", &p.phone),
+            ("location", &p.location),
+            ("tool", &p.tool),
+            ("note", &p.note),
+            ("cname", &p.cname),
+        ]
+        .into_iter()
+        .filter(|(_, text)| !text.is_empty())
+        .map(|(item, text)| (item.to_owned(), text.sanitize(80)))
+        .collect()
+    }
+}
