@@ -293,6 +293,22 @@ mod tests {
     }
 
     #[test]
+    fn another_source_begins_a_jitter_of_its_own() {
+        let (t0, mut link) = (Instant::now(), Link::new(Impairment::default()));
+        for (index, ssrc) in [(0, 1), (1, 1), (2, 2), (3, 2)] {
+            let now = t0 + PTIME * index;
+            // The second source's timestamps begin anywhere.
+            link.handle_packet(
+                now,
+                (),
+                Some(Stamp { ssrc, timestamp: index * 160 + ssrc * 1_000_000, clock_rate: 8000 }),
+            );
+            link.poll(now);
+        }
+        assert_eq!(link.truth().jitter, 0.0);
+    }
+
+    #[test]
     fn the_same_seed_loses_the_same_packets_whatever_the_delay() {
         let indices = |impairment| run(impairment, 2_000).0.into_iter().map(|(i, _)| i).collect::<Vec<_>>();
         let loss = Impairment { loss: 0.2, burst: 2.0, seed: 9, ..Impairment::default() };

@@ -420,10 +420,9 @@ mod tests {
         let expected = emodel::rating(50.0, emodel::G711_CONCEALED.effective_impairment(5.0, 1.0));
         assert!(quality.outbound.rating.is_some_and(|r| (r - expected).abs() < 1e-9));
         // The same report again measures nothing anew.
-        assert_eq!(
-            call.second(true, 0).outbound.loss,
-            Some(Reading { value: 5.0, age: half + Duration::from_secs(1) })
-        );
+        let again = call.second(true, 0);
+        assert_eq!(again.outbound.loss, Some(Reading { value: 5.0, age: half + Duration::from_secs(1) }));
+        assert_eq!(again.outbound.loss_total, Some(4.0));
     }
 
     #[test]

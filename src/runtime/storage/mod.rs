@@ -161,6 +161,38 @@ mod tests {
     }
 
     #[test]
+    fn a_disk_that_fails_is_said_once_until_it_works_again() {
+        let dir = scratch();
+        let path = dir.path().join("history.db");
+        let (sender, told) = std::sync::mpsc::channel();
+        let tell = move |event| sender.send(event).expect("listener lives");
+        let storage = Storage::start(path.clone(), tell).expect("thread");
+        let record = |n| {
+            storage.record(call(n));
+            let events = std::iter::from_fn(|| told.recv().ok());
+            // Each call is followed by the history with it.
+            let until = |event: &StorageEvent| matches!(event, StorageEvent::History(c) if c.first() == Some(&call(n)));
+            let mut troubles = 0;
+            for event in events {
+                if until(&event) {
+                    break;
+                }
+                troubles += usize::from(matches!(event, StorageEvent::Trouble(_)));
+            }
+            troubles
+        };
+        assert_eq!(record(1), 0);
+        let other = rusqlite::Connection::open(path).expect("opens");
+        other.execute_batch("ALTER TABLE calls RENAME TO away").expect("renamed");
+        assert_eq!([record(2), record(3)], [1, 0]);
+        other.execute_batch("ALTER TABLE away RENAME TO calls").expect("renamed");
+        assert_eq!(record(4), 0);
+        other.execute_batch("ALTER TABLE calls RENAME TO away").expect("renamed");
+        assert_eq!(record(5), 1);
+        storage.close();
+    }
+
+    #[test]
     fn a_broken_file_is_moved_aside() {
         let dir = scratch();
         let path = dir.path().join("history.db");
