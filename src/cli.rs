@@ -36,7 +36,7 @@ Exit codes:
   3  registration refused (the status is printed)
   4  call refused, or not answered (the status is printed)
   5  no media: the call was set up, but no sound arrived
-  6  network failure: no answer, no route, name not found, port taken
+  6  network failure: no answer, no route, name not found
   7  sound device failure: one that was named does not work
 
 An interrupt (SIGINT, SIGTERM, SIGHUP) hangs up, unregisters, finishes files, and ends normally.";
