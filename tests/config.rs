@@ -141,7 +141,7 @@ fn a_file_with_everything_in_it() {
         display_name: "Alice".into(),
         registrar: Some("[::1]:5070".parse().unwrap()),
         outbound_proxy: Some("192.0.2.1".parse().unwrap()),
-        transport: Transport::Tcp,
+        transport: Some(Transport::Tcp),
         codecs: vec![Codec::Pcma],
         dtmf: Dtmf::None,
         expiry: Duration::from_secs(60),
@@ -295,7 +295,7 @@ fn the_command_line_is_laid_over_the_file() {
     .unwrap()
     .config;
     let [account] = config.accounts.as_slice() else { panic!("{:?}", config.accounts) };
-    assert_eq!((account.name.as_str(), account.transport, account.register), ("work", Transport::Tcp, false));
+    assert_eq!((account.name.as_str(), account.transport, account.register), ("work", Some(Transport::Tcp), false));
     assert_eq!((account.codecs.as_slice(), &account.password), ([Codec::Pcmu].as_slice(), &PasswordSource::None));
     assert_eq!((config.network.local_address, config.network.sip_port), (None, 5070));
     assert_eq!((config.audio.microphone.as_str(), config.audio.speaker.as_str()), ("silence", "default"));
@@ -312,7 +312,10 @@ fn the_command_line_is_laid_over_the_file() {
     .unwrap()
     .config;
     let [account] = config.accounts.as_slice() else { panic!("{:?}", config.accounts) };
-    assert_eq!((account.name.as_str(), account.transport, account.register), ("phone@127.0.0.1", Transport::Tcp, true));
+    assert_eq!(
+        (account.name.as_str(), account.transport, account.register),
+        ("phone@127.0.0.1", Some(Transport::Tcp), true)
+    );
     assert_eq!(account.password, PasswordSource::Text(Secret::new("from outside")));
     assert_eq!(config.network.local_address, Some("127.0.0.1".parse().unwrap()));
     assert_eq!((config.network.sip_port, config.network.rtp_ports.high), (6071, 5009));

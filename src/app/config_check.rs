@@ -1,5 +1,6 @@
 //! `offhook config check`: every mistake in the configuration file, or what was understood of it.
 use crate::audio::choice::{DeviceChoice, Direction};
+use crate::base::net::Transport;
 use crate::cli::ExitCode;
 use crate::config::{Account, Config, ConfigError, Environment, Loaded, Mistake, Overrides, PasswordSource};
 use crate::tui::keymap::Keymap;
@@ -85,7 +86,7 @@ fn understood(account: &Account) -> String {
         PasswordSource::Ha1(_) => "ha1 in the file",
         PasswordSource::Command(_) => "password from a command",
     };
-    let transport = account.transport.uri_token();
+    let transport = account.transport.map_or("the transport its domain says", Transport::name);
     format!("account {:?}: {} {registers} over {transport}, {password}", account.name, account.address())
 }
 
@@ -143,7 +144,7 @@ mod tests {
         let (code, text) = check(Some(account));
         assert_eq!(code, ExitCode::Ended);
         let expected = "FILE: no mistakes\n\
-                        account \"work\": 1001@pbx registers at pbx over udp, password from a command\n";
+                        account \"work\": 1001@pbx registers at pbx over the transport its domain says, password from a command\n";
         assert_eq!(text, expected);
 
         assert_eq!(

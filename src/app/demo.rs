@@ -257,6 +257,7 @@ impl Stage {
             settings: Settings {
                 accounts: vec![self.account(user)],
                 user_agent: wire::USER_AGENT.to_owned(),
+                instance: String::new(),
                 description: SourceDescription {
                     cname: rng.hex(24),
                     name: user.to_owned(),
@@ -269,7 +270,7 @@ impl Stage {
                 brisk_reports: true,
                 no_media_timeout: Duration::from_secs(30),
             },
-            net: NetConfig { address: Some(HERE), port: 0 },
+            net: NetConfig { address: Some(HERE), ..NetConfig::default() },
             media: sound.handle.sender(),
             media_events: sound.events,
             journal: journal.clone(),
@@ -287,7 +288,8 @@ impl Stage {
             domain_port: None,
             registrar: Some((Host::Ip(self.server.ip()), Some(self.server.port()))),
             outbound_proxy: None,
-            transport: Transport::Udp,
+            transport: Some(Transport::Udp),
+            outbound: false,
             register: true,
             expires: Duration::from_secs(600),
             auth_user: None,

@@ -293,14 +293,14 @@ mod tests {
         let account = &config.accounts[0];
         assert_eq!(account.address(), "1001@pbx.example");
         assert_eq!(account.password, PasswordSource::Text(Secret::new("se\"cret\\")));
-        assert_eq!((&account.registrar, account.transport), (&None, Transport::Udp));
+        assert_eq!((&account.registrar, account.transport), (&None, Some(Transport::Udp)));
         assert_eq!(config.audio, Config::default().audio);
 
         let config = written("all", "sip:1001@[::1]:5070\n!pass show sip\n\nTCP\nUSB Headset, wav:/x.wav\n");
         let account = &config.accounts[0];
         assert_eq!(account.password, PasswordSource::Command("pass show sip".into()));
         assert_eq!(account.registrar.as_ref().map(ToString::to_string).as_deref(), Some("[::1]:5070"));
-        assert_eq!((account.domain.to_string().as_str(), account.transport), ("[::1]", Transport::Tcp));
+        assert_eq!((account.domain.to_string().as_str(), account.transport), ("[::1]", Some(Transport::Tcp)));
         assert_eq!((config.audio.microphone.as_str(), config.audio.speaker.as_str()), ("USB Headset", "wav:/x.wav"));
 
         let ha1 = "0123456789abcdef0123456789abcdef";

@@ -3,7 +3,7 @@ use crate::base::rng::Rng;
 use crate::base::secret::Secret;
 use crate::config::{Account, Config, Credential, Dtmf, Host, PasswordError, Server};
 use crate::media::spec::SourceDescription;
-use crate::net::NetConfig;
+use crate::net::{Access, NetConfig};
 use crate::sip::auth::Password;
 use crate::sip::message;
 use crate::ua::settings::{AccountSettings, Settings};
@@ -28,6 +28,7 @@ pub fn settings(config: &Config, auto_answer: bool, rng: &mut Rng) -> Result<Set
     Ok(Settings {
         accounts,
         user_agent: USER_AGENT.to_owned(),
+        instance: String::new(),
         description: SourceDescription {
             // A new one for each run, so that calls cannot be linked (RFC 7022 §4.2).
             cname: rng.hex(24),
@@ -57,6 +58,7 @@ fn account(account: &Account) -> Result<AccountSettings, WireError> {
         registrar: account.registrar.as_ref().map(server),
         outbound_proxy: account.outbound_proxy.as_ref().map(server),
         transport: account.transport,
+        outbound: account.outbound,
         register: account.register,
         expires: account.expiry,
         auth_user: account.auth_user.clone(),
@@ -83,7 +85,17 @@ fn host(host: &Host) -> message::Host {
 }
 
 pub fn net(config: &Config) -> NetConfig {
-    NetConfig { address: config.network.local_address, port: config.network.sip_port }
+    let access = config.accounts.iter().map(|account| Access {
+        ca_file: account.tls_ca.clone(),
+        certificate: account.tls_certificate.clone().zip(account.tls_key.clone()),
+        websocket_path: account.websocket_path.clone(),
+    });
+    NetConfig {
+        address: config.network.local_address,
+        port: config.network.sip_port,
+        access: access.collect(),
+        dscp: config.network.sip_dscp,
+    }
 }
 
 /// A password nobody has to remember: for the demonstration's accounts.

@@ -3,6 +3,7 @@ use super::values::{Host, Server, ValueError};
 use crate::base::net::Transport;
 use crate::base::secret::Secret;
 use crate::media::spec::Codec;
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -23,7 +24,17 @@ pub struct Account {
     pub registrar: Option<Server>,
     /// Where every request outside a dialog goes first.
     pub outbound_proxy: Option<Server>,
-    pub transport: Transport,
+    /// `None`: what the records of the domain say (RFC 3263).
+    pub transport: Option<Transport>,
+    /// Certificates of authorities to trust beside those of the system (PEM).
+    pub tls_ca: Option<PathBuf>,
+    /// Our own certificate and its key (PEM), for servers that ask for one.
+    pub tls_certificate: Option<PathBuf>,
+    pub tls_key: Option<PathBuf>,
+    /// Where on the server the WebSocket is.
+    pub websocket_path: String,
+    /// Registers over two flows where the server can (RFC 5626).
+    pub outbound: bool,
     /// In order of preference.
     pub codecs: Vec<Codec>,
     pub dtmf: Dtmf,
@@ -75,7 +86,12 @@ impl Account {
             display_name: String::new(),
             registrar: None,
             outbound_proxy: None,
-            transport: Transport::Udp,
+            transport: None,
+            tls_ca: None,
+            tls_certificate: None,
+            tls_key: None,
+            websocket_path: "/ws".to_owned(),
+            outbound: true,
             codecs: vec![Codec::Opus, Codec::Pcmu, Codec::Pcma],
             dtmf: Dtmf::Rfc4733,
             expiry: Duration::from_secs(600),

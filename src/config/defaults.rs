@@ -5,7 +5,9 @@ use std::time::Duration;
 impl Default for Network {
     fn default() -> Self {
         // Below the ports that systems hand out by themselves (32768 and above, 49152 and above).
-        Self { local_address: None, sip_port: 0, rtp_ports: PortRange { low: 30_000, high: 31_999 } }
+        let rtp_ports = PortRange { low: 30_000, high: 31_999 };
+        // CS3 and EF: what RFC 4594 gives to signalling (§4.2) and to telephony (§4.1).
+        Self { local_address: None, sip_port: 0, rtp_ports, sip_dscp: 24, rtp_dscp: 46 }
     }
 }
 

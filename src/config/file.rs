@@ -142,7 +142,7 @@ fn read_account<'t>(reader: &mut Reader<'t>, section: &Section<'_, 't>) -> Optio
     set(&mut account.display_name, reader.string(section, "display_name"));
     account.registrar = reader.read(section, "registrar", str::parse);
     account.outbound_proxy = reader.read(section, "outbound_proxy", str::parse);
-    set(&mut account.transport, reader.read(section, "transport", transport));
+    account.transport = reader.read(section, "transport", transport);
     set(&mut account.codecs, reader.list(section, "codecs", |names| Ok(CodecList::new(names.iter().copied())?.0)));
     set(&mut account.dtmf, reader.read(section, "dtmf", dtmf));
     set(&mut account.expiry, reader.integer(section, "expiry", 10..=86_400, " seconds").map(seconds));

@@ -45,6 +45,9 @@ pub struct Network {
     /// 0: any free port.
     pub sip_port: u16,
     pub rtp_ports: PortRange,
+    /// Differentiated services code points of messages and of sound (RFC 4594); 0 marks nothing.
+    pub sip_dscp: u8,
+    pub rtp_dscp: u8,
 }
 
 /// Devices as written: `default`, a name, `wav:FILE`, ..; `audio` reads them.

@@ -51,7 +51,7 @@ impl Overrides {
             config.files.log = FileChoice::Path(log.clone());
         }
         for account in &mut config.accounts {
-            account.transport = self.transport.unwrap_or(account.transport);
+            account.transport = self.transport.or(account.transport);
             account.register &= !self.no_register;
             account.direct_calls |= self.direct_calls;
             if let Some(CodecList(codecs)) = &self.codecs {

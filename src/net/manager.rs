@@ -1,11 +1,13 @@
 //! All SIP sockets of one agent: binds them, sends what the core has to say, hands up what arrives.
 use super::limit::RateLimit;
 use super::tcp;
-use crate::base::net::{Flow, Received, Transmit, Transport};
+use crate::base::net::{Flow, PeerId, Received, Transmit, Transport};
+use crate::sip::locate::AccessId;
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -22,15 +24,32 @@ const INCOMING_OF_ONE: usize = 64;
 const FLUSH: Duration = Duration::from_millis(500);
 /// Messages waiting for the core; a datagram beyond that is dropped and counted, a connection waits.
 const INBOX: usize = 1024;
+/// Servers that are told apart.
+const SERVERS: usize = 1024;
 /// The largest datagram there is.
 const DATAGRAM: usize = 65_535;
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct NetConfig {
     /// The address to bind; all addresses of both families when `None`.
     pub address: Option<IpAddr>,
     /// The port for UDP and TCP; 0 lets the system choose.
     pub port: u16,
+    /// The ways in of the accounts; [`AccessId`] is the position.
+    pub access: Vec<Access>,
+    /// The differentiated services code point of our messages (RFC 4594 §4.1); 0 marks nothing.
+    pub dscp: u8,
+}
+
+/// How one account's connections are opened.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Access {
+    /// Certificates of authorities that are trusted beside those of the system (PEM).
+    pub ca_file: Option<PathBuf>,
+    /// Our own certificate, with those it is built on, and its private key (PEM): shown to servers that ask.
+    pub certificate: Option<(PathBuf, PathBuf)>,
+    /// The path of the WebSocket, `/ws`.
+    pub websocket_path: String,
 }
 
 #[derive(Debug)]
@@ -72,6 +91,7 @@ pub struct Net {
     port: u16,
     address: Option<IpAddr>,
     udp: Vec<std::net::UdpSocket>,
+    servers: Arc<Servers>,
     inbox: mpsc::Receiver<NetEvent>,
     shared: Arc<Shared>,
     tasks: JoinSet<()>,
@@ -117,7 +137,16 @@ impl Net {
             let listener = TcpListener::from_std(listener).map_err(bind_error)?;
             tasks.spawn(accept(listener, sockets.port, Arc::clone(&shared)));
         }
-        Ok(Self { port: sockets.port, address: config.address, udp, inbox, shared, tasks, notice })
+        Ok(Self {
+            port: sockets.port,
+            address: config.address,
+            udp,
+            servers: Arc::default(),
+            inbox,
+            shared,
+            tasks,
+            notice,
+        })
     }
 
     pub fn port(&self) -> u16 {
@@ -138,17 +167,9 @@ impl Net {
         }
     }
 
-    /// The flow to `remote`, with the local address the system would use towards it.
-    ///
-    /// # Errors
-    /// [`NetError::NoRoute`] when the system knows no way there.
-    pub fn flow(&self, transport: Transport, remote: SocketAddr) -> Result<Flow, NetError> {
-        self.router().flow(transport, remote)
-    }
-
     /// A copy of what is needed to find flows elsewhere.
     pub fn router(&self) -> Router {
-        Router { address: self.address, port: self.port }
+        Router { address: self.address, port: self.port, servers: Arc::clone(&self.servers) }
     }
 
     /// Sends without waiting. What cannot be sent comes back as [`NetEvent::Refused`].
@@ -171,6 +192,9 @@ impl Net {
                 }
             }
             Transport::Tcp => self.send_on_connection(flow, bytes),
+            Transport::Tls | Transport::Ws | Transport::Wss => {
+                self.refuse(flow, format!("no {} here", flow.transport.name()));
+            }
         }
     }
 
@@ -224,30 +248,57 @@ impl Net {
     }
 }
 
+/// Whom a connection is opened to: the domain it was looked up for, which its certificate must name, and the account's way in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Server {
+    pub name: String,
+    pub access: AccessId,
+}
+
+/// Servers that have a number.
+#[derive(Debug, Default)]
+pub struct Servers(Mutex<Vec<Server>>);
+
+impl Servers {
+    /// The number of a server; a new one when it has none yet.
+    fn number(&self, server: &Server) -> PeerId {
+        let mut servers = lock(&self.0);
+        let at = servers.iter().position(|known| known == server).unwrap_or_else(|| {
+            // Far more than anybody's domains: whoever comes later takes the place of the last, and its connection.
+            if servers.len() >= SERVERS {
+                servers.pop();
+            }
+            servers.push(server.clone());
+            servers.len() - 1
+        });
+        PeerId(u32::try_from(at + 1).unwrap_or(0))
+    }
+}
+
 /// Knows which local address leads where.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Router {
     address: Option<IpAddr>,
     port: u16,
+    servers: Arc<Servers>,
 }
 
 impl Router {
-    /// The flow to `remote`.
+    /// The flow to `remote`, where `server` is expected.
     ///
     /// # Errors
     /// [`NetError::NoRoute`] when the system knows no way there.
-    pub fn flow(&self, transport: Transport, remote: SocketAddr) -> Result<Flow, NetError> {
+    pub fn flow(&self, transport: Transport, remote: SocketAddr, server: &Server) -> Result<Flow, NetError> {
         let local = match self.address {
             Some(address) if !address.is_unspecified() => address,
             _ => local_address(remote).map_err(|source| NetError::NoRoute { remote, source })?,
         };
-        Ok(Flow { transport, local: SocketAddr::new(local, self.port), remote })
-    }
-
-    /// The flows to those of `remotes` that there is a way to; `None` when there is none.
-    pub fn all(&self, transport: Transport, remotes: Vec<SocketAddr>) -> Option<Vec<Flow>> {
-        let flows: Vec<_> = remotes.into_iter().filter_map(|remote| self.flow(transport, remote).ok()).collect();
-        (!flows.is_empty()).then_some(flows)
+        let flow = Flow::new(transport, SocketAddr::new(local, self.port), remote);
+        // Only what is verified, or asked for by name, belongs to a server.
+        Ok(match transport {
+            Transport::Udp | Transport::Tcp => flow,
+            Transport::Tls | Transport::Ws | Transport::Wss => Flow { peer: self.servers.number(server), ..flow },
+        })
     }
 }
 
@@ -312,11 +363,7 @@ async fn read_datagrams(socket: UdpSocket, address: Option<IpAddr>, shared: Arc<
             continue;
         }
         let local = address.filter(|a| !a.is_unspecified()).or_else(|| local_address(remote).ok());
-        let flow = Flow {
-            transport: Transport::Udp,
-            local: SocketAddr::new(local.unwrap_or(bound.ip()), bound.port()),
-            remote,
-        };
+        let flow = Flow::new(Transport::Udp, SocketAddr::new(local.unwrap_or(bound.ip()), bound.port()), remote);
         let bytes = Bytes::copy_from_slice(buffer.get(..length).unwrap_or_default());
         if shared.inbox.try_send(NetEvent::Received(Received { flow, bytes })).is_err() {
             shared.dropped.fetch_add(1, Ordering::Relaxed);
@@ -334,7 +381,7 @@ async fn accept(listener: TcpListener, port: u16, shared: Arc<Shared>) {
             continue;
         };
         let Ok(local) = stream.local_addr() else { continue };
-        let flow = Flow { transport: Transport::Tcp, local: SocketAddr::new(local.ip(), port), remote };
+        let flow = Flow::new(Transport::Tcp, SocketAddr::new(local.ip(), port), remote);
         if let Some(outgoing) = shared.enter(remote, true) {
             connections.spawn(tcp::serve(stream, flow, outgoing, Arc::clone(&shared)));
         }
@@ -413,7 +460,7 @@ mod tests {
     }
 
     fn bind() -> Net {
-        Net::bind(&NetConfig { address: Some(HERE), port: 0 }).expect("a free port")
+        Net::bind(&NetConfig { address: Some(HERE), ..NetConfig::default() }).expect("a free port")
     }
 
     #[test]
@@ -438,7 +485,10 @@ mod tests {
         run(async {
             let (mut net, peer) = (bind(), TcpListener::bind((HERE, 0)).await.expect("a port"));
             let remote = peer.local_addr().expect("bound");
-            let flow = net.flow(Transport::Tcp, remote).expect("a way");
+            let flow = net
+                .router()
+                .flow(Transport::Tcp, remote, &Server { name: "a".into(), access: AccessId::default() })
+                .expect("a way");
             let mut told = Vec::new();
             let (mut accepted, _) = {
                 net.send(Transmit { flow, bytes: Bytes::from_static(b"good") });

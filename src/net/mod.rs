@@ -3,4 +3,4 @@ mod limit;
 mod manager;
 mod tcp;
 
-pub use manager::{Net, NetConfig, NetError, NetEvent, Router};
+pub use manager::{Access, Net, NetConfig, NetError, NetEvent, Router, Server};

@@ -158,7 +158,7 @@ mod tests {
 
     fn context(method: Method, statuses: &[u16]) -> Context {
         let address = "192.0.2.1:5060".parse().unwrap();
-        let flow = Flow { transport: Transport::Udp, local: address, remote: address };
+        let flow = Flow::new(Transport::Udp, address, address);
         let uri = Uri::sip(None, Host::Name("h".into()), None);
         let request = Request { method, uri, headers: Headers::default(), body: Bytes::new() };
         let branch = |(n, status): (usize, &u16)| {

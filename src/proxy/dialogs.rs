@@ -168,7 +168,7 @@ mod tests {
     use std::time::Duration;
 
     fn flow(remote: &str) -> Flow {
-        Flow { transport: Transport::Udp, local: "192.0.2.1:5060".parse().unwrap(), remote: remote.parse().unwrap() }
+        Flow::new(Transport::Udp, "192.0.2.1:5060".parse().unwrap(), remote.parse().unwrap())
     }
 
     fn headers(call_id: &str, from: &str, to: &str) -> Headers {

@@ -59,11 +59,13 @@ pub fn flows_towards(uri: &Uri, seen: Flow) -> Vec<Flow> {
             };
             Some(Flow { transport, remote, ..seen })
         }
-        _ => None,
+        Host::Ip(_) | Host::Name(_) => None,
     };
     let mut flows = match seen.transport {
         Transport::Udp => vec![stated.unwrap_or(seen)],
         Transport::Tcp => std::iter::once(seen).chain(stated).collect(),
+        // The peer cannot be dialled: only its own connection leads there (RFC 7118 §5).
+        Transport::Tls | Transport::Ws | Transport::Wss => vec![seen],
     };
     flows.dedup();
     flows
@@ -215,7 +217,7 @@ mod tests {
     use std::time::Duration;
 
     fn flow(transport: Transport, remote: &str) -> Flow {
-        Flow { transport, local: "192.0.2.1:5060".parse().unwrap(), remote: remote.parse().unwrap() }
+        Flow::new(transport, "192.0.2.1:5060".parse().unwrap(), remote.parse().unwrap())
     }
 
     fn binding(now: Instant, uri: &str, call_id: &str, cseq: u32) -> Binding {

@@ -295,11 +295,8 @@ mod tests {
 
     #[test]
     fn both_sides_are_recorded_where_they_differ() {
-        let flow = |transport, local: &str| Flow {
-            transport,
-            local: local.parse().unwrap(),
-            remote: "192.0.2.9:1".parse().unwrap(),
-        };
+        let flow =
+            |transport, local: &str| Flow::new(transport, local.parse().unwrap(), "192.0.2.9:1".parse().unwrap());
         let (udp, tcp) = (flow(Transport::Udp, "192.0.2.1:5060"), flow(Transport::Tcp, "192.0.2.1:5060"));
         let recorded = |came, goes| {
             let mut r = request("sip:a@h", &[("Record-Route", "<sip:up;lr>")]);

@@ -80,7 +80,7 @@ impl World {
     }
 
     fn receive(&mut self, from: &str, bytes: impl Into<Bytes>) -> Vec<Sent> {
-        let flow = Flow { transport: self.transport, local: PROXY.parse().unwrap(), remote: from.parse().unwrap() };
+        let flow = Flow::new(self.transport, PROXY.parse().unwrap(), from.parse().unwrap());
         self.proxy.handle_received(self.now, Received { flow, bytes: bytes.into() });
         self.drain()
     }
@@ -410,11 +410,7 @@ fn a_stream_that_broke_is_opened_again_or_forgotten() {
     };
     register(&mut w, "sip:bob@127.0.0.1:5072;transport=tcp");
     register(&mut w, "sip:bob@nat.invalid;transport=tcp");
-    let tcp = |remote: &str| Flow {
-        transport: Transport::Tcp,
-        local: PROXY.parse().unwrap(),
-        remote: remote.parse().unwrap(),
-    };
+    let tcp = |remote: &str| Flow::new(Transport::Tcp, PROXY.parse().unwrap(), remote.parse().unwrap());
     w.transport = Transport::Udp;
     let invite = w.request(ALICE, "INVITE", "sip:bob@d.test", &alice_calls("bob"), INVITE);
     assert_eq!(lines(&invite), [format!("INVITE {source}"), format!("INVITE {source}")]);
@@ -612,7 +608,7 @@ proptest::proptest! {
                     let at = usize::from(number) % text.len();
                     text[at] = text[at].wrapping_add(1 + place);
                     let flow =
-                        Flow { transport: w.transport, local: PROXY.parse().unwrap(), remote: from.parse().unwrap() };
+                        Flow::new(w.transport, PROXY.parse().unwrap(), from.parse().unwrap());
                     w.proxy.handle_received(w.now, Received { flow, bytes: text.into() });
                     // The answer to what cannot be read need not be readable.
                     while let Some(transmit) = w.proxy.poll_transmit() {

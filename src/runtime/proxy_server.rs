@@ -22,7 +22,7 @@ impl ProxyServer {
         config: impl FnOnce(SocketAddr) -> ProxyConfig,
         rng: crate::base::rng::Rng,
     ) -> Result<Self, NetError> {
-        let net = Net::bind(&NetConfig { address: Some(address), port })?;
+        let net = Net::bind(&NetConfig { address: Some(address), port, ..NetConfig::default() })?;
         let proxy = Proxy::new(config(SocketAddr::new(address, net.port())), rng);
         Ok(Self { proxy, net })
     }

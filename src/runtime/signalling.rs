@@ -1,27 +1,21 @@
 //! Drives one user agent: its sockets, its timers, its resolver and its media thread.
 //!
 //! One input, then everything the agent has to say, then wait: [`Signalling::run`] is the only place that does this.
-use crate::base::net::Flow;
 use crate::media::event::MediaEvent;
 use crate::media::spec::MediaCommand;
 use crate::net::{Net, NetEvent};
 use crate::runtime::journal::Journal;
-use crate::sip::locate::Question;
-use crate::sip::message::Host;
+use crate::runtime::locating::Locating;
 use crate::ua::UserAgent;
 use crate::ua::command::Command;
 use crate::ua::event::Event;
 use crate::ua::snapshot::Snapshot;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinSet;
 
 /// The screen is told of changes at most this often.
 const SNAPSHOT: Duration = Duration::from_millis(33);
-/// How long a name may take to be resolved.
-const RESOLVE: Duration = Duration::from_secs(5);
 /// Commands waiting.
 pub const COMMANDS: usize = 64;
 
@@ -51,13 +45,13 @@ pub struct Signalling<M> {
 impl<M: Media> Signalling<M> {
     /// Runs until the agent has finished after `Command::Shutdown`.
     pub async fn run(mut self) {
-        let mut resolving: JoinSet<(Question, Result<Vec<Flow>, String>)> = JoinSet::new();
+        let mut locating = Locating::new(self.net.router());
         let mut published = Instant::now() - SNAPSHOT;
         let (mut changed, mut open) = (true, true);
         // Before the first fact is told: who hears it may ask whose it is.
         self.publish();
         loop {
-            if self.drain(&mut resolving) {
+            if self.drain(&mut locating) {
                 self.publish();
                 self.net.flush().await;
                 return;
@@ -85,7 +79,7 @@ impl<M: Media> Signalling<M> {
                         self.agent.handle_command(Instant::now(), command);
                     }
                 }
-                Some(Ok((question, answer))) = resolving.join_next() => {
+                (question, answer) = locating.next() => {
                     self.agent.handle_located(Instant::now(), &question, answer);
                 }
                 () = sleep => {
@@ -102,13 +96,15 @@ impl<M: Media> Signalling<M> {
     }
 
     /// Carries out all the agent asks for; `true` when it has finished.
-    fn drain(&mut self, resolving: &mut JoinSet<(Question, Result<Vec<Flow>, String>)>) -> bool {
+    fn drain(&mut self, locating: &mut Locating) -> bool {
         let mut finished = false;
         loop {
             let mut quiet = true;
             while let Some(question) = self.agent.poll_question() {
                 quiet = false;
-                self.locate(question, resolving);
+                if let Some((question, answer)) = locating.ask(question) {
+                    self.agent.handle_located(Instant::now(), &question, answer);
+                }
             }
             while let Some(command) = self.agent.poll_media() {
                 quiet = false;
@@ -143,31 +139,5 @@ impl<M: Media> Signalling<M> {
             *old = snapshot;
             differs
         });
-    }
-
-    /// Numeric hosts are answered at once, names by the system's resolver.
-    fn locate(&mut self, question: Question, resolving: &mut JoinSet<(Question, Result<Vec<Flow>, String>)>) {
-        match question.host.clone() {
-            Host::Ip(ip) => {
-                let flow = self.net.flow(question.transport, SocketAddr::new(ip, question.port));
-                let answer = flow.map(|flow| vec![flow]).map_err(|error| error.to_string());
-                self.agent.handle_located(Instant::now(), &question, answer);
-            }
-            Host::Name(name) => {
-                let (port, transport) = (question.port, question.transport);
-                let flows = self.net.router();
-                resolving.spawn(async move {
-                    let looked_up = tokio::time::timeout(RESOLVE, tokio::net::lookup_host((name.as_str(), port))).await;
-                    let answer = match looked_up {
-                        Ok(Ok(addresses)) => flows
-                            .all(transport, addresses.collect())
-                            .ok_or_else(|| format!("no way to any address of {name}")),
-                        Ok(Err(error)) => Err(format!("the name {name} is not known: {error}")),
-                        Err(_) => Err(format!("the name server did not answer for {name}")),
-                    };
-                    (question, answer)
-                });
-            }
-        }
     }
 }

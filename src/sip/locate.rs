@@ -1,43 +1,81 @@
 //! Where a request goes: from the next-hop URI to the question the resolver is asked (RFC 3263 §4).
-//!
-//! The answer is a list of flows, the best first. Names are looked up as addresses (A, AAAA).
-use crate::base::net::Transport;
+use crate::base::net::{Flow, Transport};
 use crate::sip::message::{Headers, Host, Request, Scheme, Uri};
+use std::time::Duration;
+
+/// Whose way in: the client certificate and the WebSocket path of one account, as the sockets number them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AccessId(pub u16);
 
 /// A host to be turned into flows.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Question {
     pub host: Host,
-    pub port: u16,
-    pub transport: Transport,
+    pub port: Option<u16>,
+    /// What the URI or the account insists on; else the records of the domain decide.
+    pub transport: Option<Transport>,
+    /// Only a protected transport will do: the URI was `sips:`.
+    pub secure: bool,
+    pub access: AccessId,
+}
+
+/// The answer to a [`Question`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Located {
+    /// The best first, never empty.
+    pub flows: Vec<Flow>,
+    /// How long the answer may be used.
+    pub fresh: Duration,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum LocateError {
-    #[error("{0}: addresses need a protected transport, which this account does not have")]
+    #[error("this phone cannot reach {0}: addresses")]
     Scheme(String),
     #[error("transport \"{0}\" is not one this phone speaks")]
     Transport(String),
+    #[error("a sips: address is never reached over {0}, which is not protected")]
+    Downgrade(&'static str),
 }
 
 impl Question {
     /// The question for a URI; `preferred` is used where the URI names no transport.
-    pub fn of(uri: &Uri, preferred: Transport) -> Result<Self, LocateError> {
-        match &uri.scheme {
-            Scheme::Sip => {}
-            Scheme::Sips => return Err(LocateError::Scheme("sips".to_owned())),
+    pub fn of(uri: &Uri, preferred: Option<Transport>, access: AccessId) -> Result<Self, LocateError> {
+        let secure = match &uri.scheme {
+            Scheme::Sip => false,
+            Scheme::Sips => true,
             Scheme::Tel => return Err(LocateError::Scheme("tel".to_owned())),
             Scheme::Other(scheme) => return Err(LocateError::Scheme(scheme.clone())),
-        }
-        let transport = match uri.params.value("transport") {
+        };
+        let named = match uri.params.value("transport").map(str::to_ascii_lowercase).as_deref() {
             None => preferred,
-            Some(token) if token.eq_ignore_ascii_case("udp") => Transport::Udp,
-            Some(token) if token.eq_ignore_ascii_case("tcp") => Transport::Tcp,
+            Some("udp") => Some(Transport::Udp),
+            Some("tcp") => Some(Transport::Tcp),
+            Some("tls") => Some(Transport::Tls),
+            // The parameter does not tell the two apart: over TLS stays over TLS.
+            Some("ws" | "wss") if preferred == Some(Transport::Wss) => Some(Transport::Wss),
+            Some("ws") => Some(Transport::Ws),
+            Some("wss") => Some(Transport::Wss),
             Some(token) => return Err(LocateError::Transport(token.to_owned())),
         };
+        let transport = match named {
+            // TLS runs on top of what the parameter of a sips URI names (RFC 3261 §26.2.2).
+            Some(Transport::Tcp) if secure => Some(Transport::Tls),
+            Some(Transport::Ws) if secure => Some(Transport::Wss),
+            Some(Transport::Udp) if secure && uri.params.has("transport") => {
+                return Err(LocateError::Downgrade("udp"));
+            }
+            Some(Transport::Udp) if secure => None,
+            other => other,
+        };
         // `maddr` is not obeyed: it would let a peer choose where our requests go (RFC 3261 §26.1.5).
-        Ok(Self { host: uri.host.clone(), port: uri.port.unwrap_or(transport.default_port()), transport })
+        Ok(Self { host: uri.host.clone(), port: uri.port, transport, secure, access })
+    }
+
+    /// The transport where neither the URI nor any record says (RFC 3263 §4.1).
+    pub fn transport_or_default(&self) -> Transport {
+        self.transport.unwrap_or(if self.secure { Transport::Tls } else { Transport::Udp })
     }
 }
 

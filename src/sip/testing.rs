@@ -17,7 +17,7 @@ pub(crate) fn address(last: u8) -> SocketAddr {
 
 /// A UDP flow from host `local` to host `remote` of 192.0.2.0/24.
 pub(crate) fn udp(local: u8, remote: u8) -> Flow {
-    Flow { transport: Transport::Udp, local: address(local), remote: address(remote) }
+    Flow::new(Transport::Udp, address(local), address(remote))
 }
 
 pub(crate) fn tcp(local: u8, remote: u8) -> Flow {
@@ -150,7 +150,7 @@ impl<N: Node> Pair<N> {
                         continue;
                     }
                     let delay = ms(u64::from(self.rng.range(0, self.link.delay)));
-                    let flow = Flow { transport: flow.transport, local: flow.remote, remote: flow.local };
+                    let flow = Flow { local: flow.remote, remote: flow.local, ..flow };
                     let to = usize::from(flow.local != address(1));
                     self.count += 1;
                     let received = Received { flow, bytes: bytes.clone() };

@@ -4,7 +4,7 @@ use crate::base::net::{Flow, Transport};
 use crate::base::rng::Rng;
 use crate::base::untrusted::Untrusted;
 use crate::sip::auth::{Client, Credentials};
-use crate::sip::locate::Question;
+use crate::sip::locate::{AccessId, LocateError, Question};
 use crate::sip::message::{Host, Method, NameAddr, Params, Request, Response, Scheme, Uri};
 use crate::sip::register::{self, Registration};
 use crate::ua::cause;
@@ -108,8 +108,17 @@ impl Account {
 
     pub fn server_question(&self) -> Question {
         let (host, port) = self.server();
-        let transport = self.settings.transport;
-        Question { host, port: port.unwrap_or(transport.default_port()), transport }
+        Question { host, port, transport: self.settings.transport, secure: false, access: self.access() }
+    }
+
+    /// Where a request outside of a dialog goes that is for `target`: to the first Route of the account, else to the target.
+    pub fn question(&self, target: &Uri) -> Result<Question, LocateError> {
+        let hop = self.route().into_iter().next().map_or_else(|| self.lead(target.clone()), |route| route.uri);
+        Question::of(&hop, self.settings.transport, self.access())
+    }
+
+    pub fn access(&self) -> AccessId {
+        AccessId(self.id.0)
     }
 
     /// The Route of a request outside of a dialog: the outbound proxy, if there is one.
@@ -131,8 +140,8 @@ impl Account {
 
     fn hop(&self, host: Host, port: Option<u16>) -> Uri {
         let mut uri = Uri::sip(None, host, port);
-        if self.settings.transport != Transport::Udp {
-            uri.params.set("transport", Some(self.settings.transport.uri_token()));
+        if let Some(transport) = self.settings.transport.filter(|t| *t != Transport::Udp) {
+            uri.params.set("transport", Some(transport.uri_token()));
         }
         uri
     }
@@ -269,7 +278,7 @@ impl Account {
     /// (RFC 5626 §4.5); not at once, since a server that restarts needs a moment, and one that closes always, peace.
     pub fn flow_lost(&mut self, now: Instant, flow: &Flow, rng: &mut Rng) {
         let registered = matches!(self.state, RegistrationState::Registered { .. });
-        if registered && flow.transport == Transport::Tcp && self.flow == Some(*flow) && self.retry_at.is_none() {
+        if registered && flow.transport.is_reliable() && self.flow == Some(*flow) && self.retry_at.is_none() {
             self.retry_at = Some(now + REVIVE.mul_f64(0.5 + rng.unit() / 2.0));
         }
     }

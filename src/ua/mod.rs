@@ -12,6 +12,9 @@ mod ladder;
 mod outbox;
 mod outgoing;
 mod plan;
+mod queries;
+mod registering;
+mod requests;
 mod sending;
 pub mod settings;
 pub mod snapshot;
@@ -25,7 +28,7 @@ use crate::media::event::MediaEvent;
 use crate::media::spec::{MediaCommand, Tone};
 use crate::media::stats::DeviceReport;
 use crate::sip::key::SessionKey;
-use crate::sip::locate::Question;
+use crate::sip::locate::{Located, Question};
 use crate::sip::message::{Message, Method};
 use crate::sip::{message, transaction};
 use account::Account;
@@ -59,7 +62,7 @@ pub struct UserAgent {
     sessions: BTreeMap<SessionKey, CallNumber>,
     next_call: u32,
     sending: Sending,
-    queries: BTreeMap<u32, outgoing::Query>,
+    queries: BTreeMap<u32, queries::Query>,
     next_query: u32,
     /// The call that is talked on.
     focus: Option<CallNumber>,
@@ -236,7 +239,7 @@ impl UserAgent {
     }
 
     /// The answer to [`UserAgent::poll_question`]: flows, the best first, or why there is none.
-    pub fn handle_located(&mut self, now: Instant, question: &Question, answer: Result<Vec<Flow>, String>) {
+    pub fn handle_located(&mut self, now: Instant, question: &Question, answer: Result<Located, String>) {
         self.located(now, question, answer);
         self.settle(now);
     }

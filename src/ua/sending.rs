@@ -3,15 +3,13 @@ use crate::base::id::{AccountId, CallNumber};
 use crate::base::net::Flow;
 use crate::sip::invite::RequestId;
 use crate::sip::key::ClientKey;
-use crate::sip::locate::Question;
+use crate::sip::locate::{Located, Question};
 use crate::sip::message::{Method, Request};
 use crate::sip::transport::size;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-/// How long an answer of the resolver is used.
-const FRESH: Duration = Duration::from_secs(60);
 /// Answers remembered, and requests waiting for one.
 const ROUTES: usize = 256;
 const WAITING: usize = 256;
@@ -58,22 +56,23 @@ pub struct Sending {
     /// Questions that were asked and not answered yet.
     asked: BTreeSet<Question>,
     waiting: BTreeMap<Question, Vec<Errand>>,
+    /// With when each is to be asked for again.
     routes: BTreeMap<Question, (Instant, Vec<Flow>)>,
 }
 
 impl Sending {
     /// The flows towards a host, if they are known and fresh.
     pub fn route(&self, now: Instant, question: &Question) -> Option<&[Flow]> {
-        let (at, flows) = self.routes.get(question)?;
-        (now.saturating_duration_since(*at) < FRESH).then_some(flows.as_slice())
+        let (until, flows) = self.routes.get(question)?;
+        (now < *until).then_some(flows.as_slice())
     }
 
-    pub fn learn(&mut self, now: Instant, question: &Question, flows: Vec<Flow>) {
+    pub fn learn(&mut self, now: Instant, question: &Question, located: &Located) {
         if self.routes.len() >= ROUTES {
-            self.routes.retain(|_, (at, _)| now.saturating_duration_since(*at) < FRESH);
+            self.routes.retain(|_, (until, _)| now < *until);
         }
         if self.routes.len() < ROUTES {
-            self.routes.insert(question.clone(), (now, flows));
+            self.routes.insert(question.clone(), (now + located.fresh, located.flows.clone()));
         }
     }
 

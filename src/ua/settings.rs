@@ -10,6 +10,8 @@ pub struct Settings {
     pub accounts: Vec<AccountSettings>,
     /// The User-Agent and Server header.
     pub user_agent: String,
+    /// Names this phone for good, whatever its address: the URN of `+sip.instance` (RFC 5626 §4.1); empty: not told.
+    pub instance: String,
     /// What we say of ourselves in RTCP.
     pub description: SourceDescription,
     /// Answer every call at once.
@@ -37,7 +39,10 @@ pub struct AccountSettings {
     pub registrar: Option<(Host, Option<u16>)>,
     /// Where every request outside a dialog goes first.
     pub outbound_proxy: Option<(Host, Option<u16>)>,
-    pub transport: Transport,
+    /// The only transport its requests take; else what the records of the domain say (RFC 3263).
+    pub transport: Option<Transport>,
+    /// Register over two flows where the server can (RFC 5626).
+    pub outbound: bool,
     pub register: bool,
     /// Registration interval asked for.
     pub expires: Duration,

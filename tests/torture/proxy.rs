@@ -18,7 +18,7 @@ fn answers(file: &str) -> (Proxy, Vec<Letter>) {
     let address = |text: &str| text.parse::<SocketAddr>().expect("an address");
     let config = ProxyConfig::loopback(Host::Name("example.com".into()), address(PROXY));
     let mut proxy = Proxy::new(config, Rng::from_u64(1));
-    let flow = Flow { transport: Transport::Udp, local: address(PROXY), remote: address(SENDER) };
+    let flow = Flow::new(Transport::Udp, address(PROXY), address(SENDER));
     proxy.handle_received(Instant::now(), Received { flow, bytes: load("rfc4475", file) });
     let mut answers = Vec::new();
     while let Some(transmit) = proxy.poll_transmit() {

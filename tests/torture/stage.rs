@@ -95,7 +95,7 @@ impl Stage {
     pub fn send(&mut self, transport: Transport, bytes: &Bytes) -> Vec<Letter> {
         self.world.mail.clear();
         let (now, local) = (self.world.now, self.world.phones[0].address);
-        let flow = Flow { transport, local, remote: self.sender };
+        let flow = Flow::new(transport, local, self.sender);
         self.world.phones[0].agent.handle_received(now, Received { flow, bytes: bytes.clone() });
         self.world.drain();
         self.world.run(SECOND);

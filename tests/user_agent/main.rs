@@ -189,7 +189,7 @@ fn digits_are_sent_one_after_the_other() {
 fn strangers_do_not_ring() {
     let server = world::address(9);
     let mut world = World::new(vec![world::settings(vec![world::account("a", server, true)])], 9);
-    let flow = Flow { transport: Transport::Udp, local: world::address(1), remote: world::address(66) };
+    let flow = Flow::new(Transport::Udp, world::address(1), world::address(66));
     let invite = "INVITE sip:a@192.0.2.1 SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.66;branch=z9hG4bKx\r\nMax-Forwards: 70\r\n\
                   From: <sip:scanner@192.0.2.66>;tag=1\r\nTo: <sip:a@192.0.2.1>\r\nCall-ID: x\r\nCSeq: 1 INVITE\r\n\
                   Contact: <sip:scanner@192.0.2.66>\r\nContent-Length: 0\r\n\r\n";

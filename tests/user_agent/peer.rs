@@ -51,7 +51,7 @@ impl World {
     /// Gives a phone a message, as if it came from there over UDP.
     pub fn give(&mut self, phone: usize, from: SocketAddr, text: &str) {
         let (now, local) = (self.now, self.phones[phone].address);
-        let flow = Flow { transport: Transport::Udp, local, remote: from };
+        let flow = Flow::new(Transport::Udp, local, from);
         let bytes = text.as_bytes().to_vec().into();
         self.phones[phone].agent.handle_received(now, Received { flow, bytes });
         self.drain();

@@ -264,7 +264,7 @@ fn shutdown_ends_at_every_stage() {
 #[test]
 fn a_lost_connection_to_the_registrar_is_made_anew_and_not_in_a_hurry() {
     let mut tcp = account("a", address(SERVER), true);
-    tcp.transport = Transport::Tcp;
+    tcp.transport = Some(Transport::Tcp);
     let mut world = World::new(vec![settings(vec![tcp])], 9);
     world.run(SECOND);
     let register = world.latest(address(SERVER), "REGISTER");

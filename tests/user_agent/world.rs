@@ -6,7 +6,7 @@ use offhook::base::secret::Secret;
 use offhook::base::time::WallAnchor;
 use offhook::media::event::MediaEvent;
 use offhook::media::spec::{Codec, MediaCommand, SourceDescription, StreamSpec};
-use offhook::sip::locate::Question;
+use offhook::sip::locate::{Located, Question};
 use offhook::sip::message::Host;
 use offhook::ua::UserAgent;
 use offhook::ua::command::Command;
@@ -54,7 +54,8 @@ pub fn account(user: &str, server: SocketAddr, register: bool) -> AccountSetting
         domain_port: None,
         registrar: None,
         outbound_proxy: None,
-        transport: Transport::Udp,
+        transport: Some(Transport::Udp),
+        outbound: false,
         register,
         expires: Duration::from_secs(600),
         auth_user: None,
@@ -70,6 +71,7 @@ pub fn settings(accounts: Vec<AccountSettings>) -> Settings {
     Settings {
         accounts,
         user_agent: "offhook test".to_owned(),
+        instance: String::new(),
         description: SourceDescription { cname: "test".to_owned(), ..SourceDescription::default() },
         auto_answer: false,
         ptime: Duration::from_millis(20),
@@ -153,7 +155,7 @@ impl World {
         while let Some(entry) = self.on_their_way.first_entry().filter(|e| e.key().0 <= now) {
             let Transmit { flow, bytes } = entry.remove();
             if let Some(phone) = self.phones.iter_mut().find(|p| p.address == flow.remote) {
-                let flow = Flow { transport: flow.transport, local: flow.remote, remote: flow.local };
+                let flow = Flow { local: flow.remote, remote: flow.local, ..flow };
                 phone.agent.handle_received(now, Received { flow, bytes });
             } else {
                 self.mail.push(Transmit { flow, bytes });
@@ -268,11 +270,12 @@ impl Phone {
     }
 }
 
-fn locate(question: &Question, local: SocketAddr) -> Result<Vec<Flow>, String> {
+fn locate(question: &Question, local: SocketAddr) -> Result<Located, String> {
     match question.host {
         Host::Ip(ip) => {
-            let remote = SocketAddr::new(ip, question.port);
-            Ok(vec![Flow { transport: question.transport, local, remote }])
+            let transport = question.transport_or_default();
+            let remote = SocketAddr::new(ip, question.port.unwrap_or(transport.default_port()));
+            Ok(Located { flows: vec![Flow::new(transport, local, remote)], fresh: Duration::from_secs(60) })
         }
         Host::Name(_) => Err("no such name".to_owned()),
     }

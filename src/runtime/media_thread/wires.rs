@@ -303,7 +303,7 @@ mod tests {
         peer.send_to(b"hello", rtp).expect("sent");
         let (mut seen, ready) = (Vec::new(), all_ready(&wires));
         wires.receive(now, &ready, |d| seen.push(d.arrived));
-        assert_eq!(seen, []);
+        assert!(seen.is_empty());
         let due = wires.poll_timeout().expect("on its way");
         wires.receive(due, &[], |d| seen.push(d.arrived));
         assert_eq!(seen, [due]);

@@ -15,16 +15,11 @@ pub struct Via {
 
 impl Via {
     /// `SIP/2.0/UDP host:port;branch=...;rport`
-    pub fn new(transport: &str, sent_by: SocketAddr, branch: &str) -> Self {
+    pub fn new(transport: &str, host: Host, port: Option<u16>, branch: &str) -> Self {
         let mut params = Params::default();
         params.set("branch", Some(branch));
         params.set("rport", None);
-        Self {
-            transport: transport.to_ascii_uppercase(),
-            host: Host::Ip(sent_by.ip()),
-            port: Some(sent_by.port()),
-            params,
-        }
+        Self { transport: transport.to_ascii_uppercase(), host, port, params }
     }
 
     pub fn parse(value: &str) -> Result<Self, HeaderError> {
@@ -187,7 +182,7 @@ mod tests {
 
     #[test]
     fn ours_asks_for_the_port() {
-        let via = Via::new("udp", "[::1]:5070".parse().unwrap(), "z9hG4bKx");
+        let via = Via::new("udp", Host::Ip("::1".parse().unwrap()), Some(5070), "z9hG4bKx");
         assert_eq!(via.to_string(), "SIP/2.0/UDP [::1]:5070;branch=z9hG4bKx;rport");
         assert_eq!(via.branch(), Some("z9hG4bKx"));
     }

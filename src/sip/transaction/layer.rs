@@ -7,7 +7,7 @@ use crate::base::net::{Flow, Received, Transmit};
 use crate::base::rng::Rng;
 use crate::base::timers::TimerTable;
 use crate::sip::key::MAGIC_COOKIE;
-use crate::sip::message::{Message, ParseError, Request, Response, Via, parse};
+use crate::sip::message::{Host, Message, ParseError, Request, Response, Via, parse};
 use crate::sip::timer::Timers;
 use bytes::Bytes;
 use md5::{Digest as _, Md5};
@@ -80,6 +80,7 @@ pub struct Layer {
     pub(super) rng: Rng,
     /// Makes the branches of stateless requests unguessable.
     pub(super) secret: u64,
+    nowhere: Host,
     pub(super) clients: BTreeMap<ClientKey, Client>,
     pub(super) servers: BTreeMap<ServerKey, Server>,
     pub(super) timers: TimerTable<(Key, Timer)>,
@@ -94,10 +95,12 @@ pub struct Layer {
 impl Layer {
     pub fn new(config: Config, mut rng: Rng) -> Self {
         let secret = rng.u64();
+        let nowhere = Host::Name(format!("{}.invalid", rng.hex(12)));
         Self {
             config,
             rng,
             secret,
+            nowhere,
             clients: BTreeMap::new(),
             servers: BTreeMap::new(),
             timers: TimerTable::default(),
@@ -113,7 +116,7 @@ impl Layer {
     /// new branch is put on top of those it has, so that a user agent gives none and a proxy gives those it received.
     pub fn send_request(&mut self, now: Instant, mut request: Request, flow: Flow) -> ClientKey {
         let branch = format!("{MAGIC_COOKIE}{}", self.rng.hex(20));
-        request.headers.push_front("Via", Via::new(flow.transport.via_token(), flow.local, &branch));
+        request.headers.push_front("Via", self.via(&flow, &branch));
         let key = ClientKey::new(&branch, request.method.clone());
         self.start_client(now, key.clone(), request, flow, false);
         key
@@ -124,8 +127,22 @@ impl Layer {
     pub fn send_stateless(&mut self, mut request: Request, flow: Flow) {
         let digest = self.stateless_token(&request, &["Via", "From", "To", "Call-ID", "CSeq"]);
         let branch = format!("{MAGIC_COOKIE}{digest}");
-        request.headers.push_front("Via", Via::new(flow.transport.via_token(), flow.local, &branch));
+        request.headers.push_front("Via", self.via(&flow, &branch));
         self.transmit(flow, request.to_bytes());
+    }
+
+    /// Our Via on a flow. Nobody can connect to us where we are reached over a WebSocket: the name says so (RFC 7118 §5.2).
+    fn via(&self, flow: &Flow, branch: &str) -> Via {
+        let token = flow.transport.via_token();
+        if flow.transport.is_websocket() {
+            return Via::new(token, self.nowhere.clone(), None, branch);
+        }
+        Via::new(token, Host::Ip(flow.local.ip()), Some(flow.local.port()), branch)
+    }
+
+    /// The host that stands for us where nobody can connect to us: a name that is never resolved.
+    pub fn nowhere(&self) -> &Host {
+        &self.nowhere
     }
 
     /// The same for the same headers, and not to be guessed.

@@ -123,7 +123,7 @@ impl MergeKey {
 pub(super) fn response_flow(headers: &Headers, source: Flow) -> Flow {
     let address = match source.transport {
         Transport::Udp => headers.via().ok().and_then(|via| via.response_address(source.transport.default_port())),
-        Transport::Tcp => None,
+        Transport::Tcp | Transport::Tls | Transport::Ws | Transport::Wss => None,
     };
     let mut flow = source;
     if let Some(address) = address {

@@ -21,7 +21,9 @@ pub fn choose(wanted: Transport, length: usize) -> Choice {
         Transport::Udp if length > MAX_DATAGRAM_REQUEST => {
             Choice { first: Transport::Tcp, fallback: Some(Transport::Udp) }
         }
-        Transport::Udp | Transport::Tcp => Choice { first: wanted, fallback: None },
+        Transport::Udp | Transport::Tcp | Transport::Tls | Transport::Ws | Transport::Wss => {
+            Choice { first: wanted, fallback: None }
+        }
     }
 }
 

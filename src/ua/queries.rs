@@ -1,0 +1,107 @@
+//! Questions to peers: OPTIONS outside of any call, to learn whether somebody is there and what it can do (RFC 3261 §11).
+use super::account::shown;
+use super::sending::{Challenged, Errand, Owner};
+use super::{UserAgent, index, target};
+use crate::base::id::AccountId;
+use crate::base::net::Flow;
+use crate::sip::invite;
+use crate::sip::locate::{self, Question};
+use crate::sip::message::{Response, Uri};
+use crate::sip::options;
+use crate::ua::event::Event;
+use std::time::Instant;
+
+/// Questions to peers that may be open at once.
+const QUERIES: usize = 16;
+
+/// An OPTIONS request and whom it asks.
+#[derive(Debug)]
+pub struct Query {
+    pub target: Uri,
+    pub account: AccountId,
+}
+
+impl UserAgent {
+    pub(super) fn query(&mut self, now: Instant, wanted: Option<AccountId>, typed: &str) {
+        let Some(account) = self.choose_account(wanted) else {
+            return self.out.refuse("there is no account to ask from");
+        };
+        if self.queries.len() >= QUERIES {
+            return self.out.refuse("too many questions are open");
+        }
+        let target = match target::parse(typed, account.dial_domain()) {
+            Ok(target) => target,
+            Err(error) => return self.out.refuse(error.to_string()),
+        };
+        match account.question(&target) {
+            Ok(question) => {
+                let (id, account) = (self.next_query, account.id);
+                self.next_query += 1;
+                self.queries.insert(id, Query { target, account });
+                self.ask(now, question);
+            }
+            Err(error) => self.out.refuse(error.to_string()),
+        }
+    }
+
+    pub(super) fn located_queries(&mut self, now: Instant, question: &Question, answer: &Result<Vec<Flow>, String>) {
+        let mut begun = Vec::new();
+        for (id, query) in &self.queries {
+            let Some(account) = self.accounts.get(index(query.account)) else { continue };
+            let mine = account.question(&query.target).as_ref() == Ok(question);
+            if mine && self.sending.key_of(Owner::Query(*id), invite::RequestId(0)).is_none() {
+                begun.push((*id, query.target.clone(), query.account));
+            }
+        }
+        for (id, target, account) in begun {
+            let flows = match answer {
+                Ok(flows) => flows.clone(),
+                Err(cause) => {
+                    self.queries.remove(&id);
+                    self.out.refuse(shown(cause, 120));
+                    continue;
+                }
+            };
+            let (Some(account), Some(flow)) = (self.accounts.get(index(account)), flows.first()) else { continue };
+            let (from, contact, route) = (account.aor(), account.contact(flow), account.route());
+            let request = options::query(target, from, contact, &route, &self.settings.user_agent, &mut self.rng);
+            let errand = Errand { owner: Owner::Query(id), id: Some(invite::RequestId(0)), request };
+            self.send(now, errand, flows);
+        }
+    }
+
+    /// The answer to a question of the user.
+    pub(super) fn query_answered(&mut self, now: Instant, id: u32, met: &Challenged, response: &Response) {
+        if matches!(response.status, 401 | 407)
+            && let Some(account) = self.queries.get(&id).map(|q| q.account)
+            && let Some(account) = self.accounts.get_mut(index(account))
+            && let Ok(headers) = account.authorize(met, response)
+        {
+            let mut request = met.request.clone();
+            ["Authorization", "Proxy-Authorization"].iter().for_each(|name| request.headers.remove(name));
+            for (name, value) in headers {
+                request.headers.push(&name, value);
+            }
+            if let Ok(cseq) = request.headers.cseq() {
+                request.headers.set("CSeq", format!("{} {}", cseq.number.wrapping_add(1), cseq.method));
+            }
+            let next_hop = locate::next_hop(&request);
+            return self.dispatch(
+                now,
+                Errand { owner: Owner::Query(id), id: Some(invite::RequestId(0)), request },
+                &next_hop,
+            );
+        }
+        let Some(query) = self.queries.remove(&id) else { return };
+        let capabilities = options::Capabilities::of(response);
+        let list = |texts: Vec<String>| if texts.is_empty() { "–".to_owned() } else { texts.join(", ") };
+        let allow = list(capabilities.allow.iter().map(|m| shown(m.as_str(), 20)).collect());
+        let supported = list(capabilities.supported.iter().map(|t| t.sanitize(20)).collect());
+        let software = capabilities.software.map(|s| format!("; {}", s.sanitize(60))).unwrap_or_default();
+        let reason = capabilities.reason.sanitize(60);
+        let answer = format!("{} {reason}; allows {allow}; supports {supported}{software}", capabilities.status);
+        let target = shown(&query.target.to_string(), 80);
+        self.out.log(format!("{target}: {answer}"));
+        self.out.event(Event::Capabilities { target, answer });
+    }
+}

@@ -1,0 +1,219 @@
+//! How a request of a call, an account or a question finds its way: its next hop is located, its flows are tried in turn.
+use super::account::{Account, shown};
+use super::sending::{Errand, Owner, Pending, by_size};
+use super::{UserAgent, index};
+use crate::base::id::CallNumber;
+use crate::base::net::{Flow, Transport};
+use crate::sip::invite::{Failure, Output};
+use crate::sip::locate::{AccessId, Located, Question};
+use crate::sip::message::{Host, Method, Request, Uri};
+use crate::ua::event::Event;
+use std::time::Instant;
+
+impl UserAgent {
+    /// Asks where a host is, unless that is known already.
+    pub(super) fn ask(&mut self, now: Instant, question: Question) {
+        match self.sending.route(now, &question).map(<[Flow]>::to_vec) {
+            Some(flows) => self.located_as(now, &question, &Ok(flows)),
+            None if self.sending.asks(&question) => self.questions.push_back(question),
+            None => {}
+        }
+    }
+
+    pub(super) fn located(&mut self, now: Instant, question: &Question, answer: Result<Located, String>) {
+        let answer = answer.and_then(|l| if l.flows.is_empty() { Err("no address".to_owned()) } else { Ok(l) });
+        if let Ok(located) = &answer {
+            self.sending.learn(now, question, located);
+        }
+        self.located_as(now, question, &answer.map(|located| located.flows));
+    }
+
+    /// Whoever waited for this answer goes on.
+    fn located_as(&mut self, now: Instant, question: &Question, answer: &Result<Vec<Flow>, String>) {
+        self.located_registrar(now, question, answer);
+        self.located_calls(now, question, answer);
+        self.located_queries(now, question, answer);
+        for errand in self.sending.answered(question) {
+            match answer {
+                Ok(flows) => self.send(now, errand, flows.clone()),
+                Err(cause) => {
+                    self.out.log(cause.clone());
+                    self.fail_errand(now, &errand, Failure::Transport);
+                }
+            }
+        }
+    }
+
+    /// Passes on what sessions and registrations want sent and tell; `true` when there was anything.
+    pub(super) fn drain_usages(&mut self, now: Instant) -> bool {
+        let mut busy = false;
+        let numbers: Vec<CallNumber> = self.calls.keys().copied().collect();
+        for number in numbers {
+            while let Some(output) = self.calls.get_mut(&number).and_then(|c| c.session.as_mut()?.poll_output()) {
+                busy = true;
+                self.carry_out(now, Owner::Call(number), output);
+            }
+            while let Some(event) = self.calls.get_mut(&number).and_then(|c| c.session.as_mut()?.poll_event()) {
+                busy = true;
+                self.session_event(now, number, event);
+            }
+        }
+        for at in 0..self.accounts.len() {
+            let Some(id) = self.accounts.get(at).map(|a| a.id) else { continue };
+            while let Some(output) = self.accounts.get_mut(at).and_then(|a| a.registration.as_mut()?.poll_output()) {
+                busy = true;
+                self.carry_out(now, Owner::Account(id), output);
+            }
+            while let Some(event) = self.accounts.get_mut(at).and_then(|a| a.registration.as_mut()?.poll_event()) {
+                busy = true;
+                self.registration_event(now, at, event);
+            }
+        }
+        busy
+    }
+
+    pub(super) fn carry_out(&mut self, now: Instant, owner: Owner, output: Output) {
+        match output {
+            Output::Request { id, request, next_hop } => {
+                self.dispatch(now, Errand { owner, id: Some(id), request }, &next_hop);
+            }
+            Output::Ack { mut request, next_hop } => {
+                // The ACK repeats the credentials of its INVITE: nobody can challenge it (RFC 3261 §22.1).
+                if let Owner::Call(number) = owner
+                    && let Some(call) = self.calls.get(&number)
+                    && credentials(&request).is_empty()
+                {
+                    call.credentials.iter().for_each(|(name, value)| request.headers.push(name, value));
+                }
+                self.dispatch(now, Errand { owner, id: None, request }, &next_hop);
+            }
+            Output::Cancel { id, reason } => match self.sending.key_of(owner, id) {
+                Some(key) => self.layer.cancel(now, &key, reason.as_deref()),
+                // Not sent yet: it never was.
+                None => {
+                    if let Some(errand) = self.sending.forget_waiting(owner, id) {
+                        self.fail_errand(now, &errand, Failure::Transport);
+                    }
+                }
+            },
+            Output::Response { key, response } => self.layer.respond(now, &key, response),
+        }
+    }
+
+    /// Sends towards the next hop, at once where it is known, else when it has been located.
+    pub(super) fn dispatch(&mut self, now: Instant, errand: Errand, next_hop: &Uri) {
+        let (preferred, flow) = self.preference(errand.owner);
+        let access = self.account_of(errand.owner).map_or_else(AccessId::default, Account::access);
+        let in_dialog = errand.request.headers.to().is_ok_and(|to| to.tag().is_some());
+        let account = self.account_of(errand.owner).filter(|_| !in_dialog);
+        let next_hop = account.map_or_else(|| next_hop.clone(), |account| account.lead(next_hop.clone()));
+        let question = match Question::of(&next_hop, preferred, access) {
+            Ok(question) => question,
+            Err(error) => {
+                self.out.log(error.to_string());
+                return self.fail_errand(now, &errand, Failure::Transport);
+            }
+        };
+        // The flow of the dialog itself needs no question.
+        if let Some(flow) = flow.filter(|f| leads_to(f, &question)) {
+            return self.send(now, errand, vec![flow]);
+        }
+        if let Some(flows) = self.sending.route(now, &question).map(<[Flow]>::to_vec) {
+            return self.send(now, errand, flows);
+        }
+        if self.sending.wait(question.clone(), errand.clone()) {
+            self.ask(now, question);
+        } else {
+            self.fail_errand(now, &errand, Failure::Transport);
+        }
+    }
+
+    pub(super) fn account_of(&self, owner: Owner) -> Option<&Account> {
+        match owner {
+            Owner::Call(number) => self.calls.get(&number).and_then(|c| self.account(c.account)),
+            Owner::Account(id) => self.account(id),
+            Owner::Query(id) => self.queries.get(&id).and_then(|q| self.account(q.account)),
+        }
+    }
+
+    /// The transport for a next hop that names none, and the flow the owner has used so far.
+    pub(super) fn preference(&self, owner: Owner) -> (Option<Transport>, Option<Flow>) {
+        let flow = match owner {
+            Owner::Call(number) => self.calls.get(&number).and_then(|c| c.flow),
+            Owner::Account(id) => self.account(id).and_then(|a| a.flow),
+            Owner::Query(_) => None,
+        };
+        let configured = self.account_of(owner).and_then(|a| a.settings.transport);
+        (flow.map_or(configured, |f| Some(f.transport)), flow)
+    }
+
+    pub(super) fn send(&mut self, now: Instant, mut errand: Errand, flows: Vec<Flow>) {
+        if let Some(account) = self.account_of(errand.owner).map(|a| a.id)
+            && let Some(account) = self.accounts.get_mut(index(account))
+        {
+            account.put_credentials(&mut errand.request, &flows);
+        }
+        if let (Owner::Call(number), Method::Invite) = (errand.owner, &errand.request.method)
+            && let Some(call) = self.calls.get_mut(&number)
+        {
+            call.credentials = credentials(&errand.request);
+        }
+        let mut flows = by_size(&errand.request, &flows).into_iter();
+        let Some(first) = flows.next() else { return self.fail_errand(now, &errand, Failure::Transport) };
+        if errand.id.is_none() {
+            return self.layer.send_stateless(errand.request, first);
+        }
+        let key = self.layer.send_request(now, errand.request.clone(), first);
+        self.sending.sent(key, Pending { errand, alternatives: flows.collect() });
+    }
+
+    pub(super) fn fail_errand(&mut self, now: Instant, errand: &Errand, failure: Failure) {
+        let Some(id) = errand.id else { return };
+        match errand.owner {
+            Owner::Call(number) => {
+                if let Some(session) = self.calls.get_mut(&number).and_then(|c| c.session.as_mut()) {
+                    session.handle_failure(now, id, failure);
+                }
+            }
+            Owner::Account(account) => {
+                if let Some(registration) = self.accounts.get_mut(index(account)).and_then(|a| a.registration.as_mut())
+                {
+                    registration.handle_failure(now, id, failure);
+                }
+            }
+            Owner::Query(query) => {
+                if let Some(query) = self.queries.remove(&query) {
+                    let target = shown(&query.target.to_string(), 80);
+                    self.out.event(Event::Capabilities { target, answer: "no answer".to_owned() });
+                }
+            }
+        }
+    }
+
+    /// A transaction ended without a response: the next flow is tried, then its owner is told.
+    pub(super) fn request_failed(&mut self, now: Instant, pending: Pending, failure: Failure) {
+        let Pending { errand, alternatives } = pending;
+        if !alternatives.is_empty() && self.is_wanted(&errand) {
+            let mut flows = alternatives.into_iter();
+            if let Some(next) = flows.next() {
+                let key = self.layer.send_request(now, errand.request.clone(), next);
+                return self.sending.sent(key, Pending { errand, alternatives: flows.collect() });
+            }
+        }
+        self.fail_errand(now, &errand, failure);
+    }
+}
+
+/// The credentials a request carries, names and values.
+pub(super) fn credentials(request: &Request) -> Vec<(&'static str, String)> {
+    let of = |name| request.headers.all(name).map(move |value| (name, value.to_owned()));
+    of("Authorization").chain(of("Proxy-Authorization")).collect()
+}
+
+/// Whether a flow is the answer to a question: same transport, same numeric host and port.
+fn leads_to(flow: &Flow, question: &Question) -> bool {
+    question.transport.is_none_or(|transport| flow.transport == transport)
+        && flow.remote.port() == question.port.unwrap_or(flow.transport.default_port())
+        && matches!(&question.host, Host::Ip(ip) if *ip == flow.remote.ip())
+        && (flow.transport.is_secure() || !question.secure)
+}
