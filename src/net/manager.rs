@@ -1,6 +1,7 @@
 //! All SIP sockets of one agent: binds them, sends what the core has to say, hands up what arrives.
 use super::limit::RateLimit;
 use super::tcp;
+use super::udp::Udp;
 use crate::base::net::{Flow, PeerId, Received, Transmit, Transport};
 use crate::sip::locate::AccessId;
 use bytes::Bytes;
@@ -11,7 +12,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-use tokio::net::{TcpListener, UdpSocket};
+use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
@@ -26,8 +27,6 @@ const FLUSH: Duration = Duration::from_millis(500);
 const INBOX: usize = 1024;
 /// Servers that are told apart.
 const SERVERS: usize = 1024;
-/// The largest datagram there is.
-const DATAGRAM: usize = 65_535;
 
 #[derive(Clone, Debug, Default)]
 pub struct NetConfig {
@@ -90,7 +89,7 @@ pub struct Net {
     /// The port all sockets share.
     port: u16,
     address: Option<IpAddr>,
-    udp: Vec<std::net::UdpSocket>,
+    udp: Vec<Udp>,
     servers: Arc<Servers>,
     inbox: mpsc::Receiver<NetEvent>,
     shared: Arc<Shared>,
@@ -128,10 +127,9 @@ impl Net {
             source,
         };
         for socket in sockets.udp {
-            // The core's replies leave at once, whatever the reader waits for: hence a handle of our own.
-            udp.push(socket.try_clone().map_err(bind_error)?);
-            let socket = UdpSocket::from_std(socket).map_err(bind_error)?;
-            tasks.spawn(read_datagrams(socket, config.address, Arc::clone(&shared)));
+            let (socket, reader) = Udp::new(socket, config.address, Arc::clone(&shared)).map_err(bind_error)?;
+            udp.push(socket);
+            tasks.spawn(reader);
         }
         for listener in sockets.tcp {
             let listener = TcpListener::from_std(listener).map_err(bind_error)?;
@@ -174,16 +172,14 @@ impl Net {
 
     /// Sends without waiting. What cannot be sent comes back as [`NetEvent::Refused`].
     pub fn send(&mut self, transmit: Transmit) {
-        let Transmit { flow, bytes } = transmit;
+        let flow = transmit.flow;
         match flow.transport {
             Transport::Udp => {
-                let Some(socket) =
-                    self.udp.iter().find(|s| s.local_addr().is_ok_and(|a| a.is_ipv4() == flow.remote.is_ipv4()))
-                else {
+                let Some(socket) = self.udp.iter().find(|socket| socket.serves(&flow.remote)) else {
                     return self.refuse(flow, "no socket of that address family".to_owned());
                 };
-                match socket.send_to(&bytes, flow.remote) {
-                    Ok(_) => {}
+                match socket.send(&transmit) {
+                    Ok(()) => {}
                     // A full send buffer is a lost packet: the transaction sends it again.
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                         self.shared.dropped.fetch_add(1, Ordering::Relaxed);
@@ -191,7 +187,7 @@ impl Net {
                     Err(error) => self.refuse(flow, error.to_string()),
                 }
             }
-            Transport::Tcp => self.send_on_connection(flow, bytes),
+            Transport::Tcp => self.send_on_connection(flow, transmit.bytes),
             Transport::Tls | Transport::Ws | Transport::Wss => {
                 self.refuse(flow, format!("no {} here", flow.transport.name()));
             }
@@ -334,7 +330,15 @@ impl Shared {
         Some(receiver)
     }
 
-    fn admit(&self, source: IpAddr) -> bool {
+    /// Hands something up without waiting; when the core is busy it is dropped and counted.
+    pub fn offer(&self, event: NetEvent) {
+        if self.inbox.try_send(event).is_err() {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether one more message from there is taken.
+    pub fn admit(&self, source: IpAddr) -> bool {
         lock(&self.limit).admit(Instant::now(), source)
     }
 }
@@ -348,27 +352,6 @@ fn is_crowded(connections: &BTreeMap<SocketAddr, Connection>, from: IpAddr) -> b
 /// A panic in another task must not take the sockets with it.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-async fn read_datagrams(socket: UdpSocket, address: Option<IpAddr>, shared: Arc<Shared>) {
-    let mut buffer = vec![0; DATAGRAM];
-    let Ok(bound) = socket.local_addr() else { return };
-    loop {
-        let Ok((length, remote)) = socket.recv_from(&mut buffer).await else {
-            // An ICMP error of an earlier datagram; it is not about this socket.
-            tokio::time::sleep(Duration::from_millis(1)).await;
-            continue;
-        };
-        if !shared.admit(remote.ip()) {
-            continue;
-        }
-        let local = address.filter(|a| !a.is_unspecified()).or_else(|| local_address(remote).ok());
-        let flow = Flow::new(Transport::Udp, SocketAddr::new(local.unwrap_or(bound.ip()), bound.port()), remote);
-        let bytes = Bytes::copy_from_slice(buffer.get(..length).unwrap_or_default());
-        if shared.inbox.try_send(NetEvent::Received(Received { flow, bytes })).is_err() {
-            shared.dropped.fetch_add(1, Ordering::Relaxed);
-        }
-    }
 }
 
 async fn accept(listener: TcpListener, port: u16, shared: Arc<Shared>) {
@@ -389,7 +372,7 @@ async fn accept(listener: TcpListener, port: u16, shared: Arc<Shared>) {
 }
 
 /// The address the system would send from; asks the routing table, sends nothing.
-fn local_address(remote: SocketAddr) -> io::Result<IpAddr> {
+pub fn local_address(remote: SocketAddr) -> io::Result<IpAddr> {
     let any: SocketAddr = match remote {
         SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
         SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),

@@ -2,5 +2,6 @@
 mod limit;
 mod manager;
 mod tcp;
+mod udp;
 
 pub use manager::{Access, Net, NetConfig, NetError, NetEvent, Router, Server};
