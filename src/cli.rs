@@ -1,6 +1,5 @@
 //! The command line: commands, options, exit codes. The texts here are the documentation `--help` prints.
-use crate::base::net::Transport;
-use crate::config::{AccountChoice, BindAddress, CodecList, Overrides, PortRange, transport};
+use crate::config::{AccountChoice, BindAddress, CodecList, Overrides, PortRange, TransportChoice};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -134,16 +133,16 @@ pub struct Shared {
     /// Use this account and no other: its name in the configuration file, or sip:USER@HOST or sip:USER@HOST:PORT for
     /// one that is in no file.
     ///
-    /// The second form registers at HOST:PORT (5060 if not given), with the password of the environment variable
-    /// OFFHOOK_PASSWORD if that is set, else with none.
+    /// The second form registers at HOST:PORT (what the DNS says if not given), with the password of the environment
+    /// variable OFFHOOK_PASSWORD if that is set, else with none. Written with sips: it is reached over TLS only.
     #[arg(long, value_name = "NAME|SIP-ADDRESS")]
     pub account: Option<AccountChoice>,
     /// Own address and port for SIP: ADDRESS:PORT, ADDRESS, or :PORT; port 0 takes any free one.
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub bind: Option<BindAddress>,
-    /// How SIP messages travel: udp or tcp.
-    #[arg(long, value_name = "udp|tcp", value_parser = transport)]
-    pub transport: Option<Transport>,
+    /// How SIP messages travel: auto (what the domain's DNS records say), udp, tcp, tls, ws or wss.
+    #[arg(long, value_name = "TRANSPORT")]
+    pub transport: Option<TransportChoice>,
     /// Codecs to offer and accept, the best first: opus, pcmu, pcma.
     #[arg(long, value_name = "CODEC,..")]
     pub codecs: Option<CodecList>,

@@ -81,7 +81,32 @@ fn every_mistake_names_the_thing_the_value_and_the_way_out() {
             account("name = \"work\"\noutbound_proxy = \"sip:pbx:99999\""),
             "5: account \"work\": outbound_proxy \"sip:pbx:99999\": port is above 65535",
         ),
-        (account("transport = \"sctp\""), "4: account 1: transport \"sctp\": udp or tcp expected"),
+        (account("transport = \"sctp\""), "4: account 1: transport \"sctp\": auto, udp, tcp, tls, ws or wss expected"),
+        (
+            account("registrar = \"sips:pbx\""),
+            "4: account 1: registrar \"sips:pbx\": write HOST, and transport = \"tls\"",
+        ),
+        (account("tls_ca = \"\""), "4: account 1: tls_ca \"\": empty; leave the key out for its default"),
+        (
+            account("tls_certificate = \"a.pem\""),
+            "1: account 1: tls_key: missing; tls_certificate is of no use without it",
+        ),
+        (account("tls_key = \"a.key\""), "1: account 1: tls_certificate: missing; tls_key is of no use without it"),
+        (account("websocket_path = \"ws\""), "4: account 1: websocket_path \"ws\": a path expected as \"/ws\""),
+        (account("websocket_path = \"/a b\""), "it begins with / and has neither blanks nor #"),
+        (account("outbound = 2"), "4: account 1: outbound 2: true or false expected, not a number"),
+        (
+            "[network]\nsip_dscp = 64".into(),
+            "2: network: sip_dscp 64: a whole number from 0 to 63 or a name as \"EF\" expected",
+        ),
+        (
+            "[network]\nrtp_dscp = \"AF51\"".into(),
+            "2: network: rtp_dscp \"AF51\": a whole number from 0 to 63, EF, CS0 to CS7 or AF11 to AF43 expected",
+        ),
+        (
+            "[network]\nname_server = \"dns.example\"".into(),
+            "2: network: name_server \"dns.example\": auto, ADDRESS or ADDRESS:PORT of a name server expected",
+        ),
         (account("codecs = []"), "4: account 1: codecs []: at least one of opus, pcmu, pcma expected"),
         (
             account("codecs = \"opus\""),
@@ -126,9 +151,11 @@ fn all_mistakes_are_told_at_once_in_the_order_of_their_lines_and_no_secret_with_
 fn a_file_with_everything_in_it() {
     let text = format!(
         "[[account]]\nname = \"work\"\nuser = \"1001\"\ndomain = \"PBX.example\"\nauth_user = \"x\"\nrealm = \"r\"\nha1 = \"{}\"\n\
-         display_name = \"Alice\"\nregistrar = \"sip:[::1]:5070\"\noutbound_proxy = \"192.0.2.1\"\ntransport = \"TCP\"\n\
+         display_name = \"Alice\"\nregistrar = \"sip:[::1]:5070\"\noutbound_proxy = \"192.0.2.1\"\ntransport = \"WSS\"\n\
+         tls_ca = \"~/ca.pem\"\ntls_certificate = \"me.pem\"\ntls_key = \"me.key\"\nwebsocket_path = \"/sip\"\noutbound = false\n\
          codecs = [\"pcma\"]\ndtmf = \"none\"\nexpiry = 60\nregister = false\ndirect_calls = true\n[network]\n\
-         local_address = \"192.0.2.9\"\nsip_port = 5060\nrtp_ports = \"4000-4001\"\n[audio]\nmicrophone = \"USB\"\nspeaker_gain = -3\n\
+         local_address = \"192.0.2.9\"\nsip_port = 5060\nrtp_ports = \"4000-4001\"\n\
+         sip_dscp = \"AF31\"\nrtp_dscp = 0\nname_server = \"192.0.2.53\"\n[audio]\nmicrophone = \"USB\"\nspeaker_gain = -3\n\
          [screen]\ntheme = \"mono\"\ncharacters = \"ascii\"\nbell = false\n[screen.keys]\nhold = \"f2\"\nincoming.answer = \"enter\"\n[files]\nhistory = \"none\"\nlog = \"~/x.log\"\n",
         "AB".repeat(16)
     );
@@ -141,7 +168,12 @@ fn a_file_with_everything_in_it() {
         display_name: "Alice".into(),
         registrar: Some("[::1]:5070".parse().unwrap()),
         outbound_proxy: Some("192.0.2.1".parse().unwrap()),
-        transport: Some(Transport::Tcp),
+        transport: Some(Transport::Wss),
+        tls_ca: Some("~/ca.pem".into()),
+        tls_certificate: Some("me.pem".into()),
+        tls_key: Some("me.key".into()),
+        websocket_path: "/sip".into(),
+        outbound: false,
         codecs: vec![Codec::Pcma],
         dtmf: Dtmf::None,
         expiry: Duration::from_secs(60),
@@ -152,6 +184,8 @@ fn a_file_with_everything_in_it() {
     assert_eq!(config.accounts, [expected]);
     assert_eq!(config.network.local_address, Some("192.0.2.9".parse().unwrap()));
     assert_eq!((config.network.sip_port, config.network.rtp_ports.to_string()), (5060, "4000-4001".into()));
+    assert_eq!((config.network.sip_dscp, config.network.rtp_dscp), (26, 0));
+    assert_eq!(config.network.name_server, Some("192.0.2.53:53".parse().unwrap()));
     assert_eq!((config.audio.microphone.as_str(), config.audio.speaker_gain), ("USB", -3.0));
     assert_eq!(
         (config.screen.theme.as_deref(), config.screen.ascii, config.screen.bell),
@@ -192,8 +226,11 @@ fn every_key_of_the_example_that_is_commented_out_is_right() {
     assert!(commented.len() >= 9, "{commented:?}");
     for line in commented {
         let mut text = EXAMPLE.replace(&format!("\n{line}\n"), &format!("\n{}\n", &line[1..]));
-        if line.starts_with("#ha1") {
-            text = text.replace("#realm", "realm");
+        // Some go together only.
+        for (one, other) in [("#ha1", "#realm"), ("#tls_certificate", "#tls_key"), ("#tls_key", "#tls_certificate")] {
+            if line.starts_with(one) {
+                text = text.replace(other, &other[1..]);
+            }
         }
         let config = parse(&text).unwrap_or_else(|mistakes| panic!("{line}: {mistakes:?}"));
         assert_ne!(config, parse(EXAMPLE).unwrap(), "{line}");
@@ -275,10 +312,14 @@ fn the_command_line_is_laid_over_the_file() {
     let folder = Folder::new("overrides");
     folder.write(
         &(account("name = \"home\"")
-            + &account("name = \"work\"\ntransport = \"tcp\"")
+            + &account("name = \"work\"\ntransport = \"tcp\"\ntls_ca = \"~/ca.pem\"")
             + "[network]\nsip_port = 5060\n"),
     );
-    let environment = Environment { password: Some(Secret::new("from outside")), ..folder.environment() };
+    let environment = Environment {
+        password: Some(Secret::new("from outside")),
+        home: Some("/home/a".into()),
+        ..folder.environment()
+    };
     let with = |overrides: Overrides| load(None, &overrides, &environment);
 
     let unknown = with(Overrides { account: Some("wrok".parse().unwrap()), ..Overrides::default() });
@@ -296,6 +337,7 @@ fn the_command_line_is_laid_over_the_file() {
     .config;
     let [account] = config.accounts.as_slice() else { panic!("{:?}", config.accounts) };
     assert_eq!((account.name.as_str(), account.transport, account.register), ("work", Some(Transport::Tcp), false));
+    assert_eq!(account.tls_ca.as_deref(), Some(Path::new("/home/a/ca.pem")));
     assert_eq!((account.codecs.as_slice(), &account.password), ([Codec::Pcmu].as_slice(), &PasswordSource::None));
     assert_eq!((config.network.local_address, config.network.sip_port), (None, 5070));
     assert_eq!((config.audio.microphone.as_str(), config.audio.speaker.as_str()), ("silence", "default"));
@@ -303,7 +345,7 @@ fn the_command_line_is_laid_over_the_file() {
     let config = with(Overrides {
         account: Some("sip:phone@127.0.0.1:6070".parse().unwrap()),
         bind: Some("127.0.0.1:6071".parse().unwrap()),
-        transport: Some(Transport::Tcp),
+        transport: Some("wss".parse().unwrap()),
         rtp_ports: Some("5000-5009".parse().unwrap()),
         speaker: Some("wav:/x.wav".into()),
         log: Some("/x.log".into()),
@@ -314,7 +356,7 @@ fn the_command_line_is_laid_over_the_file() {
     let [account] = config.accounts.as_slice() else { panic!("{:?}", config.accounts) };
     assert_eq!(
         (account.name.as_str(), account.transport, account.register),
-        ("phone@127.0.0.1", Some(Transport::Tcp), true)
+        ("phone@127.0.0.1", Some(Transport::Wss), true)
     );
     assert_eq!(account.password, PasswordSource::Text(Secret::new("from outside")));
     assert_eq!(config.network.local_address, Some("127.0.0.1".parse().unwrap()));

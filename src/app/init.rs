@@ -1,6 +1,5 @@
 //! `offhook init`: five questions, and the configuration file they make.
-use crate::base::net::Transport;
-use crate::config::{Account, Mistake, Server, transport};
+use crate::config::{Account, Mistake, Server, TransportChoice};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead, Read as _, Write};
 use std::path::{Path, PathBuf};
@@ -36,7 +35,8 @@ struct Answers {
     /// The password line or lines of the file.
     password: String,
     server: Option<Server>,
-    transport: Transport,
+    transport: TransportChoice,
+    ca: String,
     microphone: String,
     speaker: String,
 }
@@ -70,8 +70,8 @@ impl<I: BufRead, O: Write> Dialogue<'_, I, O> {
     fn answers(&mut self) -> Result<Answers, InitError> {
         let address = "1. Your SIP address, as 1001@pbx.example: ";
         let account = self.until(address, |text| {
-            let bare = text.strip_prefix("sip:").unwrap_or(text);
-            Account::from_address(&format!("sip:{bare}")).map_err(|error| error.to_string())
+            let scheme = if text.starts_with("sip:") || text.starts_with("sips:") { "" } else { "sip:" };
+            Account::from_address(&format!("{scheme}{text}")).map_err(|error| error.to_string())
         })?;
         let password = self.password()?;
         let usual = account.registrar.as_ref().map_or_else(|| account.domain.to_string(), ToString::to_string);
@@ -80,17 +80,25 @@ impl<I: BufRead, O: Write> Dialogue<'_, I, O> {
                 "" => Ok(account.registrar.clone()),
                 text => text.parse().map(Some).map_err(|error: crate::config::ValueError| error.to_string()),
             })?;
-        let transport = self.until("4. Transport, udp or tcp [udp]: ", |text| match text {
-            "" => Ok(Transport::Udp),
-            text => transport(text).map_err(|error| error.to_string()),
+        let usual = TransportChoice(account.transport);
+        let question = format!("4. Transport: auto, udp, tcp, tls, ws or wss [{}]: ", usual.name());
+        let transport = self.until(&question, |text| match text {
+            "" => Ok(usual),
+            text => text.parse().map_err(|error: crate::config::ValueError| error.to_string()),
         })?;
+        let ca = match transport.0 {
+            Some(transport) if transport.is_secure() => {
+                self.ask("   Certificate file of a CA of your own, or Enter for those of the system: ")?
+            }
+            Some(_) | None => String::new(),
+        };
         self.say("   `offhook devices` lists sound devices. Two names with a comma: microphone, speaker.\n")?;
         let devices = self.ask("5. Sound device for microphone and speaker [default]: ")?;
         let (microphone, speaker) = devices.split_once(',').unwrap_or((&devices, &devices));
         let or_default =
             |name: &str| if name.trim().is_empty() { "default".to_owned() } else { name.trim().to_owned() };
         let (microphone, speaker) = (or_default(microphone), or_default(speaker));
-        Ok(Answers { account, password, server, transport, microphone, speaker })
+        Ok(Answers { account, password, server, transport, ca, microphone, speaker })
     }
 
     fn password(&mut self) -> Result<String, InitError> {
@@ -148,7 +156,11 @@ impl Answers {
         if let Some(server) = &self.server {
             out += &format!("registrar = {}\n", quoted(&server.to_string()));
         }
-        out += &format!("transport = {}\n\n[audio]\n", quoted(self.transport.uri_token()));
+        out += &format!("transport = {}\n", quoted(self.transport.name()));
+        if !self.ca.is_empty() {
+            out += &format!("tls_ca = {}\n", quoted(&self.ca));
+        }
+        out += "\n[audio]\n";
         out + &format!("microphone = {}\nspeaker = {}\n", quoted(&self.microphone), quoted(&self.speaker))
     }
 }
@@ -235,6 +247,7 @@ impl Quiet {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::net::Transport;
     use crate::base::secret::Secret;
     use crate::config::{Config, PasswordSource, parse};
 
@@ -293,7 +306,7 @@ mod tests {
         let account = &config.accounts[0];
         assert_eq!(account.address(), "1001@pbx.example");
         assert_eq!(account.password, PasswordSource::Text(Secret::new("se\"cret\\")));
-        assert_eq!((&account.registrar, account.transport), (&None, Some(Transport::Udp)));
+        assert_eq!((&account.registrar, account.transport), (&None, None));
         assert_eq!(config.audio, Config::default().audio);
 
         let config = written("all", "sip:1001@[::1]:5070\n!pass show sip\n\nTCP\nUSB Headset, wav:/x.wav\n");
@@ -302,6 +315,11 @@ mod tests {
         assert_eq!(account.registrar.as_ref().map(ToString::to_string).as_deref(), Some("[::1]:5070"));
         assert_eq!((account.domain.to_string().as_str(), account.transport), ("[::1]", Some(Transport::Tcp)));
         assert_eq!((config.audio.microphone.as_str(), config.audio.speaker.as_str()), ("USB Headset", "wav:/x.wav"));
+
+        let config = written("secure", "sips:1001@pbx.example\n\n\n\n~/pbx ca.pem\n\n");
+        let account = &config.accounts[0];
+        assert_eq!(account.transport, Some(Transport::Tls));
+        assert_eq!(account.tls_ca.as_deref(), Some(Path::new("~/pbx ca.pem")));
 
         let ha1 = "0123456789abcdef0123456789abcdef";
         let config = written("ha1", &format!("1001@pbx\nha1:{ha1}\nasterisk\nsip.pbx\nudp\nUSB\n"));
@@ -315,7 +333,7 @@ mod tests {
         let folder = Folder::new("again");
         let (outcome, asked, _) = folder.run("pbx\n1001@pbx\n\npbx:99999\npbx:5060\nsctp\ntcp\n\n");
         assert!(matches!(outcome, Ok(Outcome::Written(_))), "{outcome:?}");
-        for reason in ["sip:USER@HOST", "port is above 65535", "udp or tcp expected", "[pbx]"] {
+        for reason in ["sip:USER@HOST", "port is above 65535", "ws or wss expected", "[pbx]"] {
             assert!(asked.contains(reason), "{reason}: {asked}");
         }
     }

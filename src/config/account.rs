@@ -69,7 +69,7 @@ pub enum PasswordSource {
 pub enum AccountChoice {
     /// One of the file, by its name.
     Name(String),
-    /// `sip:USER@HOST[:PORT]`: an account that is in no file.
+    /// `sip:USER@HOST[:PORT]`, or `sips:` for one that is reached over TLS only: an account that is in no file.
     Address(Box<Account>),
 }
 
@@ -105,12 +105,14 @@ impl Account {
         Self { name: "direct".to_owned(), register: false, direct_calls: true, ..Self::new(user, address) }
     }
 
-    /// Reads `sip:USER@HOST[:PORT]`; a port is the registrar's.
+    /// Reads `sip:USER@HOST[:PORT]`; a port is the registrar's. `sips:` is TLS.
     pub fn from_address(text: &str) -> Result<Self, ValueError> {
         let (scheme, rest) = text.split_once(':').unwrap_or(("", text));
-        if !scheme.eq_ignore_ascii_case("sip") {
-            return Err(ValueError::new("sip:USER@HOST or sip:USER@HOST:PORT expected"));
-        }
+        let transport = match scheme.to_ascii_lowercase().as_str() {
+            "sip" => None,
+            "sips" => Some(Transport::Tls),
+            _ => return Err(ValueError::new("sip:USER@HOST or sip:USER@HOST:PORT expected")),
+        };
         let (user, host) =
             rest.rsplit_once('@').ok_or_else(|| ValueError::new("sip:USER@HOST or sip:USER@HOST:PORT expected"))?;
         if user.contains(':') {
@@ -122,6 +124,7 @@ impl Account {
         let server: Server = host.parse()?;
         let mut account = Self::new(user, server.host.clone());
         account.registrar = server.port.map(|_| server);
+        account.transport = transport;
         Ok(account)
     }
 
@@ -150,7 +153,8 @@ impl FromStr for AccountChoice {
         if text.is_empty() {
             return Err(ValueError::new("name of an account or sip:USER@HOST[:PORT] expected"));
         }
-        if text.get(..4).is_some_and(|scheme| scheme.eq_ignore_ascii_case("sip:")) {
+        let scheme = text.split_once(':').map(|(scheme, _)| scheme.to_ascii_lowercase());
+        if matches!(scheme.as_deref(), Some("sip" | "sips")) {
             return Ok(Self::Address(Box::new(Account::from_address(text)?)));
         }
         Ok(Self::Name(text.to_owned()))
@@ -172,11 +176,12 @@ mod tests {
             "sip:a b@host",
             "sip:a@host:0",
             "sip:a@",
-            "sips:a@host",
+            "sips:",
+            "sips:a@host:0",
         ] {
             let choice = bad.parse::<AccountChoice>();
             assert!(
-                choice.is_err() || choice == Ok(AccountChoice::Name(bad.into())) && !bad.starts_with("sip:"),
+                choice.is_err() || choice == Ok(AccountChoice::Name(bad.into())) && !bad.starts_with("sip"),
                 "{bad}"
             );
         }
@@ -193,6 +198,8 @@ mod tests {
         assert_eq!(harness.address(), "phone@127.0.0.1");
         assert_eq!(harness.registrar.map(|s| s.to_string()).as_deref(), Some("127.0.0.1:6070"));
         assert_eq!(account("sip:a@[::1]:5080").domain.to_string(), "[::1]");
+        assert_eq!(plain.transport, None);
+        assert_eq!(account("SIPS:a@pbx.example").transport, Some(Transport::Tls));
         assert_eq!("work".parse(), Ok(AccountChoice::Name("work".into())));
     }
 }

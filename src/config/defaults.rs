@@ -7,7 +7,7 @@ impl Default for Network {
         // Below the ports that systems hand out by themselves (32768 and above, 49152 and above).
         let rtp_ports = PortRange { low: 30_000, high: 31_999 };
         // CS3 and EF: what RFC 4594 gives to signalling (§4.2) and to telephony (§4.1).
-        Self { local_address: None, sip_port: 0, rtp_ports, sip_dscp: 24, rtp_dscp: 46 }
+        Self { local_address: None, sip_port: 0, rtp_ports, sip_dscp: 24, rtp_dscp: 46, name_server: None }
     }
 }
 

@@ -1,8 +1,9 @@
 //! The shape of the configuration file: its sections, their keys, and what is read from each.
 use super::account::{Account, Dtmf, PasswordSource, check_user};
 use super::mistake::Mistake;
+use super::reach::{TransportChoice, dscp, name_server, websocket_path};
 use super::reader::{Reader, Section, line_of};
-use super::values::{CodecList, Host, ValueError, transport, usable};
+use super::values::{CodecList, Host, ValueError, usable};
 use super::{AboutMe, Audio, Calls, Config, FileChoice, Files, Network, Screen};
 use crate::base::secret::Secret;
 use std::path::PathBuf;
@@ -26,6 +27,11 @@ pub const KEYS: &[(&str, &[&str])] = &[
             "registrar",
             "outbound_proxy",
             "transport",
+            "tls_ca",
+            "tls_certificate",
+            "tls_key",
+            "websocket_path",
+            "outbound",
             "codecs",
             "dtmf",
             "expiry",
@@ -33,7 +39,7 @@ pub const KEYS: &[(&str, &[&str])] = &[
             "direct_calls",
         ],
     ),
-    ("[network]", &["local_address", "sip_port", "rtp_ports"]),
+    ("[network]", &["local_address", "sip_port", "rtp_ports", "sip_dscp", "rtp_dscp", "name_server"]),
     ("[audio]", &["microphone", "speaker", "microphone_gain", "speaker_gain"]),
     ("[calls]", &["ptime", "no_media_timeout", "rtcp_mux"]),
     ("[about_me]", &["name", "email", "phone", "location", "note"]),
@@ -142,7 +148,11 @@ fn read_account<'t>(reader: &mut Reader<'t>, section: &Section<'_, 't>) -> Optio
     set(&mut account.display_name, reader.string(section, "display_name"));
     account.registrar = reader.read(section, "registrar", str::parse);
     account.outbound_proxy = reader.read(section, "outbound_proxy", str::parse);
-    account.transport = reader.read(section, "transport", transport);
+    set(&mut account.transport, reader.read(section, "transport", |text| Ok(text.parse::<TransportChoice>()?.0)));
+    account.tls_ca = reader.read(section, "tls_ca", path);
+    (account.tls_certificate, account.tls_key) = super::validate::certificate(reader, section);
+    set(&mut account.websocket_path, reader.read(section, "websocket_path", websocket_path));
+    set(&mut account.outbound, reader.boolean(section, "outbound"));
     set(&mut account.codecs, reader.list(section, "codecs", |names| Ok(CodecList::new(names.iter().copied())?.0)));
     set(&mut account.dtmf, reader.read(section, "dtmf", dtmf));
     set(&mut account.expiry, reader.integer(section, "expiry", 10..=86_400, " seconds").map(seconds));
@@ -156,7 +166,18 @@ fn read_network<'t>(reader: &mut Reader<'t>, section: &Section<'_, 't>) -> Netwo
     set(&mut network.local_address, reader.read(section, "local_address", local_address));
     set(&mut network.sip_port, reader.integer(section, "sip_port", 0..=65_535, "").and_then(|n| u16::try_from(n).ok()));
     set(&mut network.rtp_ports, reader.read(section, "rtp_ports", str::parse));
+    set(&mut network.sip_dscp, code_point(reader, section, "sip_dscp"));
+    set(&mut network.rtp_dscp, code_point(reader, section, "rtp_dscp"));
+    set(&mut network.name_server, reader.read(section, "name_server", name_server));
     network
+}
+
+/// As a number or by its name.
+fn code_point<'t>(reader: &mut Reader<'t>, section: &Section<'_, 't>, key: &str) -> Option<u8> {
+    match section.table.get(key)?.get_ref() {
+        DeValue::String(_) => reader.read(section, key, dscp),
+        _ => reader.integer(section, key, 0..=63, " or a name as \"EF\"").and_then(|n| u8::try_from(n).ok()),
+    }
 }
 
 fn read_audio<'t>(reader: &mut Reader<'t>, section: &Section<'_, 't>) -> Audio {
@@ -236,6 +257,10 @@ fn seconds(number: i64) -> Duration {
 
 fn not_empty(text: &str) -> Result<String, ValueError> {
     if text.is_empty() { Err(ValueError::new("empty; leave the key out for its default")) } else { Ok(text.to_owned()) }
+}
+
+pub(super) fn path(text: &str) -> Result<PathBuf, ValueError> {
+    not_empty(text).map(PathBuf::from)
 }
 
 fn short(text: &str) -> Result<String, ValueError> {

@@ -9,6 +9,7 @@ mod mistake;
 mod overrides;
 mod password;
 mod paths;
+mod reach;
 mod reader;
 mod validate;
 mod values;
@@ -19,9 +20,10 @@ pub use mistake::{ConfigError, Mistake};
 pub use overrides::Overrides;
 pub use password::{Credential, PasswordError};
 pub use paths::{Environment, FileChoice};
-pub use values::{BindAddress, CodecList, Host, PortRange, Server, ValueError, transport};
+pub use reach::TransportChoice;
+pub use values::{BindAddress, CodecList, Host, PortRange, Server, ValueError};
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -48,6 +50,8 @@ pub struct Network {
     /// Differentiated services code points of messages and of sound (RFC 4594); 0 marks nothing.
     pub sip_dscp: u8,
     pub rtp_dscp: u8,
+    /// Who is asked for the records of domains; `None`: as the system is configured.
+    pub name_server: Option<SocketAddr>,
 }
 
 /// Devices as written: `default`, a name, `wav:FILE`, ..; `audio` reads them.
@@ -133,6 +137,11 @@ pub fn load(path: Option<&Path>, overrides: &Overrides, environment: &Environmen
         Err(source) => return Err(ConfigError::Read { path, source }),
     };
     let mistakes = overrides.apply(&mut config, environment);
+    for account in &mut config.accounts {
+        for file in [&mut account.tls_ca, &mut account.tls_certificate, &mut account.tls_key].into_iter().flatten() {
+            *file = environment.expand(file);
+        }
+    }
     if !mistakes.is_empty() {
         return Err(ConfigError::Mistakes { file: None, mistakes });
     }

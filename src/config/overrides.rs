@@ -1,8 +1,7 @@
 //! What the command line says on top of the file.
 use super::account::{AccountChoice, PasswordSource};
 use super::mistake::Mistake;
-use super::{BindAddress, CodecList, Config, Environment, FileChoice, PortRange};
-use crate::base::net::Transport;
+use super::{BindAddress, CodecList, Config, Environment, FileChoice, PortRange, TransportChoice};
 use std::path::PathBuf;
 
 /// The options shared by all commands; `None` leaves the file's word.
@@ -11,7 +10,7 @@ pub struct Overrides {
     /// This account and no other.
     pub account: Option<AccountChoice>,
     pub bind: Option<BindAddress>,
-    pub transport: Option<Transport>,
+    pub transport: Option<TransportChoice>,
     pub codecs: Option<CodecList>,
     pub rtp_ports: Option<PortRange>,
     pub microphone: Option<String>,
@@ -51,7 +50,7 @@ impl Overrides {
             config.files.log = FileChoice::Path(log.clone());
         }
         for account in &mut config.accounts {
-            account.transport = self.transport.or(account.transport);
+            account.transport = self.transport.map_or(account.transport, |TransportChoice(transport)| transport);
             account.register &= !self.no_register;
             account.direct_calls |= self.direct_calls;
             if let Some(CodecList(codecs)) = &self.codecs {

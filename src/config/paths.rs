@@ -73,7 +73,7 @@ impl Environment {
     }
 
     /// `~/` is the home directory, as in a shell.
-    fn expand(&self, path: &Path) -> PathBuf {
+    pub(super) fn expand(&self, path: &Path) -> PathBuf {
         match (path.strip_prefix("~"), &self.home) {
             (Ok(rest), Some(home)) => home.join(rest),
             (Ok(_) | Err(_), _) => path.to_owned(),

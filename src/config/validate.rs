@@ -1,9 +1,10 @@
-//! Rules between keys: one password source, and a HA1 that can be one.
+//! Rules between keys: one password source, a HA1 that can be one, a certificate with its key.
 use super::account::PasswordSource;
-use super::file::secret;
+use super::file::{path, secret};
 use super::reader::{Reader, Section};
 use super::values::ValueError;
 use crate::base::secret::Secret;
+use std::path::PathBuf;
 
 const SOURCES: [&str; 3] = ["password", "ha1", "password_command"];
 
@@ -20,6 +21,19 @@ pub(super) fn password<'t>(reader: &mut Reader<'t>, section: &Section<'_, 't>) -
         reader.mistake(&section.name, second, value.filter(|_| *second == "ha1"), problem);
     }
     text.or(ha1).or(command).unwrap_or(PasswordSource::None)
+}
+
+/// Our own certificate and the key to it: both or neither.
+pub(super) fn certificate<'t>(
+    reader: &mut Reader<'t>,
+    section: &Section<'_, 't>,
+) -> (Option<PathBuf>, Option<PathBuf>) {
+    for (one, other) in [("tls_certificate", "tls_key"), ("tls_key", "tls_certificate")] {
+        if section.table.contains_key(one) && !section.table.contains_key(other) {
+            reader.section_mistake(section, other, format!("missing; {one} is of no use without it"));
+        }
+    }
+    (reader.read(section, "tls_certificate", path), reader.read(section, "tls_key", path))
 }
 
 /// An MD5 or SHA-256 digest; which one, its length tells.

@@ -1,5 +1,4 @@
 //! Values with a syntax of their own, in the file and on the command line alike.
-use crate::base::net::Transport;
 use crate::media::spec::Codec;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -51,15 +50,6 @@ pub struct BindAddress {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CodecList(pub Vec<Codec>);
 
-/// `udp` or `tcp`
-pub fn transport(text: &str) -> Result<Transport, ValueError> {
-    match text.to_ascii_lowercase().as_str() {
-        "udp" => Ok(Transport::Udp),
-        "tcp" => Ok(Transport::Tcp),
-        _ => Err(ValueError::new("udp or tcp expected")),
-    }
-}
-
 /// A number of a port; what it may be is said in the error.
 fn port(text: &str) -> Result<u16, ValueError> {
     match text.parse::<u64>() {
@@ -93,7 +83,7 @@ impl FromStr for Server {
     fn from_str(text: &str) -> Result<Self, ValueError> {
         let lower = text.to_ascii_lowercase();
         if lower.starts_with("sips:") {
-            return Err(ValueError::new("sips is not supported: write sip:HOST or HOST"));
+            return Err(ValueError::new("write HOST, and transport = \"tls\""));
         }
         let rest = if lower.starts_with("sip:") { text.get(4..).unwrap_or_default() } else { text };
         if rest.contains(['@', ';', '?']) {
@@ -106,7 +96,7 @@ impl FromStr for Server {
 }
 
 /// Cuts `host:port`; the colons of an IPv6 address are part of the host, with or without brackets.
-fn split_port(text: &str) -> Result<(&str, Option<&str>), ValueError> {
+pub(super) fn split_port(text: &str) -> Result<(&str, Option<&str>), ValueError> {
     if text.starts_with('[') {
         let (host, rest) = text.split_once(']').ok_or_else(|| ValueError::new("`]` is missing"))?;
         let host = text.get(..=host.len()).unwrap_or(text);
@@ -225,7 +215,7 @@ mod tests {
             ("pbx:0", Err("port is 0: 1 to 65535 expected")),
             ("pbx:x", Err("port is not a number: HOST or HOST:PORT expected")),
             ("pbx:", Err("port is not a number: HOST or HOST:PORT expected")),
-            ("sips:pbx", Err("sips is not supported: write sip:HOST or HOST")),
+            ("sips:pbx", Err("write HOST, and transport = \"tls\"")),
             ("1001@pbx", Err("only HOST or HOST:PORT; user and transport have keys of their own")),
             ("pbx;transport=tcp", Err("only HOST or HOST:PORT; user and transport have keys of their own")),
             ("[::1", Err("`]` is missing")),
