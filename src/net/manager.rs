@@ -104,11 +104,11 @@ impl Net {
     /// # Errors
     /// [`NetError::Bind`] when not even a free port can be had on that address.
     pub fn bind(config: &NetConfig) -> Result<Self, NetError> {
-        let (sockets, notice) = match Sockets::bind(config.address, config.port) {
+        let (sockets, notice) = match Sockets::bind(config, config.port) {
             Ok(sockets) => (sockets, None),
             Err(first) => {
                 // A free UDP port may be taken for TCP: hence more than one try.
-                let other = (0..16).find_map(|_| Sockets::bind(config.address, 0).ok());
+                let other = (0..16).find_map(|_| Sockets::bind(config, 0).ok());
                 let sockets = other.ok_or(first)?;
                 let notice = format!("SIP port {} is taken; using port {}", config.port, sockets.port);
                 (sockets, Some(notice))
@@ -350,7 +350,7 @@ fn is_crowded(connections: &BTreeMap<SocketAddr, Connection>, from: IpAddr) -> b
 }
 
 /// A panic in another task must not take the sockets with it.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -389,13 +389,13 @@ struct Sockets {
 }
 
 impl Sockets {
-    fn bind(address: Option<IpAddr>, port: u16) -> Result<Self, NetError> {
-        match address {
-            Some(address) => Self::bind_one(SocketAddr::new(address, port)),
+    fn bind(config: &NetConfig, port: u16) -> Result<Self, NetError> {
+        match config.address {
+            Some(address) => Self::bind_one(SocketAddr::new(address, port), config.dscp),
             None => {
-                let mut sockets = Self::bind_one((Ipv4Addr::UNSPECIFIED, port).into())?;
+                let mut sockets = Self::bind_one((Ipv4Addr::UNSPECIFIED, port).into(), config.dscp)?;
                 // A host without IPv6 is a host with IPv4 only.
-                if let Ok(six) = Self::bind_one((Ipv6Addr::UNSPECIFIED, sockets.port).into()) {
+                if let Ok(six) = Self::bind_one((Ipv6Addr::UNSPECIFIED, sockets.port).into(), config.dscp) {
                     sockets.udp.extend(six.udp);
                     sockets.tcp.extend(six.tcp);
                 }
@@ -404,10 +404,10 @@ impl Sockets {
         }
     }
 
-    fn bind_one(address: SocketAddr) -> Result<Self, NetError> {
+    fn bind_one(address: SocketAddr, dscp: u8) -> Result<Self, NetError> {
         let open = || -> io::Result<Self> {
-            let (udp, port) = socket(address, socket2::Type::DGRAM)?;
-            let (tcp, _) = socket(SocketAddr::new(address.ip(), port), socket2::Type::STREAM)?;
+            let (udp, port) = socket(address, socket2::Type::DGRAM, dscp)?;
+            let (tcp, _) = socket(SocketAddr::new(address.ip(), port), socket2::Type::STREAM, dscp)?;
             tcp.listen(128)?;
             Ok(Self { port, udp: vec![udp.into()], tcp: vec![tcp.into()] })
         };
@@ -415,7 +415,7 @@ impl Sockets {
     }
 }
 
-fn socket(address: SocketAddr, kind: socket2::Type) -> io::Result<(socket2::Socket, u16)> {
+fn socket(address: SocketAddr, kind: socket2::Type, dscp: u8) -> io::Result<(socket2::Socket, u16)> {
     let socket = socket2::Socket::new(socket2::Domain::for_address(address), kind, None)?;
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
@@ -424,10 +424,18 @@ fn socket(address: SocketAddr, kind: socket2::Type) -> io::Result<(socket2::Sock
         // A restarted phone takes its port again although old connections linger.
         socket.set_reuse_address(true)?;
     }
+    mark(&socket, address.is_ipv6(), dscp);
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     let port = socket.local_addr()?.as_socket().map_or(0, |a| a.port());
     Ok((socket, port))
+}
+
+/// Marks what leaves a socket with a code point; one that accepts connections hands its mark on. It is a wish: a kernel
+/// that does not grant it costs quality, not the call.
+pub fn mark(socket: &socket2::Socket, is_ipv6: bool, dscp: u8) {
+    let octet = u32::from(dscp) << 2;
+    let _ = if is_ipv6 { socket.set_tclass_v6(octet) } else { socket.set_tos_v4(octet) };
 }
 
 #[cfg(test)]
@@ -482,6 +490,63 @@ mod tests {
             drop(net);
             accepted.read_to_end(&mut told).await.expect("read");
             assert_eq!(told, b"goodbye");
+        });
+    }
+
+    /// The next event; fails the test where there is none.
+    async fn next(net: &mut Net) -> NetEvent {
+        tokio::time::timeout(Duration::from_secs(5), net.next()).await.expect("told")
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_port_nobody_listens_at_is_told_and_others_are_still_served() {
+        run(async {
+            for home in [HERE, IpAddr::V6(Ipv6Addr::LOCALHOST)] {
+                let Ok(mut net) = Net::bind(&NetConfig { address: Some(home), ..NetConfig::default() }) else {
+                    assert!(home.is_ipv6(), "only IPv6 may be missing on this machine");
+                    continue;
+                };
+                let alive = tokio::net::UdpSocket::bind((home, 0)).await.expect("a port");
+                let dead = {
+                    let socket = std::net::UdpSocket::bind((home, 0)).expect("a port");
+                    socket.local_addr().expect("bound")
+                };
+                let flow = |remote| Flow::new(Transport::Udp, SocketAddr::new(home, net.port()), remote);
+                let (to_dead, to_alive) = (flow(dead), flow(alive.local_addr().expect("bound")));
+                for _ in 0..3 {
+                    net.send(Transmit { flow: to_dead, bytes: Bytes::from_static(b"\r\n\r\n") });
+                    // The error of the datagram before is not this one's.
+                    net.send(Transmit { flow: to_alive, bytes: Bytes::from_static(b"hello") });
+                    let mut buffer = [0; 16];
+                    let (length, from) = alive.recv_from(&mut buffer).await.expect("arrived");
+                    assert_eq!(&buffer[..length], b"hello");
+                    let NetEvent::Refused { flow, error } = next(&mut net).await else { panic!("refused first") };
+                    assert_eq!((flow, error), (to_dead, format!("nothing listens at {dead}")));
+                    alive.send_to(b"there", from).await.expect("sent");
+                    let NetEvent::Received(received) = next(&mut net).await else { panic!("told twice") };
+                    assert_eq!(&received.bytes[..], b"there");
+                }
+            }
+        });
+    }
+
+    #[test]
+    fn messages_are_marked() {
+        run(async {
+            for home in [HERE, IpAddr::V6(Ipv6Addr::LOCALHOST)] {
+                for dscp in [0, 24, 40] {
+                    let Ok(sockets) = Sockets::bind_one(SocketAddr::new(home, 0), dscp) else {
+                        assert!(home.is_ipv6(), "only IPv6 may be missing on this machine");
+                        continue;
+                    };
+                    let all = sockets.udp.iter().map(socket2::SockRef::from);
+                    for socket in all.chain(sockets.tcp.iter().map(socket2::SockRef::from)) {
+                        let octet = if home.is_ipv6() { socket.tclass_v6() } else { socket.tos_v4() };
+                        assert_eq!(octet.expect("readable"), u32::from(dscp) << 2, "{home}");
+                    }
+                }
+            }
         });
     }
 }

@@ -3,5 +3,6 @@ mod limit;
 mod manager;
 mod tcp;
 mod udp;
+mod unreachable;
 
 pub use manager::{Access, Net, NetConfig, NetError, NetEvent, Router, Server};
