@@ -70,7 +70,7 @@ impl UserAgent {
         };
         let (owner, Some(id)) = (errand.owner, errand.id) else { return };
         let met = Challenged { request: errand.request, by: flow.remote.ip() };
-        if let (401 | 407, Owner::Call(_) | Owner::Account(_)) = (response.status, owner) {
+        if let (401 | 407, Owner::Call(_) | Owner::Registration(..)) = (response.status, owner) {
             self.sending.challenged(owner, id, met.clone());
         }
         match owner {
@@ -79,7 +79,7 @@ impl UserAgent {
                     session.handle_response(now, id, response);
                 }
             }
-            Owner::Account(account) => {
+            Owner::Registration(account, _) => {
                 if let Some(registration) = self.accounts.get_mut(index(account)).and_then(|a| a.registration.as_mut())
                 {
                     registration.handle_response(now, id, response);
@@ -88,7 +88,8 @@ impl UserAgent {
             Owner::Query(query) if response.status >= 200 => {
                 self.query_answered(now, query, &met, &response);
             }
-            Owner::Query(_) => {}
+            // That it came is all that is asked of it.
+            Owner::Query(_) | Owner::Probe(_) => {}
         }
     }
 

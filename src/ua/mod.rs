@@ -31,7 +31,7 @@ use crate::sip::key::SessionKey;
 use crate::sip::locate::{Located, Question};
 use crate::sip::message::{Message, Method};
 use crate::sip::{message, transaction};
-use account::Account;
+use account::{Account, KeepAlives};
 use bytes::Bytes;
 use call::Call;
 use command::{Command, Rejection};
@@ -79,7 +79,9 @@ pub struct UserAgent {
     shutdown: Option<Instant>,
     finished: bool,
     questions: VecDeque<Question>,
-    keep_alives: VecDeque<Transmit>,
+    keep_alives: KeepAlives,
+    pings: VecDeque<Transmit>,
+    closes: VecDeque<Flow>,
     out: Outbox,
 }
 
@@ -113,7 +115,9 @@ impl UserAgent {
             shutdown: None,
             finished: false,
             questions: VecDeque::new(),
-            keep_alives: VecDeque::new(),
+            keep_alives: KeepAlives::default(),
+            pings: VecDeque::new(),
+            closes: VecDeque::new(),
             out: Outbox::default(),
         }
     }
@@ -176,6 +180,7 @@ impl UserAgent {
     }
 
     pub fn handle_received(&mut self, now: Instant, received: Received) {
+        self.keep_alives.handle_heard(&received.flow);
         // CRLF keep-alives and pings of other protocols carry nothing.
         if received.bytes.iter().all(|b| matches!(b, b'\r' | b'\n' | 0)) {
             return;
@@ -201,12 +206,16 @@ impl UserAgent {
 
     /// Nothing can be sent on this flow.
     pub fn handle_refused(&mut self, now: Instant, flow: Flow, error: &str) {
-        self.out.log(format!("{} {}: {}", flow.transport.uri_token(), flow.remote, account::shown(error, 80)));
+        self.flow_failed(now, flow, error);
+        self.settle(now);
+    }
+
+    fn flow_failed(&mut self, now: Instant, flow: Flow, error: &str) {
+        self.out.log(format!("{} {}: {}", flow.transport.name(), flow.remote, account::shown(error, 80)));
         self.layer.handle_transport_error(now, &flow);
         for account in &mut self.accounts {
             account.flow_lost(now, &flow, &mut self.rng);
         }
-        self.settle(now);
     }
 
     pub fn handle_media(&mut self, now: Instant, event: MediaEvent) {
@@ -249,6 +258,7 @@ impl UserAgent {
         for index in 0..self.accounts.len() {
             self.account_timeout(now, index);
         }
+        self.keep_alive(now);
         let due: Vec<CallNumber> =
             self.calls.values().filter(|c| c.poll_timeout().is_some_and(|at| at <= now)).map(|c| c.number).collect();
         for number in due {
@@ -261,17 +271,15 @@ impl UserAgent {
     }
 
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let accounts = self
-            .accounts
-            .iter()
-            .flat_map(|a| [a.retry_at, a.keep_alive_at, a.registration.as_ref().and_then(|r| r.poll_timeout())]);
+        let accounts =
+            self.accounts.iter().flat_map(|a| [a.retry_at, a.registration.as_ref().and_then(|r| r.poll_timeout())]);
         let calls = self.calls.values().map(Call::poll_timeout);
-        let own = [self.layer.poll_timeout(), self.busy_until, self.shutdown];
+        let own = [self.layer.poll_timeout(), self.keep_alives.poll_timeout(), self.busy_until, self.shutdown];
         accounts.chain(calls).chain(own).flatten().min()
     }
 
     pub fn poll_transmit(&mut self, now: Instant) -> Option<Transmit> {
-        if let Some(transmit) = self.keep_alives.pop_front() {
+        if let Some(transmit) = self.pings.pop_front() {
             return Some(transmit);
         }
         let transmit = self.layer.poll_transmit()?;
@@ -406,6 +414,7 @@ impl UserAgent {
         }
         self.bury();
         self.set_sound(now);
+        self.watch_flows(now);
         self.say_farewell(now);
     }
 
@@ -500,7 +509,8 @@ impl UserAgent {
                 let call = self.calls.get(&number);
                 call.is_some_and(|call| !call.is_over() || errand.request.method != Method::Invite)
             }
-            Owner::Account(id) => self.account(id).is_some(),
+            Owner::Registration(id, _) => self.account(id).is_some(),
+            Owner::Probe(_) => false,
             Owner::Query(id) => self.queries.contains_key(&id),
         }
     }

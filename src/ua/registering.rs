@@ -1,12 +1,14 @@
 //! The registrations of the accounts: begun, refreshed, taken back.
-use super::account::shown;
+use super::account::{Account, Task, Wanted, shown};
 use super::{UserAgent, index};
 use crate::base::id::AccountId;
 use crate::base::net::{Flow, Transmit};
+use crate::sip::invite::RequestId;
 use crate::sip::locate::Question;
-use crate::sip::register;
+use crate::sip::message::Uri;
+use crate::sip::{options, register};
 use crate::ua::event::Event;
-use crate::ua::sending::Owner;
+use crate::ua::sending::{Errand, Owner, Pending};
 use crate::ua::snapshot::RegistrationState;
 use bytes::Bytes;
 use std::time::Instant;
@@ -45,9 +47,6 @@ impl UserAgent {
         {
             registration.handle_timeout(now);
         }
-        if let Some(flow) = account.keep_alive(now) {
-            self.keep_alives.push_back(Transmit { flow, bytes: Bytes::from_static(b"\r\n\r\n") });
-        }
         if account.retry_at.is_some_and(|at| at <= now) {
             account.retry_at = None;
             let id = account.id;
@@ -83,7 +82,7 @@ impl UserAgent {
         let Some(account) = self.accounts.get_mut(at) else { return };
         match event {
             register::Event::Changed(state) => {
-                account.set_state(now, &state);
+                account.set_state(&state);
                 let (id, state) = (account.id, account.state.clone());
                 let words = match &state {
                     RegistrationState::Off => "not registered".to_owned(),
@@ -98,7 +97,7 @@ impl UserAgent {
                 self.out.event(Event::Registration { account: id, state });
             }
             register::Event::Challenged { id, response, .. } => {
-                let met = self.sending.take_challenged(Owner::Account(account.id), id);
+                let met = self.sending.take_challenged(Owner::Registration(account.id, 0), id);
                 let answer = met.map(|met| account.authorize(&met, &response));
                 let Some(registration) = &mut account.registration else { return };
                 match answer {
@@ -115,5 +114,66 @@ impl UserAgent {
                 self.out.log(format!("account {}: seen from outside as {contact}", account.settings.name));
             }
         }
+    }
+
+    /// A pong came on this flow (RFC 5626 §4.4.1): its far end is alive and answers pings.
+    pub fn handle_alive(&mut self, _now: Instant, flow: &Flow) {
+        self.keep_alives.handle_pong(flow);
+    }
+
+    /// The next connection that is given up: nothing more is sent or heard on it.
+    pub fn poll_close(&mut self) -> Option<Flow> {
+        self.closes.pop_front()
+    }
+
+    /// The network changed, or this machine slept: every account that wants to be registered asks anew for its server and
+    /// registers from the address that leads there now.
+    pub fn renew_accounts(&mut self, now: Instant) {
+        self.sending.forget_routes();
+        let wanting = |a: &&Account| a.settings.register && a.state != RegistrationState::Off;
+        let wanting: Vec<AccountId> = self.accounts.iter().filter(wanting).map(|a| a.id).collect();
+        for account in wanting {
+            self.register(now, account);
+        }
+    }
+
+    /// Watches the flows of all accounts that are registered, and no others.
+    pub(super) fn watch_flows(&mut self, now: Instant) {
+        let wanted: Vec<Wanted> = self.accounts.iter().filter_map(Account::watched).collect();
+        self.keep_alives.watch(now, wanted, &mut self.rng);
+    }
+
+    pub(super) fn keep_alive(&mut self, now: Instant) {
+        for task in self.keep_alives.handle_timeout(now, &mut self.rng) {
+            match task {
+                Task::Ping(flow) => {
+                    self.pings.push_back(Transmit { flow, bytes: Bytes::from_static(b"\r\n\r\n") });
+                }
+                Task::Ask { flow, account, probe } => self.probe(now, flow, account, probe),
+                Task::Dead { flow, silent, probe } => {
+                    if let Some(key) = probe.and_then(|p| self.sending.key_of(Owner::Probe(p), RequestId(0))) {
+                        self.sending.finish(&key);
+                        self.layer.abandon(&key);
+                    }
+                    let error = format!("no sign of life for {} s", silent.as_secs());
+                    if flow.transport.is_reliable() {
+                        self.closes.push_back(flow);
+                    }
+                    self.flow_failed(now, flow, &error);
+                }
+            }
+        }
+    }
+
+    /// Asks the server of an account whether it is there.
+    fn probe(&mut self, now: Instant, flow: Flow, account: AccountId, probe: u32) {
+        let Some(account) = self.account(account) else { return };
+        let settings = &account.settings;
+        let target = Uri::sip(None, settings.domain.clone(), settings.domain_port);
+        let (from, contact, route) = (account.aor(), account.contact(&flow), account.route());
+        let request = options::query(target, from, contact, &route, &self.settings.user_agent, &mut self.rng);
+        let key = self.layer.send_request(now, request.clone(), flow);
+        let errand = Errand { owner: Owner::Probe(probe), id: Some(RequestId(0)), request };
+        self.sending.sent(key, Pending { errand, alternatives: Vec::new() });
     }
 }

@@ -62,7 +62,7 @@ impl UserAgent {
             let Some(id) = self.accounts.get(at).map(|a| a.id) else { continue };
             while let Some(output) = self.accounts.get_mut(at).and_then(|a| a.registration.as_mut()?.poll_output()) {
                 busy = true;
-                self.carry_out(now, Owner::Account(id), output);
+                self.carry_out(now, Owner::Registration(id, 0), output);
             }
             while let Some(event) = self.accounts.get_mut(at).and_then(|a| a.registration.as_mut()?.poll_event()) {
                 busy = true;
@@ -131,7 +131,8 @@ impl UserAgent {
     pub(super) fn account_of(&self, owner: Owner) -> Option<&Account> {
         match owner {
             Owner::Call(number) => self.calls.get(&number).and_then(|c| self.account(c.account)),
-            Owner::Account(id) => self.account(id),
+            Owner::Registration(id, _) => self.account(id),
+            Owner::Probe(_) => None,
             Owner::Query(id) => self.queries.get(&id).and_then(|q| self.account(q.account)),
         }
     }
@@ -140,8 +141,8 @@ impl UserAgent {
     pub(super) fn preference(&self, owner: Owner) -> (Option<Transport>, Option<Flow>) {
         let flow = match owner {
             Owner::Call(number) => self.calls.get(&number).and_then(|c| c.flow),
-            Owner::Account(id) => self.account(id).and_then(|a| a.flow),
-            Owner::Query(_) => None,
+            Owner::Registration(id, _) => self.account(id).and_then(|a| a.flow),
+            Owner::Query(_) | Owner::Probe(_) => None,
         };
         let configured = self.account_of(owner).and_then(|a| a.settings.transport);
         (flow.map_or(configured, |f| Some(f.transport)), flow)
@@ -175,12 +176,14 @@ impl UserAgent {
                     session.handle_failure(now, id, failure);
                 }
             }
-            Owner::Account(account) => {
+            Owner::Registration(account, _) => {
                 if let Some(registration) = self.accounts.get_mut(index(account)).and_then(|a| a.registration.as_mut())
                 {
                     registration.handle_failure(now, id, failure);
                 }
             }
+            // Its own time limit tells.
+            Owner::Probe(_) => {}
             Owner::Query(query) => {
                 if let Some(query) = self.queries.remove(&query) {
                     let target = shown(&query.target.to_string(), 80);

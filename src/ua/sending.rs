@@ -20,7 +20,10 @@ const VIA: usize = 120;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Owner {
     Call(CallNumber),
-    Account(AccountId),
+    /// One of the flows an account registers over.
+    Registration(AccountId, u8),
+    /// The question whether the far end of a flow is alive.
+    Probe(u32),
     Query(u32),
 }
 
@@ -74,6 +77,11 @@ impl Sending {
         if self.routes.len() < ROUTES {
             self.routes.insert(question.clone(), (now + located.fresh, located.flows.clone()));
         }
+    }
+
+    /// What was learnt of ways is not true any more.
+    pub fn forget_routes(&mut self) {
+        self.routes.clear();
     }
 
     /// Keeps an errand until its question is answered; `false` when too many wait already.

@@ -1,7 +1,9 @@
 //! What is true of the user agent now, as plain and sanitised facts: the only thing the screen draws.
 use crate::base::id::{AccountId, CallNumber};
+use crate::base::net::Transport;
 use crate::base::netem::{Impairment, Truth};
 use crate::qos::snapshot::CallQuality;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -31,6 +33,19 @@ pub struct AccountView {
     pub name: String,
     /// `1001@pbx.example`
     pub address: String,
+    /// Of the best flow: one that works is enough.
+    pub state: RegistrationState,
+    /// The ways the server reaches us by; empty before the first is known.
+    pub flows: Vec<FlowView>,
+}
+
+/// One way to the registrar (RFC 5626).
+#[derive(Clone, Debug, PartialEq)]
+pub struct FlowView {
+    pub transport: Transport,
+    pub server: SocketAddr,
+    /// Nobody on the way can read or change what is said.
+    pub secure: bool,
     pub state: RegistrationState,
 }
 
@@ -42,7 +57,7 @@ pub enum RegistrationState {
     Registered {
         expires: Instant,
     },
-    /// `cause` says what happened, in words; `retry` when the next try is due.
+    /// `cause` says what happened, in words; `retry` when the next try is due, none while it runs.
     Failed {
         cause: String,
         status: Option<u16>,

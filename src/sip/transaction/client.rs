@@ -207,7 +207,7 @@ impl Layer {
         }
     }
 
-    fn remove_client(&mut self, key: &ClientKey) {
+    pub(super) fn remove_client(&mut self, key: &ClientKey) {
         let Some(client) = self.clients.remove(key) else { return };
         let key = Key::Client(key.clone());
         for timer in [Timer::A, Timer::B, Timer::D, Timer::M, Timer::E, Timer::F, Timer::K, Timer::Cancelled] {

@@ -172,6 +172,11 @@ impl Layer {
         }
     }
 
+    /// Forgets a request whose outcome nobody waits for any more; nothing is told of it. Not for INVITE, which is cancelled.
+    pub fn abandon(&mut self, key: &ClientKey) {
+        self.remove_client(key);
+    }
+
     /// Sends a response. Ignored when the transaction is over or already has a final response (but a 2xx to INVITE may be
     /// sent again and again).
     pub fn respond(&mut self, now: Instant, key: &ServerKey, response: Response) {

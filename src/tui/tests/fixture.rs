@@ -308,7 +308,7 @@ fn terminal_event(key: Key) -> Event {
 }
 
 pub fn account(id: u16, name: &str, address: &str, state: RegistrationState) -> AccountView {
-    AccountView { id: AccountId(id), name: name.into(), address: address.into(), state }
+    AccountView { id: AccountId(id), name: name.into(), address: address.into(), state, flows: Vec::new() }
 }
 
 /// Oldest first.

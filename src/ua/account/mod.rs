@@ -1,4 +1,8 @@
 //! One account: its registration, its credentials, and how requests of its server are told from those of strangers.
+mod keep_alive;
+
+pub use keep_alive::{KeepAlives, Task, Wanted};
+
 use crate::base::id::AccountId;
 use crate::base::net::{Flow, Transport};
 use crate::base::rng::Rng;
@@ -10,7 +14,7 @@ use crate::sip::register::{self, Registration};
 use crate::ua::cause;
 use crate::ua::sending::Challenged;
 use crate::ua::settings::AccountSettings;
-use crate::ua::snapshot::{AccountView, RegistrationState};
+use crate::ua::snapshot::{AccountView, FlowView, RegistrationState};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
@@ -22,8 +26,6 @@ const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LAST_RETRY: Duration = Duration::from_secs(60);
 /// How soon a lost connection to the registrar is made anew.
 const REVIVE: Duration = Duration::from_secs(10);
-/// How often a NAT on the way is reminded of us.
-const KEEP_ALIVE: Duration = Duration::from_secs(25);
 
 #[derive(Debug)]
 pub struct Account {
@@ -41,7 +43,6 @@ pub struct Account {
     pub waits_for_address: bool,
     retry_wait: Duration,
     pub retry_at: Option<Instant>,
-    pub keep_alive_at: Option<Instant>,
 }
 
 impl Account {
@@ -63,7 +64,6 @@ impl Account {
             waits_for_address: false,
             retry_wait: FIRST_RETRY,
             retry_at: None,
-            keep_alive_at: None,
         };
         for host in account.own_hosts() {
             if let Host::Ip(ip) = host {
@@ -258,7 +258,7 @@ impl Account {
     }
 
     /// Takes over what the registration machine reports.
-    pub fn set_state(&mut self, now: Instant, state: &register::State) {
+    pub fn set_state(&mut self, state: &register::State) {
         self.state = match state {
             register::State::Off => RegistrationState::Off,
             register::State::Registering => RegistrationState::Registering,
@@ -269,9 +269,6 @@ impl Account {
                 RegistrationState::Failed { cause: words, status, retry: Some(*retry) }
             }
         };
-        let wants_keep_alive = matches!(self.state, RegistrationState::Registered { .. })
-            && self.flow.is_some_and(|f| !f.remote.ip().is_loopback());
-        self.keep_alive_at = wants_keep_alive.then(|| self.keep_alive_at.unwrap_or(now + KEEP_ALIVE));
     }
 
     /// The connection the registrar reaches us by is gone: registered again soon, so that calls find us
@@ -283,13 +280,11 @@ impl Account {
         }
     }
 
-    /// The flow to remind, when it is time (RFC 5626 §3.5.1: two CRLF).
-    pub fn keep_alive(&mut self, now: Instant) -> Option<Flow> {
-        if self.keep_alive_at? > now {
-            return None;
-        }
-        self.keep_alive_at = Some(now + KEEP_ALIVE);
-        self.flow
+    /// The flows that must be known to live.
+    pub fn watched(&self) -> Option<Wanted> {
+        let registered = matches!(self.state, RegistrationState::Registered { .. });
+        let flow = self.flow.filter(|_| registered)?;
+        Some(Wanted { flow, account: self.id, flow_timer: None })
     }
 
     pub fn view(&self) -> AccountView {
@@ -297,6 +292,16 @@ impl Account {
             id: self.id,
             name: self.settings.name.clone(),
             address: self.address(),
+            state: self.state.clone(),
+            flows: self.flow.map(|flow| self.flow_view(&flow)).into_iter().collect(),
+        }
+    }
+
+    fn flow_view(&self, flow: &Flow) -> FlowView {
+        FlowView {
+            transport: flow.transport,
+            server: flow.remote,
+            secure: flow.transport.is_secure(),
             state: self.state.clone(),
         }
     }
