@@ -1,7 +1,8 @@
 //! Why a request is refused, and the response that says so (RFC 3261 §8.2, §12.2.2, §21).
 use super::body::Body;
+use super::invite::MIN_SE;
 use super::message::{HeaderError, Method, Request, Response};
-use super::options::ALLOW;
+use super::options::{ALLOW, SUPPORTED};
 
 /// A request that cannot be served; it is the peer's to change.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -20,6 +21,8 @@ pub enum Refusal {
     Extension(Vec<String>),
     #[error("the INFO package is not known")]
     InfoPackage,
+    #[error("sessions shorter than {} s are not agreed to", MIN_SE)]
+    SessionInterval,
     #[error("the dialog does not exist")]
     NoDialog,
     #[error("the same request came on another way")]
@@ -34,12 +37,18 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// Refuses what asks for an extension: we have none that a request could require (RFC 3261 §8.2.2.3).
+    /// Refuses what asks for an extension we have not (RFC 3261 §8.2.2.3).
     ///
     /// # Errors
     /// [`Refusal::Extension`] with the tags.
     pub fn check_extensions(request: &Request) -> Result<(), Self> {
-        let tags: Vec<String> = request.headers.tokens("Require").take(16).map(str::to_owned).collect();
+        let tags: Vec<String> = request
+            .headers
+            .tokens("Require")
+            .filter(|tag| !SUPPORTED.iter().any(|ours| ours.eq_ignore_ascii_case(tag)))
+            .take(16)
+            .map(str::to_owned)
+            .collect();
         if tags.is_empty() { Ok(()) } else { Err(Self::Extension(tags)) }
     }
 
@@ -65,6 +74,7 @@ impl Refusal {
             Self::NotAcceptable => 406,
             Self::MediaType => 415,
             Self::Extension(_) => 420,
+            Self::SessionInterval => 422,
             Self::InfoPackage => 469,
             Self::NoDialog => 481,
             Self::Merged => 482,
@@ -83,6 +93,7 @@ impl Refusal {
                 answer.headers.push("Accept-Encoding", "identity");
             }
             Self::Extension(tags) => tags.iter().for_each(|tag| answer.headers.push("Unsupported", tag)),
+            Self::SessionInterval => answer.headers.push("Min-SE", MIN_SE),
             Self::InfoPackage => answer.headers.push("Recv-Info", ""),
             Self::Busy { retry_after } => answer.headers.push("Retry-After", retry_after),
             Self::Header(_)
@@ -108,7 +119,8 @@ mod tests {
             (Refusal::Method(Method::Refer), 405, Some(("Allow", ALLOW))),
             (Refusal::NotAcceptable, 406, None),
             (Refusal::MediaType, 415, Some(("Accept", "application/sdp"))),
-            (Refusal::Extension(vec!["100rel".into()]), 420, Some(("Unsupported", "100rel"))),
+            (Refusal::Extension(vec!["novelty".into()]), 420, Some(("Unsupported", "novelty"))),
+            (Refusal::SessionInterval, 422, Some(("Min-SE", "90"))),
             (Refusal::InfoPackage, 469, Some(("Recv-Info", ""))),
             (Refusal::NoDialog, 481, None),
             (Refusal::Merged, 482, None),
@@ -124,7 +136,7 @@ mod tests {
              To: <sip:bob@192.0.2.1>
              Call-ID: one
              CSeq: 7 INFO
-             Require: 100rel, timer",
+             Require: novelty, 100rel, timer, more",
         );
         for (refusal, status, header) in rows {
             let answer = refusal.answer(&request, "t");
@@ -134,7 +146,7 @@ mod tests {
                 assert_eq!(answer.headers.get(name), Some(value), "{refusal}");
             }
         }
-        let unknown = Refusal::Extension(vec!["100rel".into(), "timer".into()]);
+        let unknown = Refusal::Extension(vec!["novelty".into(), "more".into()]);
         assert_eq!(Refusal::check_extensions(&request), Err(unknown));
     }
 }

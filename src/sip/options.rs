@@ -6,7 +6,9 @@ use crate::sip::dialog::outside;
 use crate::sip::message::{Headers, Method, NameAddr, Request, Response, Uri};
 
 /// The methods we serve, as the Allow header lists them (RFC 3261 §20.5).
-pub const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, NOTIFY";
+pub const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, PRACK, INFO, UPDATE, NOTIFY";
+/// The extensions of calls we serve, as the Supported header lists them (RFC 3261 §20.37).
+pub const SUPPORTED: &[&str] = &["100rel", "timer"];
 /// The body types we read, as the Accept header lists them (RFC 3261 §20.1).
 pub const ACCEPT: &str = Body::SDP;
 /// Most entries read of one list of a peer.
@@ -44,6 +46,7 @@ pub fn query(
 pub(crate) fn describe(headers: &mut Headers) {
     headers.push("Allow", ALLOW);
     headers.push("Accept", ACCEPT);
+    headers.push("Supported", SUPPORTED.join(", "));
 }
 
 pub(crate) fn name_software(headers: &mut Headers, header: &str, user_agent: &str) {

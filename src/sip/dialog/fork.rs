@@ -14,6 +14,8 @@ pub struct Early {
     pub dialog: Dialog,
     /// The latest session description of this fork: what its early media is like.
     pub body: Option<Body>,
+    /// RSeq of its latest reliable response (RFC 3262).
+    pub rseq: Option<u32>,
 }
 
 /// All early dialogs of one INVITE, by the tag of the callee.
@@ -39,7 +41,7 @@ impl Forks {
             None if self.list.len() >= Self::MAX => return Ok(None),
             None => {
                 let fork = self.name_new();
-                self.list.push(Early { fork, dialog: dialog.clone(), body: None });
+                self.list.push(Early { fork, dialog: dialog.clone(), body: None, rseq: None });
                 self.list.len() - 1
             }
         };

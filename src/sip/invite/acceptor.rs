@@ -11,7 +11,9 @@
 //!            +-------------+  +------+
 //! ```
 use super::offer_answer::{Carrier, OfferAnswer, Open};
-use super::session::{Session, Side, Timer};
+use super::reliable::Reliable;
+use super::session::{Session, Side, Timer, cseq_of};
+use super::session_timer::SessionTimer;
 use super::{Body, Cause, Config, OfferId, Output, Reason};
 use crate::base::rng::Rng;
 use crate::sip::dialog::Dialog;
@@ -52,6 +54,9 @@ impl Session {
         let take = || -> Result<_, Refusal> {
             Refusal::check_extensions(request)?;
             Refusal::check_accept(request)?;
+            if SessionTimer::is_too_short(request) {
+                return Err(Refusal::SessionInterval);
+            }
             let offer = Body::of(&request.headers, &request.body)?;
             if request.headers.to()?.tag().is_some() {
                 return Err(Refusal::NoDialog);
@@ -61,10 +66,13 @@ impl Session {
         let (offer, dialog, call_id) = take().map_err(|refusal| Box::new(refusal.answer(request, &local_tag)))?;
         let open = Open { id: OfferId(0), carrier: Carrier::Initial };
         let offers = if offer.is_some() { OfferAnswer::Remote(open) } else { OfferAnswer::Wanted(open) };
+        let reliable = request.headers.has_token("Require", "100rel");
+        let reliable = reliable.then(|| Reliable::new(key.clone(), cseq_of(&request.headers), rng.range(1, 1 << 30)));
         let ringing = Ringing { key, request: request.clone(), offer, early: None, latest: None };
         let side = Side::Ringing(Box::new(ringing));
         let mut session = Self::new(config, rng, SessionKey { call_id, local_tag }, contact, side);
         session.offers = offers;
+        session.reliable = reliable;
         session.dialog = Some(dialog);
         session.timers.set(Timer::Ring, now + session.config.ring_limit);
         Ok(session)
@@ -95,7 +103,11 @@ impl Session {
         if self.ended || !(101..200).contains(&status) {
             return;
         }
-        let body = body.filter(|_| ringing.offer.is_some());
+        // Reliably, the first response of a call without an offer would have to bring ours: the 2xx does that.
+        if self.reliable.is_some() && ringing.offer.is_none() {
+            return;
+        }
+        let body = body.filter(|_| ringing.offer.is_some() && self.reliable.is_none());
         let mut response = self.response_to_invite(&ringing.request, status);
         if let Some(body) = &body {
             body.put(&mut response.headers, &mut response.body);
@@ -112,14 +124,16 @@ impl Session {
     pub fn accept(&mut self, now: Instant, body: Option<Body>) {
         let Side::Ringing(ringing) = &self.side else { return };
         let Some(body) = body.or_else(|| ringing.early.clone()) else { return self.reject(now, 500, &[]) };
-        let (key, is_offer) = (ringing.key.clone(), ringing.offer.is_none());
-        let mut response = self.success(&ringing.request, Some(&body));
-        record_route(&ringing.request, &mut response);
+        let (key, is_offer, request) = (ringing.key.clone(), ringing.offer.is_none(), ringing.request.clone());
+        let mut response = self.success(&request, Some(&body));
+        record_route(&request, &mut response);
         self.timers.stop(&Timer::Ring);
         self.timers.stop(&Timer::Provisional);
         self.offers = if is_offer { OfferAnswer::Local } else { OfferAnswer::Stable };
         self.side = Side::Established;
+        self.forget_reliable();
         self.send_success(now, key, response, is_offer, true);
+        self.restart_session_timer(now);
     }
 
     /// Incoming, not yet answered: refuses with a status from 300 on.
@@ -150,6 +164,7 @@ impl Session {
         headers.iter().for_each(|(name, value)| response.headers.push(name, value));
         let key = ringing.key.clone();
         self.outputs.push_back(Output::Response { key, response });
+        self.forget_reliable();
         self.side = Side::Over;
         self.end(now, cause);
     }
@@ -157,10 +172,12 @@ impl Session {
     /// Sends the latest provisional response (again).
     pub(super) fn repeat_provisional(&mut self, now: Instant) {
         let Side::Ringing(ringing) = &self.side else { return };
-        if let Some(response) = ringing.latest.clone() {
-            self.outputs.push_back(Output::Response { key: ringing.key.clone(), response });
-            self.timers.set(Timer::Provisional, now + REPEAT_PROVISIONAL);
+        let Some(response) = ringing.latest.clone() else { return };
+        self.timers.set(Timer::Provisional, now + REPEAT_PROVISIONAL);
+        if self.reliable.is_some() {
+            return self.send_reliably(now, response);
         }
+        self.outputs.push_back(Output::Response { key: ringing.key.clone(), response });
     }
 
     /// Nobody answered, here or there.

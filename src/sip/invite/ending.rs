@@ -56,7 +56,15 @@ impl Session {
         self.abandon_exchange();
         self.drop_challenged();
         self.forget_unacked(false);
-        for timer in [Timer::Ring, Timer::Provisional, Timer::Answer, Timer::Glare, Timer::ModifyLimit] {
+        for timer in [
+            Timer::Ring,
+            Timer::Provisional,
+            Timer::Answer,
+            Timer::Glare,
+            Timer::ModifyLimit,
+            Timer::Refresh,
+            Timer::Expiry,
+        ] {
             self.timers.stop(&timer);
         }
         self.linger(now);

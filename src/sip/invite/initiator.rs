@@ -17,6 +17,7 @@
 //!   the user, a 2xx that crosses gets ACK and BYE              +---------+
 //! ```
 use super::offer_answer::{Carrier, OfferAnswer, Open};
+use super::reliable::{self, Order};
 use super::session::{Kind, Sent, Session, Side, Timer, cseq_of};
 use super::{Body, Cause, Config, Event, Failure, Invitation, Output, Reason, RequestId};
 use crate::base::rng::Rng;
@@ -75,7 +76,7 @@ impl Session {
         let Invitation { from, to, route, headers, body, .. } = &calling.invitation;
         let from = from.clone().with_tag(&self.key.local_tag);
         let (mut request, next_hop) = outside(Method::Invite, target, route, &from, to, &self.key.call_id, cseq);
-        self.describe_request(&mut request.headers);
+        self.describe_request(&mut request.headers, body.is_some());
         headers.iter().for_each(|(name, value)| request.headers.push(name, value));
         if let Some(body) = body {
             body.put(&mut request.headers, &mut request.body);
@@ -84,21 +85,29 @@ impl Session {
     }
 
     /// A provisional response to the INVITE.
-    pub(super) fn progress(&mut self, id: RequestId, response: Response) {
+    pub(super) fn progress(&mut self, id: RequestId, response: &Response) {
         let is_invite = self.requests.get(&id).is_some_and(|sent| sent.kind == Kind::Invite);
         let (Side::Calling(calling), Some(invite)) = (&mut self.side, &self.invite) else { return };
         if !is_invite || self.ended || response.status == 100 {
             return;
         }
         // Beyond the limit of forks, or unreadable: nothing that the call depends on.
-        let Ok(Some(early)) = calling.forks.take(invite, &response) else { return };
+        let Ok(Some(early)) = calling.forks.take(invite, response) else { return };
+        let prack = match reliable::order(response, &mut early.rseq) {
+            Order::Unreliable => None,
+            Order::Ignored => return,
+            Order::Next(rseq) => Some(reliable::prack(early, rseq, cseq_of(&invite.headers))),
+        };
         let (fork, status) = (early.fork, response.status);
         let body = Body::of(&response.headers, &response.body).ok().flatten();
         if status == 199 {
             let tag = early.dialog.key().remote_tag.clone();
             calling.forks.remove(&tag);
         }
-        self.events.push_back(Event::Progress { fork, status, body, response: Box::new(response) });
+        if let Some(prack) = prack {
+            self.send(prack);
+        }
+        self.events.push_back(Event::Progress { fork, status, body, response: Box::new(response.clone()) });
     }
 
     /// A 2xx to the INVITE that is not acknowledged yet.
@@ -135,6 +144,8 @@ impl Session {
         self.requests.retain(|_, sent| sent.kind != Kind::Invite);
         self.side = Side::Established;
         self.dialog = Some(dialog);
+        self.session_timer.take(&response);
+        self.restart_session_timer(now);
         let body = Body::of(&response.headers, &response.body).ok().flatten();
         let fork = self.fork;
         self.events.push_back(Event::Answered { fork, response: Box::new(response) });
@@ -180,6 +191,13 @@ impl Session {
         if self.ended {
             self.side = Side::Over;
             return;
+        }
+        if response.status == 422
+            && self.session_timer.raise(&response)
+            && let Some(invite) = &self.invite
+        {
+            let (target, cseq) = (invite.uri.clone(), cseq_of(&invite.headers).saturating_add(1));
+            return self.send_invite(&target, cseq);
         }
         let contacts = if response.status < 400 && calling.redirections < MAX_REDIRECTIONS {
             by_preference(&response)

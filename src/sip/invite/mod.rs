@@ -18,6 +18,7 @@ mod initiator;
 mod modify;
 mod offer_answer;
 mod reason;
+mod reliable;
 mod session;
 mod session_timer;
 mod within;
@@ -27,6 +28,7 @@ pub use crate::sip::dialog::Fork;
 pub use crate::sip::transaction::{Failure, Output, RequestId};
 pub use reason::Reason;
 pub use session::Session;
+pub use session_timer::MIN_SE;
 
 use crate::sip::message::{NameAddr, Request, Response, Uri};
 use crate::sip::timer::Timers;
@@ -41,6 +43,8 @@ pub struct Config {
     pub answer_limit: Duration,
     /// How long a call may ring, either way; then it is cancelled or refused (480).
     pub ring_limit: Duration,
+    /// The session interval asked for (RFC 4028); zero asks for none, and grants what the peer asks for.
+    pub session_expires: Duration,
 }
 
 impl Default for Config {
@@ -50,6 +54,7 @@ impl Default for Config {
             user_agent: String::new(),
             answer_limit: Duration::from_secs(10),
             ring_limit: Duration::from_secs(180),
+            session_expires: Duration::from_secs(1800),
         }
     }
 }
@@ -145,8 +150,10 @@ pub enum Cause {
     Unanswered,
     /// Outgoing: no response at all, or it could not be sent.
     Unreachable(Failure),
-    /// Incoming: our 2xx was never acknowledged.
+    /// Incoming: our 2xx, or a provisional response that the caller wanted reliably, was never acknowledged.
     NoAck,
+    /// Nobody refreshed the session in time (RFC 4028).
+    SessionExpired,
     /// Offer and answer did not come together: what was missing or wrong, in words.
     Negotiation(&'static str),
     /// The peer no longer knows the dialog (481), or did not answer a request in it (408).
@@ -159,3 +166,5 @@ mod pair_tests;
 mod sequence_tests;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod upkeep_tests;

@@ -15,6 +15,7 @@
 //! A wish that comes in another state than Idle is kept, and granted when Idle is reached.
 use super::offer_answer::{Carrier, OfferAnswer, Open};
 use super::session::{Kind, Sent, Session, Side, Timer};
+use super::session_timer::SessionTimer;
 use super::{Body, Cause, Event};
 use crate::sip::error::Refusal;
 use crate::sip::key::ServerKey;
@@ -135,7 +136,7 @@ impl Session {
         let Some(dialog) = &mut self.dialog else { return };
         self.modify.step(Input::Offer);
         let (mut request, next_hop) = dialog.request(Method::Invite);
-        self.describe_request(&mut request.headers);
+        self.describe_request(&mut request.headers, true);
         offer.put(&mut request.headers, &mut request.body);
         self.offers = OfferAnswer::Local;
         self.timers.set(Timer::ModifyLimit, now + self.config.timers.limit());
@@ -143,13 +144,15 @@ impl Session {
     }
 
     /// A 2xx to our re-INVITE.
-    pub(super) fn reinvite_accepted(&mut self, sent: &Sent, response: Response) {
+    pub(super) fn reinvite_accepted(&mut self, now: Instant, sent: &Sent, response: Response) {
         let Some(dialog) = &mut self.dialog else { return };
         dialog.refresh(&response.headers);
         self.acknowledge(&sent.request, None);
         if self.ended {
             return;
         }
+        self.session_timer.take(&response);
+        self.restart_session_timer(now);
         self.reinvite_settled();
         match Body::of(&response.headers, &response.body) {
             Ok(Some(body)) => self.events.push_back(Event::Answer { fork: self.fork, body }),
@@ -188,6 +191,10 @@ impl Session {
                 self.back_off(now, Duration::from_secs(seconds.into()).max(self.config.timers.t1));
                 return;
             }
+            (422, _) if response.as_ref().is_some_and(|response| self.session_timer.raise(response)) => {
+                self.back_off(now, self.config.timers.t1);
+                return;
+            }
             _ => {}
         }
         self.reinvite_settled();
@@ -219,6 +226,9 @@ impl Session {
             return Err(Refusal::Pending);
         }
         self.offers.check_remote(&mut self.rng)?;
+        if SessionTimer::is_too_short(&request) {
+            return Err(Refusal::SessionInterval);
+        }
         if self.unacked.len() >= MAX_UNACKED || !matches!(self.side, Side::Established) {
             return Err(Refusal::Busy { retry_after: self.rng.range(0, 10) });
         }
@@ -260,6 +270,7 @@ impl Session {
         }
         self.offers = if is_offer { OfferAnswer::Local } else { OfferAnswer::Stable };
         self.send_success(now, key, response, is_offer, false);
+        self.restart_session_timer(now);
         self.notify_identity(request);
     }
 }

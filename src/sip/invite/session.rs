@@ -4,13 +4,15 @@ use super::acknowledge::{Acknowledged, Unacknowledged};
 use super::initiator::Calling;
 use super::modify::Modify;
 use super::offer_answer::{Carrier, OfferAnswer, Open};
+use super::reliable::Reliable;
+use super::session_timer::SessionTimer;
 use super::{Answer, Body, Cause, Config, Event, Failure, OfferId, Output, Phase, RequestId};
 use crate::base::rng::Rng;
 use crate::base::timers::TimerTable;
 use crate::sip::dialog::{Dialog, Fork};
 use crate::sip::key::SessionKey;
 use crate::sip::message::{Headers, Method, NameAddr, Request, Response, Uri};
-use crate::sip::options::{ALLOW, name_software};
+use crate::sip::options::{ALLOW, SUPPORTED, name_software};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Instant;
 
@@ -33,6 +35,9 @@ pub(super) enum Side {
 pub(super) enum Kind {
     Invite,
     Reinvite,
+    /// A refresh without a description.
+    Update,
+    Prack,
     Bye,
 }
 
@@ -74,6 +79,14 @@ pub(super) enum Timer {
     /// Its ACK did not come.
     AckLimit(u32),
     Glare,
+    /// A reliable provisional response is due again.
+    Reliable,
+    /// Its PRACK did not come.
+    ReliableLimit,
+    /// The session is to be refreshed by us.
+    Refresh,
+    /// Nobody has refreshed it.
+    Expiry,
     /// Our re-INVITE got no final response.
     ModifyLimit,
     /// Nothing is waited for any longer.
@@ -99,6 +112,9 @@ pub struct Session {
     pub(super) invite: Option<Request>,
     pub(super) offers: OfferAnswer,
     pub(super) modify: Modify,
+    pub(super) session_timer: SessionTimer,
+    /// Incoming: the caller insists on reliable provisional responses.
+    pub(super) reliable: Option<Reliable>,
     pub(super) requests: BTreeMap<RequestId, Sent>,
     pub(super) acknowledged: VecDeque<Acknowledged>,
     pub(super) unacked: Vec<Unacknowledged>,
@@ -114,6 +130,7 @@ pub struct Session {
 
 impl Session {
     pub(super) fn new(config: Config, rng: Rng, key: SessionKey, contact: NameAddr, side: Side) -> Self {
+        let session_timer = SessionTimer::new(config.session_expires);
         Self {
             config,
             rng,
@@ -127,6 +144,8 @@ impl Session {
             invite: None,
             offers: OfferAnswer::Stable,
             modify: Modify::IDLE,
+            session_timer,
+            reliable: None,
             requests: BTreeMap::new(),
             acknowledged: VecDeque::new(),
             unacked: Vec::new(),
@@ -183,7 +202,9 @@ impl Session {
             (Carrier::Invite { key, request }, Answer::Accept(body)) => {
                 self.accept_reinvite(now, key, &request, &body, wanted);
             }
-            (Carrier::Update { key, request }, Answer::Accept(body)) => self.accept_update(key, &request, Some(&body)),
+            (Carrier::Update { key, request }, Answer::Accept(body)) => {
+                self.accept_update(now, key, &request, Some(&body))
+            }
             (Carrier::Invite { key, request } | Carrier::Update { key, request }, Answer::Reject(status)) => {
                 let status = if (400..700).contains(&status) { status } else { 488 };
                 let response = self.response(&request, status);
@@ -204,10 +225,8 @@ impl Session {
         ["Authorization", "Proxy-Authorization"].iter().for_each(|name| sent.request.headers.remove(name));
         headers.iter().for_each(|(name, value)| sent.request.headers.push(name, value));
         let to_tag = |headers: &Headers| headers.to().ok().and_then(|to| to.tag().map(str::to_owned));
-        let own_dialog = self.dialog.as_mut().filter(|dialog| {
-            to_tag(&sent.request.headers).is_some_and(|tag| tag == dialog.key().remote_tag) && sent.kind != Kind::Invite
-        });
-        let number = match own_dialog {
+        let in_dialog = to_tag(&sent.request.headers).filter(|_| sent.kind != Kind::Invite);
+        let number = match in_dialog.and_then(|tag| self.dialog_with(&tag)) {
             Some(dialog) => dialog.next_cseq(),
             None => cseq_of(&sent.request.headers).saturating_add(1),
         };
@@ -237,7 +256,7 @@ impl Session {
             _ => return,
         }
         match response.status {
-            ..200 => self.progress(id, response),
+            ..200 => self.progress(id, &response),
             401 | 407 => self.challenged(now, id, response),
             _ => {
                 if let Some(sent) = self.requests.remove(&id) {
@@ -254,7 +273,8 @@ impl Session {
         match sent.kind {
             Kind::Invite => self.unreachable(now, failure),
             Kind::Reinvite => self.reinvite_refused(now, failure.status(), None),
-            Kind::Bye => {}
+            // The call may outlive its server for a while: a refresh is tried again, the INVITE has its own end.
+            Kind::Update | Kind::Prack | Kind::Bye => {}
         }
         self.settle(now);
     }
@@ -271,7 +291,7 @@ impl Session {
             .find(|(_, sent)| sent.kind == Kind::Reinvite && cseq_of(&sent.request.headers) == cseq);
         if let Some(id) = reinvite.map(|(id, _)| *id) {
             if let Some(sent) = self.requests.remove(&id) {
-                self.reinvite_accepted(&sent, response);
+                self.reinvite_accepted(now, &sent, response);
             }
         } else if self.invite.as_ref().is_some_and(|invite| cseq_of(&invite.headers) == cseq) {
             self.answered(now, cseq, response);
@@ -289,6 +309,10 @@ impl Session {
                 Timer::AckLimit(cseq) => self.ack_overdue(now, cseq),
                 Timer::Glare => self.modify.elapsed(),
                 Timer::ModifyLimit => self.cancel_reinvite(now),
+                Timer::Reliable => self.repeat_reliable(now),
+                Timer::ReliableLimit => self.reliable_overdue(now),
+                Timer::Refresh => self.refresh_session(now),
+                Timer::Expiry => self.session_expired(now),
                 Timer::Linger => {
                     self.requests.clear();
                     self.unacked.clear();
@@ -318,7 +342,7 @@ impl Session {
 
     /// Whether an INVITE of ours has no final response yet.
     pub(super) fn is_inviting(&self) -> bool {
-        self.requests.values().any(|sent| sent.kind != Kind::Bye)
+        self.requests.values().any(|sent| matches!(sent.kind, Kind::Invite | Kind::Reinvite))
     }
 
     pub(super) fn send(&mut self, sent: Sent) {
@@ -337,10 +361,14 @@ impl Session {
         OfferId(self.offers_made)
     }
 
-    /// What every INVITE of ours says of us.
-    pub(super) fn describe_request(&self, headers: &mut Headers) {
+    /// What every INVITE and UPDATE of ours says of us. `has_offer`: a reliable provisional response brings no offer that its
+    /// PRACK would have to answer.
+    pub(super) fn describe_request(&self, headers: &mut Headers, has_offer: bool) {
         headers.push("Contact", &self.contact);
         headers.push("Allow", ALLOW);
+        let supported = SUPPORTED.iter().filter(|tag| has_offer || **tag != "100rel");
+        headers.push("Supported", supported.copied().collect::<Vec<_>>().join(", "));
+        self.session_timer.ask(headers);
         name_software(headers, "User-Agent", &self.config.user_agent);
     }
 
@@ -379,7 +407,8 @@ impl Session {
         match sent.kind {
             Kind::Invite => self.invite_refused(now, response),
             Kind::Reinvite => self.reinvite_refused(now, response.status, Some(response)),
-            Kind::Bye => {}
+            Kind::Update => self.refresh_answered(now, &response),
+            Kind::Prack | Kind::Bye => {}
         }
     }
 
@@ -399,11 +428,12 @@ impl Session {
     }
 
     /// Body and headers of a 2xx to an INVITE or UPDATE.
-    pub(super) fn success(&self, request: &Request, body: Option<&Body>) -> Response {
+    pub(super) fn success(&mut self, request: &Request, body: Option<&Body>) -> Response {
         let mut response = self.response(request, 200);
         response.headers.push("Contact", &self.contact);
         response.headers.push("Allow", ALLOW);
-        super::session_timer::grant(request, &mut response.headers);
+        response.headers.push("Supported", SUPPORTED.join(", "));
+        self.session_timer.grant(request, &mut response.headers);
         if let Some(body) = body {
             body.put(&mut response.headers, &mut response.body);
         }

@@ -177,7 +177,8 @@ fn an_invite_that_cannot_be_taken_is_refused() {
         ("Contact: <sip:192.0.2.2:15060>", "Subject: x", 400),
         ("Contact: <sip:192.0.2.2:15060>", "Contact: <tel:+1>", 400),
         ("To: <sip:alice@192.0.2.1>", "To: <sip:alice@192.0.2.1>;tag=gone", 481),
-        ("Call-ID: in", "Call-ID: in\nRequire: 100rel", 420),
+        ("Call-ID: in", "Call-ID: in\nRequire: novelty", 420),
+        ("Call-ID: in", "Call-ID: in\nSupported: timer\nSession-Expires: 60", 422),
     ];
     for (from, to, status) in rows {
         let request = request(&INVITE.replace(from, to));
@@ -609,12 +610,14 @@ fn each_target_refresh_moves_the_bye() {
 fn requests_within_the_dialog() {
     /// Method, CSeq, headers and body; what we say, what we tell.
     type Row = (&'static str, u32, &'static str, &'static [&'static str], &'static [&'static str]);
-    let rows: [Row; 16] = [
+    let rows: [Row; 18] = [
         ("INFO", 4, "", &["500"], &[]),
-        ("OPTIONS", 6, "Require: 100rel", &["420"], &[]),
+        ("OPTIONS", 6, "Require: novelty", &["420"], &[]),
         ("MESSAGE", 6, "", &["405"], &[]),
         ("REFER", 6, "", &["405"], &[]),
-        ("PRACK", 6, "", &["405"], &[]),
+        ("PRACK", 6, "", &["481"], &[]),
+        ("UPDATE", 6, "Supported: timer\nSession-Expires: 5", &["422"], &[]),
+        ("INVITE", 6, "Supported: timer\nSession-Expires: 5", &["422"], &[]),
         ("NOTIFY", 6, "Event: refer", &["481"], &[]),
         ("BREW", 6, "", &["501"], &[]),
         ("INFO", 6, "Info-Package: nonsense", &["469"], &[]),

@@ -1,6 +1,7 @@
 //! Requests of the peer inside of the dialog (RFC 3261 §12.2.2; UPDATE: RFC 3311; INFO: RFC 6086).
 use super::offer_answer::Carrier;
 use super::session::{Session, Side};
+use super::session_timer::SessionTimer;
 use super::{Body, Event, Output};
 use crate::sip::dialog::Dialog;
 use crate::sip::error::Refusal;
@@ -40,6 +41,7 @@ impl Session {
         match &request.method {
             Method::Invite => return self.handle_reinvite(now, key.clone(), request.clone()),
             Method::Update => return self.handle_update(now, key.clone(), request.clone()),
+            Method::Prack => return self.handle_prack(now, key.clone(), request),
             Method::Bye => self.handle_bye(now, key.clone(), request),
             Method::Info if request.headers.get("Info-Package").is_some() => return Err(Refusal::InfoPackage),
             Method::Info => {
@@ -58,7 +60,6 @@ impl Session {
             method @ (Method::Ack
             | Method::Cancel
             | Method::Register
-            | Method::Prack
             | Method::Subscribe
             | Method::Publish
             | Method::Message
@@ -69,8 +70,11 @@ impl Session {
     }
 
     fn handle_update(&mut self, now: Instant, key: ServerKey, request: Request) -> Result<(), Refusal> {
+        if SessionTimer::is_too_short(&request) {
+            return Err(Refusal::SessionInterval);
+        }
         match Body::of(&request.headers, &request.body)? {
-            None => self.accept_update(key, &request, None),
+            None => self.accept_update(now, key, &request, None),
             Some(body) => {
                 // Our INVITE has no reliable answer yet: its offer, or its wish for one, is open.
                 if self.is_inviting() {
@@ -83,13 +87,14 @@ impl Session {
         Ok(())
     }
 
-    pub(super) fn accept_update(&mut self, key: ServerKey, request: &Request, body: Option<&Body>) {
+    pub(super) fn accept_update(&mut self, now: Instant, key: ServerKey, request: &Request, body: Option<&Body>) {
         let response = self.success(request, body);
         let tag = request.headers.from().ok().and_then(|from| from.tag().map(str::to_owned)).unwrap_or_default();
         if let Some(dialog) = self.dialog_with(&tag) {
             dialog.refresh(&request.headers);
         }
         self.outputs.push_back(Output::Response { key, response });
+        self.restart_session_timer(now);
         self.notify_identity(request);
     }
 
@@ -101,7 +106,7 @@ impl Session {
     }
 
     /// Our dialog, or the early one with that tag of the peer.
-    fn dialog_with(&mut self, remote_tag: &str) -> Option<&mut Dialog> {
+    pub(super) fn dialog_with(&mut self, remote_tag: &str) -> Option<&mut Dialog> {
         match (&mut self.dialog, &mut self.side) {
             (Some(dialog), _) => Some(dialog).filter(|dialog| dialog.key().remote_tag == remote_tag),
             (None, Side::Calling(calling)) => calling.forks.get_mut(remote_tag).map(|early| &mut early.dialog),

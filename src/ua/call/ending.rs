@@ -52,6 +52,9 @@ impl Call {
             invite::Cause::Unreachable(invite::Failure::Transport) => {
                 (CallEnd::Failed, None, "the server cannot be reached".to_owned())
             }
+            invite::Cause::SessionExpired => {
+                (CallEnd::Failed, Some(408), "the other side no longer kept the call alive (session timer)".to_owned())
+            }
             invite::Cause::NoAck => (CallEnd::Failed, None, "the caller never confirmed your answer".to_owned()),
             invite::Cause::Negotiation(what) => (CallEnd::Failed, None, format!("no agreement on the media: {what}")),
             invite::Cause::DialogLost { status } => {
