@@ -11,6 +11,7 @@ use std::time::Duration;
 
 pub const CASES: &[Case] = &[
     Case { name: "answering::asterisk", needs: &[Need::Asterisk], run: asterisk_calls },
+    Case { name: "answering::asterisk_that_wants_prack", needs: &[Need::Asterisk], run: reliable },
     Case { name: "answering::baresip", needs: &[Need::Asterisk, Need::Baresip], run: baresip_calls },
     Case { name: "answering::sipp", needs: &[Need::Asterisk, Need::Sipp], run: sipp_calls },
     Case { name: "answering::busy", needs: &[Need::Sipp], run: |case| rejected(case, "busy", "486") },
@@ -50,6 +51,17 @@ fn asterisk_calls(case: &Case) {
     assert_eq!(phone.interrupt(), exit::ENDED);
     assert!(lately(&phone, 2.0).tone_share(1004.0) > 0.9);
     assert_eq!(phone.summary()["direction"], "in");
+}
+
+/// The caller requires reliable provisional responses: it gets one, confirms it, and is answered.
+fn reliable(case: &Case) {
+    let asterisk = peers_asterisk::shared();
+    let mut phone = answer(case, "1007", &tone(700.0));
+    asterisk.cli("channel originate PJSIP/1007 extension 601@phones");
+    phone.expect_established();
+    sleep(Duration::from_secs(3));
+    assert_eq!(phone.interrupt(), exit::ENDED);
+    assert!(lately(&phone, 2.0).tone_share(1004.0) > 0.9);
 }
 
 fn baresip_calls(case: &Case) {

@@ -16,6 +16,7 @@ pub const CASES: &[Case] = &[
     Case { name: "calling::unavailable", needs: &[Need::Asterisk], run: |case| refused(case, "606503", 503) },
     Case { name: "calling::cancelled_while_it_rings", needs: &[Need::Asterisk], run: cancelled },
     Case { name: "calling::early_media_is_heard", needs: &[Need::Asterisk], run: early_media },
+    Case { name: "calling::reliable_provisional_responses", needs: &[Need::Asterisk], run: reliable },
     Case { name: "calling::they_hang_up", needs: &[Need::Asterisk], run: they_hang_up },
     Case { name: "calling::held_and_resumed_by_us", needs: &[Need::Asterisk], run: held_by_us },
     Case { name: "calling::dtmf_is_read", needs: &[Need::Asterisk], run: dtmf_is_read },
@@ -81,6 +82,17 @@ fn early_media(case: &Case) {
     let heard = phone.heard();
     // The network's ringing tone for two seconds, before the answer at four.
     let ringing = heard.part(0.6, 1.8);
+    assert!(ringing.tone_share(440.0) + ringing.tone_share(480.0) > 0.5, "no ringing tone was heard");
+}
+
+/// The server answers 421 to who does not say 100rel; its early media is in a response that wants a PRACK.
+fn reliable(case: &Case) {
+    let asterisk = peers_asterisk::shared();
+    let setup = Setup::new(case, "phone", "call").account("1007", "pw1007", asterisk.address());
+    let mut phone = setup.arguments(&[&asterisk.uri("607"), "--duration", "2"]).silent().record().start();
+    phone.expect("ringing", Duration::from_secs(10), |line| line["state"] == "ringing");
+    assert_eq!(phone.wait(Duration::from_secs(20)), exit::ENDED);
+    let ringing = phone.heard().part(0.6, 1.8);
     assert!(ringing.tone_share(440.0) + ringing.tone_share(480.0) > 0.5, "no ringing tone was heard");
 }
 
