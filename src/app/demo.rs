@@ -51,7 +51,7 @@ const SPEECH: &[u8] = include_bytes!("../../assets/announcement.wav");
 pub fn run(cli: &Cli, demo: &Demo, environment: &Environment) -> Result<ExitCode, Failure> {
     let mut config = configuration(cli, environment)?.config;
     let headless = demo.headless || !io::stdout().is_terminal() || !io::stdin().is_terminal();
-    let journal = match &demo.log {
+    let journal = match &cli.shared.log {
         Some(path) => Journal::open(Some(path)).map_err(|error| Failure::new(ExitCode::Failed, error))?,
         None => Journal::without_file(),
     };

@@ -51,9 +51,9 @@ pub fn run(cli: &Cli) -> ExitCode {
 
 fn attempt(cli: &Cli) -> Result<ExitCode, Failure> {
     let environment = Environment::from_process();
-    let shared = cli.shared();
+    let shared = &cli.shared;
     match &cli.command {
-        Some(Command::Init(_)) => {
+        Some(Command::Init) => {
             let (path, _) = environment
                 .config_file(shared.config.as_deref())
                 .map_err(|error| Failure::new(ExitCode::Configuration, error))?;
@@ -61,7 +61,7 @@ fn attempt(cli: &Cli) -> Result<ExitCode, Failure> {
                 .map(|_| ExitCode::Ended)
                 .map_err(|error| Failure::new(ExitCode::Configuration, error))
         }
-        Some(Command::Config(ConfigCommand::Check(_))) => {
+        Some(Command::Config(ConfigCommand::Check)) => {
             Ok(config_check::run(shared.config.as_deref(), &environment, &mut io::stdout().lock())?)
         }
         Some(Command::Call(call)) => {
@@ -112,7 +112,7 @@ fn attempt(cli: &Cli) -> Result<ExitCode, Failure> {
 
 /// Reads the configuration with the command line laid over it.
 pub fn configuration(cli: &Cli, environment: &Environment) -> Result<Loaded, Failure> {
-    let loaded = config_check::load(cli.shared().config.as_deref(), &cli.overrides(), environment)
+    let loaded = config_check::load(cli.shared.config.as_deref(), &cli.overrides(), environment)
         .map_err(|error| Failure::new(ExitCode::Configuration, error))?;
     loaded.warnings.iter().for_each(|warning| complain(&format!("warning: {warning}")));
     Ok(loaded)

@@ -10,11 +10,14 @@ use crate::sip::auth::{Hash, Password};
 use crate::sip::message::Host;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
+use std::net::Ipv4Addr;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::oneshot;
 
+/// Where none is named.
+const PORT: u16 = 5060;
 /// How often signals are looked at.
 const TICK: Duration = Duration::from_millis(100);
 
@@ -26,7 +29,8 @@ pub fn run(options: &Proxy) -> Result<ExitCode, Failure> {
         None => Access::Loopback,
     };
     let interrupted = headless::catch_signals()?;
-    let address = Host::Ip(options.bind.ip());
+    let ip = options.bind.address.unwrap_or(Ipv4Addr::LOCALHOST.into());
+    let address = Host::Ip(ip);
     let domain = options.domain.as_ref().map(|name| Host::Name(name.to_ascii_lowercase()));
     let config = |bound| ProxyConfig {
         domains: domain.into_iter().chain([address]).collect(),
@@ -36,18 +40,18 @@ pub fn run(options: &Proxy) -> Result<ExitCode, Failure> {
             DigestChoice::Sha256 => vec![Hash::Sha256],
             DigestChoice::Md5 => vec![Hash::Md5],
         },
-        ..ProxyConfig::loopback(Host::Ip(options.bind.ip()), bound)
+        ..ProxyConfig::loopback(Host::Ip(ip), bound)
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let server = {
         let _context = runtime.enter();
-        ProxyServer::bind(options.bind.ip(), options.bind.port(), config, rng.fork())
+        ProxyServer::bind(ip, options.bind.port.unwrap_or(PORT), config, rng.fork())
             .map_err(|error| Failure::new(ExitCode::Network, error))?
     };
     if let Some(notice) = server.notice() {
         complain(notice);
     }
-    let _ = writeln!(io::stdout().lock(), "serving {} on UDP and TCP port {}", options.bind.ip(), server.port());
+    let _ = writeln!(io::stdout().lock(), "serving {} on UDP and TCP port {}", ip, server.port());
     let (stop, stopped) = oneshot::channel();
     runtime.block_on(async move {
         let watch = async move {

@@ -1,6 +1,7 @@
 //! What the command line says on top of the file.
 use super::account::{AccountChoice, PasswordSource};
 use super::mistake::Mistake;
+use super::values::usable;
 use super::{BindAddress, CodecList, Config, Environment, FileChoice, PortRange, TransportChoice};
 use std::path::PathBuf;
 
@@ -39,7 +40,7 @@ impl Overrides {
             None => {}
         }
         if let Some(bind) = self.bind {
-            config.network.local_address = bind.address.or(config.network.local_address);
+            config.network.local_address = bind.address.map_or(config.network.local_address, usable);
             config.network.sip_port = bind.port.unwrap_or(config.network.sip_port);
         }
         config.network.rtp_ports = self.rtp_ports.unwrap_or(config.network.rtp_ports);

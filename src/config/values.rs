@@ -134,14 +134,14 @@ impl FromStr for BindAddress {
 
     fn from_str(text: &str) -> Result<Self, ValueError> {
         if let Ok(address) = text.parse::<SocketAddr>() {
-            return Ok(Self { address: usable(address.ip()), port: Some(address.port()) });
+            return Ok(Self { address: Some(address.ip()), port: Some(address.port()) });
         }
         if let Some(number) = text.strip_prefix(':').filter(|t| !t.contains(':')) {
             return Ok(Self { address: None, port: Some(port(number)?) });
         }
         let (host, number) = split_port(text)?;
         match host.parse()? {
-            Host::Ip(ip) => Ok(Self { address: usable(ip), port: number.map(port).transpose()? }),
+            Host::Ip(ip) => Ok(Self { address: Some(ip), port: number.map(port).transpose()? }),
             Host::Name(_) => Err(ValueError::new("an IP address of this machine expected, as 192.0.2.1:5060 or :5060")),
         }
     }
@@ -256,7 +256,7 @@ mod tests {
         let rows = [
             ("127.0.0.1:5060", ip("127.0.0.1"), Some(5060)),
             ("127.0.0.1", ip("127.0.0.1"), None),
-            ("0.0.0.0:5060", None, Some(5060)),
+            ("0.0.0.0:5060", ip("0.0.0.0"), Some(5060)),
             (":5061", None, Some(5061)),
             ("[::1]:5060", ip("::1"), Some(5060)),
             ("::1", ip("::1"), None),

@@ -1,44 +1,14 @@
 //! The command line: commands, options, exit codes. The texts here are the documentation `--help` prints.
-use crate::config::{AccountChoice, BindAddress, CodecList, Overrides, PortRange, TransportChoice};
+mod exit;
+mod shared;
+
+use crate::config::{BindAddress, Overrides};
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use std::net::SocketAddr;
+use exit::EXIT_CODES;
+pub use exit::ExitCode;
+pub use shared::Shared;
 use std::path::PathBuf;
 use std::time::Duration;
-
-/// How a command ended, for scripts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ExitCode {
-    /// The call ended normally, or what was asked for was done.
-    Ended = 0,
-    /// Something went wrong that has no number of its own.
-    Failed = 1,
-    /// A mistake in the configuration or on the command line.
-    Configuration = 2,
-    RegistrationRefused = 3,
-    CallRefused = 4,
-    NoMedia = 5,
-    Network = 6,
-    Device = 7,
-}
-
-impl From<ExitCode> for std::process::ExitCode {
-    fn from(code: ExitCode) -> Self {
-        Self::from(code as u8)
-    }
-}
-
-const EXIT_CODES: &str = "\
-Exit codes:
-  0  ended normally
-  1  failed in another way
-  2  mistake in the configuration or on the command line
-  3  registration refused (the status is printed)
-  4  call refused, or not answered (the status is printed)
-  5  no media: the call was set up, but no sound arrived
-  6  network failure: no answer, no route, name not found
-  7  sound device failure: one that was named does not work
-
-An interrupt (SIGINT, SIGTERM, SIGHUP) hangs up, unregisters, finishes files, and ends normally.";
 
 const FILES: &str = "\
 Files, below the XDG base directories (~/.config, ~/.local/share, ~/.local/state):
@@ -73,7 +43,7 @@ pub enum Command {
     ///
     /// Asks for your SIP address, where the password comes from, the server, the transport, and the sound devices, and
     /// writes the file readable by you alone. An existing file is replaced only after you say yes.
-    Init(Init),
+    Init,
     /// Call somebody, without the screen.
     ///
     /// Registers, calls, and stays until the call ends, an interrupt comes, or --duration is over. Progress and the
@@ -120,54 +90,7 @@ pub enum ConfigCommand {
     /// Print every mistake in the configuration file.
     ///
     /// Each with its line, its key, what is written there and what is allowed. Ends with 0 when there is none, else 2.
-    Check(ConfigCheck),
-}
-
-/// Options that mean the same for every command that makes or takes calls.
-#[derive(Clone, Debug, Default, Args)]
-#[command(next_help_heading = "Shared options")]
-pub struct Shared {
-    /// Configuration file to read [default: $OFFHOOK_CONFIG, else offhook/config.toml in $XDG_CONFIG_HOME].
-    #[arg(long, value_name = "FILE")]
-    pub config: Option<PathBuf>,
-    /// Use this account and no other: its name in the configuration file, or sip:USER@HOST or sip:USER@HOST:PORT for
-    /// one that is in no file.
-    ///
-    /// The second form registers at HOST:PORT (what the DNS says if not given), with the password of the environment
-    /// variable OFFHOOK_PASSWORD if that is set, else with none. Written with sips: it is reached over TLS only.
-    #[arg(long, value_name = "NAME|SIP-ADDRESS")]
-    pub account: Option<AccountChoice>,
-    /// Own address and port for SIP: ADDRESS:PORT, ADDRESS, or :PORT; port 0 takes any free one.
-    #[arg(long, value_name = "ADDRESS:PORT")]
-    pub bind: Option<BindAddress>,
-    /// How SIP messages travel: auto (what the domain's DNS records say), udp, tcp, tls, ws or wss.
-    #[arg(long, value_name = "TRANSPORT")]
-    pub transport: Option<TransportChoice>,
-    /// Codecs to offer and accept, the best first: opus, pcmu, pcma.
-    #[arg(long, value_name = "CODEC,..")]
-    pub codecs: Option<CodecList>,
-    /// Ports for sound; a call takes two.
-    #[arg(long, value_name = "LOW-HIGH")]
-    pub rtp_ports: Option<PortRange>,
-    /// Where sound comes from: a device's name (see `offhook devices`), wav:FILE, loop:FILE, tone:HZ, silence, or null.
-    #[arg(long, value_name = "DEVICE")]
-    pub microphone: Option<String>,
-    /// Where sound goes to: a device's name, wav:FILE, or null.
-    ///
-    /// wav:FILE gets exactly what would have been played, in real time, and FILE.t0 the seconds of the system's monotonic
-    /// clock at its first sample.
-    #[arg(long, value_name = "DEVICE")]
-    pub speaker: Option<String>,
-    /// Log file.
-    #[arg(long, value_name = "FILE")]
-    pub log: Option<PathBuf>,
-}
-
-#[derive(Debug, Args)]
-pub struct Init {
-    /// File to write [default: $OFFHOOK_CONFIG, else offhook/config.toml in $XDG_CONFIG_HOME].
-    #[arg(long, value_name = "FILE")]
-    pub config: Option<PathBuf>,
+    Check,
 }
 
 #[derive(Debug, Args)]
@@ -193,8 +116,6 @@ pub struct Call {
     /// Print JSON, one object a line.
     #[arg(long)]
     pub json: bool,
-    #[command(flatten)]
-    pub shared: Shared,
 }
 
 #[derive(Debug, Args)]
@@ -217,8 +138,6 @@ pub struct Answer {
     /// Print JSON, one object a line.
     #[arg(long)]
     pub json: bool,
-    #[command(flatten)]
-    pub shared: Shared,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -240,8 +159,6 @@ pub struct Register {
     /// Print JSON, one object a line.
     #[arg(long)]
     pub json: bool,
-    #[command(flatten)]
-    pub shared: Shared,
 }
 
 #[derive(Debug, Args)]
@@ -249,15 +166,6 @@ pub struct Devices {
     /// Only list, play nothing.
     #[arg(long)]
     pub no_tone: bool,
-    /// Microphone to listen to [default: the configured one].
-    #[arg(long, value_name = "DEVICE")]
-    pub microphone: Option<String>,
-    /// Speaker to play on [default: the configured one].
-    #[arg(long, value_name = "DEVICE")]
-    pub speaker: Option<String>,
-    /// Configuration file to read.
-    #[arg(long, value_name = "FILE")]
-    pub config: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -283,22 +191,13 @@ pub struct Demo {
     /// Print JSON, one object a line.
     #[arg(long)]
     pub json: bool,
-    /// Where sound comes from [default: the configured device]; as for `offhook call`.
-    #[arg(long, value_name = "DEVICE")]
-    pub microphone: Option<String>,
-    /// Where sound goes to [default: the configured device]; as for `offhook call`.
-    #[arg(long, value_name = "DEVICE")]
-    pub speaker: Option<String>,
-    /// Log file.
-    #[arg(long, value_name = "FILE")]
-    pub log: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
 pub struct Proxy {
     /// Address and port to serve.
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:5060")]
-    pub bind: SocketAddr,
+    pub bind: BindAddress,
     /// The domain of the users [default: the address]; the address is always understood as well.
     #[arg(long, value_name = "NAME")]
     pub domain: Option<String>,
@@ -318,55 +217,15 @@ pub enum DigestChoice {
     Md5,
 }
 
-#[derive(Debug, Args)]
-pub struct ConfigCheck {
-    /// File to check [default: $OFFHOOK_CONFIG, else offhook/config.toml in $XDG_CONFIG_HOME].
-    #[arg(long, value_name = "FILE")]
-    pub config: Option<PathBuf>,
-}
-
 impl Cli {
-    /// The shared options of the command, wherever on the line they stand; behind the command's name they count more.
-    pub fn shared(&self) -> Shared {
-        let own = match &self.command {
-            None => Shared::default(),
-            Some(Command::Call(call)) => call.shared.clone(),
-            Some(Command::Answer(answer)) => answer.shared.clone(),
-            Some(Command::Register(register)) => register.shared.clone(),
-            Some(Command::Init(Init { config }) | Command::Config(ConfigCommand::Check(ConfigCheck { config }))) => {
-                Shared { config: config.clone(), ..Shared::default() }
-            }
-            Some(Command::Devices(Devices { microphone, speaker, config, .. })) => {
-                let (microphone, speaker, config) = (microphone.clone(), speaker.clone(), config.clone());
-                Shared { microphone, speaker, config, ..Shared::default() }
-            }
-            Some(Command::Proxy(_)) => Shared::default(),
-            Some(Command::Demo(Demo { microphone, speaker, log, .. })) => {
-                let (microphone, speaker, log) = (microphone.clone(), speaker.clone(), log.clone());
-                Shared { microphone, speaker, log, ..Shared::default() }
-            }
-        };
-        let before = self.shared.clone();
-        Shared {
-            config: own.config.or(before.config),
-            account: own.account.or(before.account),
-            bind: own.bind.or(before.bind),
-            transport: own.transport.or(before.transport),
-            codecs: own.codecs.or(before.codecs),
-            rtp_ports: own.rtp_ports.or(before.rtp_ports),
-            microphone: own.microphone.or(before.microphone),
-            speaker: own.speaker.or(before.speaker),
-            log: own.log.or(before.log),
-        }
-    }
-
     /// What the line says on top of the configuration file.
     pub fn overrides(&self) -> Overrides {
-        let Shared { account, bind, transport, codecs, rtp_ports, microphone, speaker, log, config: _ } = self.shared();
+        let Shared { account, bind, transport, codecs, rtp_ports, microphone, speaker, log, config: _ } =
+            self.shared.clone();
         let no_register = match &self.command {
             Some(Command::Call(call)) => call.no_register,
             Some(Command::Answer(answer)) => answer.no_register,
-            Some(Command::Init(_) | Command::Register(_) | Command::Devices(_)) => false,
+            Some(Command::Init | Command::Register(_) | Command::Devices(_)) => false,
             Some(Command::Demo(_) | Command::Proxy(_) | Command::Config(_)) | None => false,
         };
         // Who waits without registering waits for calls that come directly.
@@ -410,7 +269,7 @@ mod tests {
     use std::path::Path;
 
     fn parse(line: &str) -> Result<Cli, clap::Error> {
-        Cli::try_parse_from(line.split_whitespace())
+        Cli::read(line.split_whitespace())
     }
 
     #[test]
@@ -435,6 +294,9 @@ mod tests {
             "offhook demo --jitter -4",
             "offhook config",
             "offhook config mend",
+            "offhook proxy --account work",
+            "offhook --speaker null config check",
+            "offhook init --transport tls",
         ];
         for line in rows {
             let error = parse(line).expect_err(line);
@@ -464,7 +326,7 @@ mod tests {
     fn shared_options_count_before_and_behind_the_command() {
         let cli = parse("offhook --config a.toml --microphone null call 600 --microphone tone:440 --dtmf 1,2a")
             .expect("fine");
-        let shared = cli.shared();
+        let shared = &cli.shared;
         assert_eq!(
             (shared.config.as_deref(), shared.microphone.as_deref()),
             (Some(Path::new("a.toml")), Some("tone:440"))
@@ -472,7 +334,14 @@ mod tests {
         let Some(Command::Call(call)) = cli.command else { panic!() };
         assert_eq!((call.target.as_str(), call.dtmf.as_deref(), call.hold_after), ("600", Some("1,2A"), None));
         let check = parse("offhook config check --config b.toml").expect("fine");
-        assert_eq!(check.shared().config.as_deref(), Some(Path::new("b.toml")));
+        assert_eq!(check.shared.config.as_deref(), Some(Path::new("b.toml")));
+        let proxy = |line: &str| match parse(line).expect(line).command {
+            Some(Command::Proxy(proxy)) => (proxy.bind.address.map(|ip| ip.to_string()), proxy.bind.port),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(proxy("offhook proxy"), (Some("127.0.0.1".into()), Some(5060)));
+        assert_eq!(proxy("offhook proxy --bind 0.0.0.0:5070"), (Some("0.0.0.0".into()), Some(5070)));
+        assert_eq!(proxy("offhook --bind :5070 proxy"), (None, Some(5070)));
         let direct = parse("offhook answer --no-register").expect("fine").overrides();
         assert!(direct.no_register && direct.direct_calls);
         assert!(!parse("offhook call a --no-register").expect("fine").overrides().direct_calls);
