@@ -1,4 +1,5 @@
 //! `offhook config check`: every mistake in the configuration file, or what was understood of it.
+use crate::app::certificates;
 use crate::audio::choice::{DeviceChoice, Direction};
 use crate::base::net::Transport;
 use crate::cli::ExitCode;
@@ -7,6 +8,7 @@ use crate::tui::keymap::Keymap;
 use crate::tui::theme::{Depth, Theme};
 use std::io::{self, Write};
 use std::path::Path;
+use tokio_rustls::rustls::pki_types::UnixTime;
 
 /// Reads the configuration with the command line laid over it, and checks the names that `config` passes through:
 /// devices, theme, keys.
@@ -63,6 +65,13 @@ pub fn run(path: Option<&Path>, environment: &Environment, output: &mut impl Wri
             return Ok(ExitCode::Configuration);
         }
     };
+    let now = UnixTime::now();
+    let mistakes: Vec<Mistake> =
+        loaded.config.accounts.iter().flat_map(|account| certificates::mistakes(account, now)).collect();
+    if !mistakes.is_empty() {
+        writeln!(output, "{}", ConfigError::Mistakes { file: loaded.file, mistakes })?;
+        return Ok(ExitCode::Configuration);
+    }
     match (&loaded.file, environment.config_file(path)) {
         (Some(file), _) => writeln!(output, "{}: no mistakes", file.display())?,
         (None, Ok((file, _))) => writeln!(output, "{} does not exist: the defaults hold", file.display())?,
@@ -139,6 +148,10 @@ mod tests {
 
         let (_, text) = check(Some("[screen.keys]\nhold = \"f12\"\nmain.mute = \"f12\"\n"));
         assert!(text.starts_with("FILE: screen.keys: ") && text.contains("is bound to both"), "{text}");
+
+        let (code, text) = check(Some("[[account]]\nuser = \"a\"\ndomain = \"pbx\"\ntls_ca = \"/nowhere/ca.pem\"\n"));
+        let expected = "FILE: account \"a@pbx\": tls_ca \"/nowhere/ca.pem\": cannot be read: ";
+        assert!(code == ExitCode::Configuration && text.starts_with(expected), "{text}");
 
         let account = "[[account]]\nname = \"work\"\nuser = \"1001\"\ndomain = \"pbx\"\npassword_command = \"pass\"\n";
         let (code, text) = check(Some(account));
