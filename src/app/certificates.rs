@@ -123,6 +123,9 @@ mod tests {
         (params.self_signed(&key).expect("signed").pem(), key.serialize_pem())
     }
 
+    /// Authorities, certificate and key; the keys that are complained of, and what is said.
+    type Row<'a> = (Option<&'a str>, Option<(&'a str, &'a str)>, &'a [(&'a str, &'a str)]);
+
     #[test]
     fn what_is_wrong_with_a_file_is_said_with_its_name() {
         let path = std::env::temp_dir().join(format!("offhook-certificates-{}", std::process::id()));
@@ -132,8 +135,7 @@ mod tests {
         let (old, old_key) = certificate(2020, 2026);
         let (early, _) = certificate(2030, 2040);
         let garbage = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
-        // Authorities, certificate, key; what is said of them.
-        let rows: [(Option<&str>, Option<(&str, &str)>, &[(&str, &str)]); 10] = [
+        let rows: [Row<'_>; 10] = [
             (Some(""), None, &[("tls_ca", "there is no certificate in it")]),
             (Some(&key), None, &[("tls_ca", "there is no certificate in it")]),
             (Some(&good[..200]), None, &[("tls_ca", "it is not PEM, or cut off")]),
