@@ -1,4 +1,13 @@
-//! Where a request goes: from the next-hop URI to the question the resolver is asked (RFC 3263 §4).
+//! Where a request goes: from the next-hop URI to the servers that are tried, in order (RFC 3263 §4).
+//!
+//! A [`Question`] is made of a URI; a [`Search`] turns it into targets by asking for records.
+mod order;
+mod record;
+mod search;
+
+pub use record::{Ask, Heard, Kind, Naptr, Record, Srv};
+pub use search::{Found, Search, Target};
+
 use crate::base::net::{Flow, Transport};
 use crate::sip::message::{Headers, Host, Request, Scheme, Uri};
 use std::time::Duration;
@@ -37,6 +46,16 @@ pub enum LocateError {
     Transport(String),
     #[error("a sips: address is never reached over {0}, which is not protected")]
     Downgrade(&'static str),
+    #[error("the name {0} is not known")]
+    NoSuchName(String),
+    #[error("no server of {0} has an address")]
+    NoAddress(String),
+    #[error("{host} says that it cannot be reached over {transport}")]
+    NotOffered { host: String, transport: &'static str },
+    #[error("the name server does not answer for {0}")]
+    Silence(String),
+    #[error("the name server cannot say where {0} is")]
+    ServerFailed(String),
 }
 
 impl Question {
@@ -87,3 +106,6 @@ pub fn next_hop(request: &Request) -> Uri {
 fn first_route(headers: &Headers) -> Option<Uri> {
     headers.name_addrs("Route").ok()?.into_iter().next().map(|route| route.uri)
 }
+
+#[cfg(test)]
+mod tests;
