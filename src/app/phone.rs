@@ -74,7 +74,7 @@ impl Phone {
     /// When the sockets, the randomness or the thread cannot be had.
     pub fn start(parts: Parts<impl Media + 'static>) -> Result<Self, PhoneError> {
         let Parts { settings, net, media, media_events, journal, hooks } = parts;
-        let rng = clock::seeded_by_system().map_err(PhoneError::Random)?;
+        let mut rng = clock::seeded_by_system().map_err(PhoneError::Random)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let net = {
             let _context = runtime.enter();
@@ -87,11 +87,12 @@ impl Phone {
         let (commands, command_queue) = mpsc::channel(COMMANDS);
         let (snapshot_sender, snapshots) = watch::channel(Arc::default());
         let (event_sender, events) = mpsc::channel(EVENTS);
-        let mut agent = UserAgent::new(settings, clock::anchor(), rng);
+        let mut agent = UserAgent::new(settings, clock::anchor(), rng.fork());
         agent.start(Instant::now());
         let signalling = Signalling {
             agent,
             net,
+            rng,
             media,
             media_events,
             commands: command_queue,

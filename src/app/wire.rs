@@ -95,6 +95,7 @@ pub fn net(config: &Config) -> NetConfig {
         port: config.network.sip_port,
         access: access.collect(),
         dscp: config.network.sip_dscp,
+        name_server: config.network.name_server,
     }
 }
 

@@ -127,7 +127,11 @@ impl System {
                 let ttl = lookup.answers().iter().map(|record| record.ttl).min().unwrap_or(0);
                 let wanted = lookup.answers().iter().filter(|record| record.record_type() == kind);
                 let records: Vec<Record> = wanted.filter_map(|record| read(&record.data)).collect();
-                if records.is_empty() { Heard::Nothing } else { Heard::Records(records, Duration::from_secs(ttl.into())) }
+                if records.is_empty() {
+                    Heard::Nothing
+                } else {
+                    Heard::Records(records, Duration::from_secs(ttl.into()))
+                }
             }
             Err(error) if error.is_nx_domain() => Heard::NoSuchName,
             Err(error) if error.is_no_records_found() => Heard::Nothing,
@@ -188,4 +192,64 @@ fn read(data: &RData) -> Option<Record> {
         }),
         _ => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::net::UdpSocket;
+
+    fn run<T>(test: impl Future<Output = T>) -> T {
+        tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime").block_on(test)
+    }
+
+    #[test]
+    fn this_host_is_known_without_a_name_server() {
+        run(async {
+            // Nobody listens there.
+            let nobody = UdpSocket::bind("127.0.0.1:0").await.and_then(|s| s.local_addr()).expect("a port");
+            let mut resolver = Resolver::new(Some(nobody));
+            let (_, heard) = resolver.ask(Ask::new(Kind::A, "localhost")).await;
+            let Heard::Records(records, _) = heard else { panic!("{heard:?}") };
+            assert!(records.contains(&Record::Address(Ipv4Addr::LOCALHOST.into())), "{records:?}");
+            assert_eq!(resolver.servers(), nobody.to_string());
+        });
+    }
+
+    #[test]
+    fn refusals_are_told_from_names_that_are_none() {
+        run(async {
+            let socket = UdpSocket::bind("127.0.0.1:0").await.expect("a port");
+            let mut resolver = Resolver::new(socket.local_addr().ok());
+            // SERVFAIL, NXDOMAIN, REFUSED, and no error without records.
+            let rows = [(2, Heard::Failed), (3, Heard::NoSuchName), (5, Heard::Failed), (0, Heard::Nothing)];
+            for (code, expected) in rows {
+                let answering = async {
+                    let mut query = [0; 512];
+                    loop {
+                        let Ok((length, from)) = socket.recv_from(&mut query).await else { continue };
+                        // The question, sent back as its own answer without any record.
+                        let mut reply = query[..length].to_vec();
+                        (reply[2], reply[3]) = (0x81, 0x80 | code);
+                        let _ = socket.send_to(&reply, from).await;
+                    }
+                };
+                let asking = resolver.ask(Ask::new(Kind::Srv, "_sip._udp.example.com"));
+                tokio::select! {
+                    (_, heard) = asking => assert_eq!(heard, expected, "{code}"),
+                    () = answering => {}
+                }
+            }
+        });
+    }
+
+    #[test]
+    fn what_is_no_name_is_asked_of_nobody() {
+        let mut resolver = Resolver::new(Some(([127, 0, 0, 1], 9).into()));
+        let long = "x".repeat(64);
+        for name in ["a..b", long.as_str(), "a b\u{7f}..c"] {
+            let (_, heard) = run(resolver.ask(Ask::new(Kind::A, name)));
+            assert_eq!(heard, Heard::NoSuchName, "{name}");
+        }
+    }
 }

@@ -38,6 +38,8 @@ pub struct NetConfig {
     pub access: Vec<Access>,
     /// The differentiated services code point of our messages (RFC 4594 §4.1); 0 marks nothing.
     pub dscp: u8,
+    /// The name server to ask; those of the system when `None`.
+    pub name_server: Option<SocketAddr>,
 }
 
 /// How one account's connections are opened.
@@ -89,6 +91,7 @@ pub struct Net {
     /// The port all sockets share.
     port: u16,
     address: Option<IpAddr>,
+    name_server: Option<SocketAddr>,
     udp: Vec<Udp>,
     servers: Arc<Servers>,
     inbox: mpsc::Receiver<NetEvent>,
@@ -138,6 +141,7 @@ impl Net {
         Ok(Self {
             port: sockets.port,
             address: config.address,
+            name_server: config.name_server,
             udp,
             servers: Arc::default(),
             inbox,
@@ -167,7 +171,12 @@ impl Net {
 
     /// A copy of what is needed to find flows elsewhere.
     pub fn router(&self) -> Router {
-        Router { address: self.address, port: self.port, servers: Arc::clone(&self.servers) }
+        Router {
+            address: self.address,
+            port: self.port,
+            servers: Arc::clone(&self.servers),
+            name_server: self.name_server,
+        }
     }
 
     /// Sends without waiting. What cannot be sent comes back as [`NetEvent::Refused`].
@@ -277,9 +286,15 @@ pub struct Router {
     address: Option<IpAddr>,
     port: u16,
     servers: Arc<Servers>,
+    name_server: Option<SocketAddr>,
 }
 
 impl Router {
+    /// Who knows names; the system says when `None`.
+    pub fn name_server(&self) -> Option<SocketAddr> {
+        self.name_server
+    }
+
     /// The flow to `remote`, where `server` is expected.
     ///
     /// # Errors

@@ -1,4 +1,5 @@
 //! SIP sockets: UDP and TCP behind one manager that speaks in flows.
+pub mod dns;
 mod limit;
 mod manager;
 mod tcp;

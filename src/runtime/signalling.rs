@@ -1,6 +1,7 @@
 //! Drives one user agent: its sockets, its timers, its resolver and its media thread.
 //!
 //! One input, then everything the agent has to say, then wait: [`Signalling::run`] is the only place that does this.
+use crate::base::rng::Rng;
 use crate::media::event::MediaEvent;
 use crate::media::spec::MediaCommand;
 use crate::net::{Net, NetEvent};
@@ -27,6 +28,8 @@ pub trait Media: Send {
 pub struct Signalling<M> {
     pub agent: UserAgent,
     pub net: Net,
+    /// Draws among servers of equal standing.
+    pub rng: Rng,
     pub media: M,
     pub media_events: mpsc::Receiver<MediaEvent>,
     pub commands: mpsc::Receiver<Command>,
@@ -45,7 +48,7 @@ pub struct Signalling<M> {
 impl<M: Media> Signalling<M> {
     /// Runs until the agent has finished after `Command::Shutdown`.
     pub async fn run(mut self) {
-        let mut locating = Locating::new(self.net.router());
+        let mut locating = Locating::new(self.net.router(), self.rng.fork());
         let mut published = Instant::now() - SNAPSHOT;
         let (mut changed, mut open) = (true, true);
         // Before the first fact is told: who hears it may ask whose it is.

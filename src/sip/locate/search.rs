@@ -37,7 +37,8 @@ const NUMERIC_FRESH: Duration = Duration::from_secs(60);
 /// Of each answer, and of the result: more servers than anybody tries.
 const RECORDS: usize = 64;
 const TARGETS: usize = 32;
-/// Hosts that are looked up in one search, and all that is asked in it.
+/// Services and hosts that are looked up in one search, and all that is asked in it.
+const SERVICES: usize = 8;
 const HOSTS: usize = 16;
 const ASKS: usize = 64;
 
@@ -147,6 +148,10 @@ impl Search {
         limits.into_iter().chain(self.grace).filter(|at| *at > self.now && !self.done).min()
     }
 
+    pub fn is_over(&self) -> bool {
+        self.done
+    }
+
     /// The result, once.
     pub fn poll_outcome(&mut self) -> Option<Result<Found, LocateError>> {
         self.outcome.take()
@@ -225,7 +230,7 @@ impl Search {
         }
         let services = self.services(&name, &mut known);
         let (mut denied, mut hosts) = (false, 0);
-        for service in &services {
+        for service in services.iter().take(SERVICES) {
             let Some(records) = self.servers(service, &mut known) else { continue };
             for record in records {
                 // RFC 2782: the service is decidedly not there.

@@ -38,7 +38,7 @@ impl Zone {
             return Heard::NoSuchName;
         }
         let of_kind = of_name.iter().filter(|words| words[1] == kind);
-        let (mut records, mut least) = (Vec::new(), 300);
+        let (mut records, mut least) = (Vec::new(), u64::MAX);
         for words in of_kind {
             match words[2] {
                 "silent" => return Heard::Silence,
