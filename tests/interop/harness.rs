@@ -1,16 +1,23 @@
-//! Runs the cases one after the other, so that none disturbs another's timing, and prints what `cargo test` prints.
+//! Runs the cases and prints what `cargo test` prints. Cases that only wait for their own peers run side by side; the
+//! others one after the other, so that none disturbs another's timing.
+use std::cell::Cell;
 use std::io::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
-use std::{env, fs};
+use std::{env, fs, thread};
+
+/// Cases side by side: most of their time is waiting.
+const LANES: usize = 6;
 
 /// What a case needs beside the phone itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Need {
     Asterisk,
     Baresip,
+    Kamailio,
     Sipp,
     Tshark,
     PulseAudio,
@@ -23,6 +30,7 @@ impl Need {
         match self {
             Self::Asterisk => crate::peers_asterisk::missing(),
             Self::Baresip => program("baresip"),
+            Self::Kamailio => crate::peers_kamailio::missing(),
             Self::Sipp => program("sipp"),
             Self::Tshark => program("tshark").or_else(|| program("dumpcap")),
             Self::PulseAudio => program("pulseaudio").or_else(|| program("pactl")).or_else(|| program("parecord")),
@@ -89,29 +97,47 @@ impl Options {
     }
 }
 
+thread_local! {
+    /// Which case this thread runs.
+    static RUNNING: Cell<&'static str> = const { Cell::new("") };
+}
+
+/// - `together`: groups of cases that run side by side: their peers and ports are their own, or are shared and stay up.
+/// - `alone`: groups of cases that run one after the other.
 /// - `extra`: runs only when it is named in full.
-pub fn run(groups: &[&[Case]], extra: &Case) -> ExitCode {
+pub fn run(together: &[&'static [Case]], alone: &[&'static [Case]], extra: &'static Case) -> ExitCode {
     let options = Options::read();
     let named = options.filters.iter().any(|name| name == extra.name);
-    let all: Vec<&Case> = groups.iter().copied().flatten().chain(named.then_some(extra)).collect();
-    let selected: Vec<&Case> = all.iter().copied().filter(|case| options.selects(case.name)).collect();
+    let (together, alone) = (flat(together), flat(alone).into_iter().chain(named.then_some(extra)).collect::<Vec<_>>());
+    let number = together.len() + alone.len();
+    let selected = |cases: Vec<&'static Case>| cases.into_iter().filter(|case| options.selects(case.name)).collect();
+    let (together, alone): (Vec<_>, Vec<_>) = (selected(together), selected(alone));
     if options.list {
-        selected.iter().for_each(|case| say(&format!("{}: test", case.name)));
+        together.iter().chain(&alone).for_each(|case| say(&format!("{}: test", case.name)));
         return ExitCode::SUCCESS;
     }
     let required = env::var("OFFHOOK_INTEROP").is_ok_and(|v| v == "required");
     let start = Instant::now();
-    say(&format!("\nrunning {} tests", selected.len()));
+    say(&format!("\nrunning {} tests", together.len() + alone.len()));
     fs::remove_dir_all(root()).ok();
-    let (mut passed, mut failed, mut ignored) = (0, Vec::new(), Vec::new());
-    for case in &selected {
-        match attempt(case, required) {
-            Outcome::Passed => passed += 1,
-            Outcome::Failed => failed.push(case.name),
-            Outcome::Ignored(reason) => ignored.push((case.name, reason)),
-        }
+    std::panic::set_hook(Box::new(|info| print(&format!("\n{}: {info}\n", RUNNING.get()))));
+    let mut outcomes = side_by_side(&together, required);
+    for case in &alone {
+        // Before the case: if it hangs, its name is on the screen.
+        print(&format!("test {} ... ", case.name));
+        let (outcome, words) = attempt(case, required);
+        print(&words);
+        outcomes.push((case.name, outcome));
     }
     crate::peers_asterisk::stop_shared();
+    let (mut passed, mut failed, mut ignored) = (0, Vec::new(), Vec::new());
+    for (name, outcome) in outcomes {
+        match outcome {
+            Outcome::Passed => passed += 1,
+            Outcome::Failed => failed.push(name),
+            Outcome::Ignored(reason) => ignored.push((name, reason)),
+        }
+    }
     report_ignored(&ignored);
     if !failed.is_empty() {
         say("\nfailures:");
@@ -122,37 +148,49 @@ pub fn run(groups: &[&[Case]], extra: &Case) -> ExitCode {
         if failed.is_empty() { "ok" } else { "FAILED" },
         failed.len(),
         ignored.len(),
-        all.len() - selected.len(),
+        number - together.len() - alone.len(),
         start.elapsed().as_secs_f64()
     ));
     if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(101) }
 }
 
-fn attempt(case: &Case, required: bool) -> Outcome {
-    // Before the case: if it hangs, its name is on the screen.
-    print(&format!("test {} ... ", case.name));
+fn flat(groups: &[&'static [Case]]) -> Vec<&'static Case> {
+    groups.iter().copied().flatten().collect()
+}
+
+fn side_by_side(cases: &[&'static Case], required: bool) -> Vec<(&'static str, Outcome)> {
+    let (queue, outcomes) = (Mutex::new(cases.iter()), Mutex::new(Vec::new()));
+    thread::scope(|scope| {
+        for _ in 0..LANES.min(cases.len()) {
+            scope.spawn(|| {
+                while let Some(case) = { queue.lock().expect("no panic inside").next() } {
+                    let (outcome, words) = attempt(case, required);
+                    print(&format!("test {} ... {words}", case.name));
+                    outcomes.lock().expect("no panic inside").push((case.name, outcome));
+                }
+            });
+        }
+    });
+    outcomes.into_inner().expect("no panic inside")
+}
+
+/// Runs a case; what became of it, and the words for it.
+fn attempt(case: &'static Case, required: bool) -> (Outcome, String) {
     if let Some(reason) = case.needs.iter().find_map(|need| need.missing()) {
         if required {
-            say(&format!("FAILED ({reason})"));
-            return Outcome::Failed;
+            return (Outcome::Failed, format!("FAILED ({reason})\n"));
         }
-        say(&format!("ignored, {reason}"));
-        return Outcome::Ignored(reason);
+        let words = format!("ignored, {reason}\n");
+        return (Outcome::Ignored(reason), words);
     }
     fs::create_dir_all(case.folder()).expect("a folder for the case");
+    RUNNING.set(case.name);
     let start = Instant::now();
     let outcome = catch_unwind(AssertUnwindSafe(|| (case.run)(case)));
     let took = seconds(start.elapsed());
     match outcome {
-        Ok(()) => {
-            say(&format!("ok ({took})"));
-            Outcome::Passed
-        }
-        Err(_) => {
-            say(&format!("FAILED ({took})"));
-            show_logs(&case.folder());
-            Outcome::Failed
-        }
+        Ok(()) => (Outcome::Passed, format!("ok ({took})\n")),
+        Err(_) => (Outcome::Failed, format!("FAILED ({took})\n{}", logs(&case.folder()))),
     }
 }
 
@@ -166,16 +204,21 @@ fn report_ignored(ignored: &[(&str, String)]) {
 }
 
 /// The end of every text file the case left behind.
-fn show_logs(folder: &Path) {
-    let Ok(entries) = fs::read_dir(folder) else { return };
+fn logs(folder: &Path) -> String {
+    let Ok(entries) = fs::read_dir(folder) else { return String::new() };
     let mut files: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
     files.sort();
+    let mut all = String::new();
     for path in files.iter().filter(|p| p.extension().is_some_and(|e| e == "log" || e == "jsonl")) {
         let text = fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
         let lines: Vec<_> = text.lines().collect();
-        say(&format!("--- {} (last of {} lines)", path.display(), lines.len()));
-        lines.iter().skip(lines.len().saturating_sub(40)).for_each(|line| say(line));
+        all += &format!("--- {} (last of {} lines)\n", path.display(), lines.len());
+        for line in lines.iter().skip(lines.len().saturating_sub(40)) {
+            all += line;
+            all.push('\n');
+        }
     }
+    all
 }
 
 fn seconds(duration: Duration) -> String {

@@ -1,13 +1,15 @@
-//! The phone against real peers: Asterisk, baresip, SIPp, PulseAudio, tshark.
+//! The phone against real peers: Asterisk, Kamailio, baresip, SIPp, PulseAudio, tshark.
 //!
 //! A peer that is not installed makes its cases `ignored`, with the reason at the end; with `OFFHOOK_INTEROP=required`
 //! it makes them fail. `scripts/setup` installs them all.
 #[path = "../common/mod.rs"]
 mod common;
 
+mod certificates;
 mod harness;
 mod peers_asterisk;
 mod peers_baresip;
+mod peers_kamailio;
 mod peers_pulse;
 mod peers_sipp;
 mod peers_tshark;
@@ -21,6 +23,7 @@ mod compare;
 mod demo;
 mod devices;
 mod freeswitch;
+mod kamailio;
 mod measuring;
 mod peers_check;
 mod proxy;
@@ -28,7 +31,8 @@ mod quality;
 mod registering;
 
 fn main() -> std::process::ExitCode {
-    let groups = [
+    let together: [&[harness::Case]; 1] = [kamailio::CASES];
+    let alone = [
         measuring::CASES,
         peers_check::CASES,
         registering::CASES,
@@ -40,5 +44,5 @@ fn main() -> std::process::ExitCode {
         devices::CASES,
         demo::CASES,
     ];
-    harness::run(&groups, &compare::CASE)
+    harness::run(&together, &alone, &compare::CASE)
 }

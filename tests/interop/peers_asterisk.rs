@@ -1,8 +1,10 @@
 //! Asterisk 22 out of a chroot of its own distribution release, on loopback, with ports of its own.
+use crate::certificates::Authority;
 use crate::common::sound::Sound;
 use crate::harness;
 use crate::process::{Process, wait_for};
 use crate::tools;
+use offhook::base::net::Transport;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -44,42 +46,62 @@ pub struct Asterisk {
     root: PathBuf,
     /// The instance's folder as seen inside the chroot.
     inside: String,
-    sip: SocketAddr,
+    /// UDP and TCP, TLS, WS, WSS.
+    ports: [u16; 4],
     process: Mutex<Option<Process>>,
 }
 
 impl Asterisk {
     pub fn start() -> Self {
         let root = chroot();
-        let (port, (first, last)) = (tools::free_port(), tools::free_range(400));
-        let inside = format!("/var/lib/offhook-interop/{}-{port}", std::process::id());
+        let ports: [u16; 4] = std::array::from_fn(|_| tools::free_port());
+        let ([sip, tls, ws, wss], (first, last)) = (ports, tools::free_range(400));
+        let inside = format!("/var/lib/offhook-interop/{}-{sip}", std::process::id());
         let folder = root.join(inside.trim_start_matches('/'));
         for name in ["cache", "db", "lib", "log", "moh", "run", "spool"] {
             fs::create_dir_all(folder.join(name)).expect("a folder in the chroot");
         }
         let values = [
             ("DIR", inside.clone()),
-            ("SIP", port.to_string()),
+            ("SIP", sip.to_string()),
+            ("TLS", tls.to_string()),
+            ("WS", ws.to_string()),
+            ("WSS", wss.to_string()),
             ("RTP_FIRST", first.to_string()),
             ("RTP_LAST", last.to_string()),
         ];
         tools::render(&tools::peers().join("asterisk"), &folder.join("etc"), &values);
         Sound::tone(8000, 12.0, 330.0, -12.0).write(&folder.join("moh/tone.wav"));
-        let asterisk = Self { root, inside, sip: SocketAddr::from(([127, 0, 0, 1], port)), process: Mutex::new(None) };
+        let identity = Authority::new(&folder.join("tls"), "authority").identity(&["localhost", "127.0.0.1"]);
+        fs::copy(&identity.certificate, folder.join("tls/server.crt")).expect("copies");
+        fs::copy(&identity.key, folder.join("tls/server.key")).expect("copies");
+        let asterisk = Self { root, inside, ports, process: Mutex::new(None) };
         asterisk.boot();
         asterisk
     }
 
+    /// For UDP and TCP.
     pub fn address(&self) -> SocketAddr {
-        self.sip
+        self.address_for(Transport::Udp)
+    }
+
+    pub fn address_for(&self, transport: Transport) -> SocketAddr {
+        let [sip, tls, ws, wss] = self.ports;
+        let port = match transport {
+            Transport::Udp | Transport::Tcp => sip,
+            Transport::Tls => tls,
+            Transport::Ws => ws,
+            Transport::Wss => wss,
+        };
+        SocketAddr::from(([127, 0, 0, 1], port))
     }
 
     /// `sip:USER@HOST:PORT`
     pub fn uri(&self, user: &str) -> String {
-        format!("sip:{user}@{}", self.sip)
+        format!("sip:{user}@{}", self.address())
     }
 
-    fn boot(&self) {
+    pub fn boot(&self) {
         fs::create_dir_all(harness::root()).expect("a folder");
         let mut command = self.command();
         command.arg("-f");

@@ -6,6 +6,7 @@ use crate::tools;
 use serde_json::Value;
 use std::fs::{self, File};
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -73,6 +74,14 @@ impl Setup {
     pub fn account(self, user: &str, password: &str, registrar: SocketAddr) -> Self {
         let address = format!("sip:{user}@{registrar}");
         self.arguments(&["--account", &address]).environment("OFFHOOK_PASSWORD", password)
+    }
+
+    /// The accounts and settings of this configuration file.
+    pub fn config(self, text: &str) -> Self {
+        let path = self.folder.join(format!("{}.toml", self.name));
+        fs::write(&path, text).expect("writes");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("own file");
+        self.arguments(&["--config", &path.display().to_string()])
     }
 
     /// Speaks what `sound` says, then nothing.

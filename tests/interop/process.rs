@@ -3,8 +3,10 @@ use std::fs::{self, File};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::thread;
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{LazyLock, Mutex};
 use std::time::{Duration, Instant};
+use std::{io, mem, thread};
 
 pub struct Process {
     child: Child,
@@ -23,16 +25,24 @@ impl Process {
     /// Starts `command` with its outputs as they are.
     pub fn spawn(name: &str, command: &mut Command, log: &Path) -> Self {
         command.stdin(Stdio::null());
-        // SAFETY: prctl is async-signal-safe. All cases run on the main thread, so the parent that the kernel watches
-        // lives as long as the test run.
+        // SAFETY: prctl is async-signal-safe.
         unsafe {
             command.pre_exec(|| {
-                libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
+                libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGTERM);
                 Ok(())
             });
         }
-        let child = command.spawn().unwrap_or_else(|error| panic!("cannot start {name}: {error}"));
+        let child = spawn(mem::replace(command, Command::new("spent")));
+        let child = child.unwrap_or_else(|error| panic!("cannot start {name}: {error}"));
         Self { child, name: name.to_owned(), log: log.to_owned() }
+    }
+
+    /// Ends it and the processes it has started, at once, as when the power goes; it was started with
+    /// `process_group(0)`.
+    pub fn kill_group(&mut self) {
+        // SAFETY: a plain system call on the group of our own child, which has not been waited for.
+        unsafe { libc::kill(-(self.child.id() as libc::pid_t), libc::SIGKILL) };
+        self.child.wait().ok();
     }
 
     pub fn id(&self) -> u32 {
@@ -68,6 +78,23 @@ impl Process {
         let name = self.name.clone();
         wait_for(&format!("{name} to end"), limit, || self.child.try_wait().expect("own child"))
     }
+}
+
+type Started = io::Result<Child>;
+/// What is to be started, and who waits for it.
+type Order = (Command, Sender<Started>);
+
+/// Starts a child from a thread that lives as long as the test run: the kernel ends children with the thread that started
+/// them, and the threads of the cases come and go.
+fn spawn(command: Command) -> Started {
+    static STARTER: LazyLock<Mutex<Sender<Order>>> = LazyLock::new(|| {
+        let (asks, asked) = channel::<Order>();
+        thread::spawn(move || asked.into_iter().for_each(|(mut command, answer)| drop(answer.send(command.spawn()))));
+        Mutex::new(asks)
+    });
+    let (answer, answered) = channel();
+    STARTER.lock().expect("no panic inside").send((command, answer)).expect("the thread lives");
+    answered.recv().expect("the thread lives")
 }
 
 impl Drop for Process {

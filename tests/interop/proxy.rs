@@ -5,7 +5,7 @@ use crate::peers_baresip::{Account, Baresip};
 use crate::peers_sipp::Sipp;
 use crate::phone::{Phone, Setup, exit};
 use crate::process::Process;
-use crate::tools;
+use crate::tools::{self, hears};
 use std::net::SocketAddr;
 use std::process::Command;
 use std::time::Duration;
@@ -68,12 +68,6 @@ impl Proxy {
     fn baresip(&self, user: &str, answers: bool) -> Account {
         Account { user: user.into(), password: format!("pw{user}"), registrar: self.address, codecs: "PCMU", answers }
     }
-}
-
-fn hears(sound: &Sound, hz: f64, who: &str) {
-    let middle = sound.seconds() / 2.0;
-    let share = sound.part(middle - 0.7, middle + 0.7).tone_share(hz);
-    assert!(share > 0.9, "{who} does not hear {hz} Hz: a share of {share:.2} in {:.1} s", sound.seconds());
 }
 
 fn sipp_registers_and_calls(case: &Case) {

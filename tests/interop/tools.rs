@@ -1,19 +1,42 @@
 //! Small helpers: free ports, templates.
+use crate::common::sound::Sound;
+use std::collections::BTreeSet;
 use std::fs;
-use std::net::UdpSocket;
+use std::net::{TcpListener, UdpSocket};
 use std::path::Path;
+use std::sync::Mutex;
 
-/// A UDP port on loopback that was free a moment ago.
+/// A port on loopback that was free a moment ago for UDP and TCP, and is given to nobody else in this run.
 pub fn free_port() -> u16 {
-    let socket = UdpSocket::bind("127.0.0.1:0").expect("loopback has ports");
-    socket.local_addr().expect("bound").port()
+    static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+    let mut given = GIVEN.lock().expect("no panic inside");
+    loop {
+        let socket = UdpSocket::bind("127.0.0.1:0").expect("loopback has ports");
+        let port = socket.local_addr().expect("bound").port();
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() && given.insert(port) {
+            return port;
+        }
+    }
 }
 
-/// `count` neighbouring ports, the first even, of which the first is free.
+/// `count` neighbouring ports, the first even, of which the first is free; given to nobody else in this run.
 pub fn free_range(count: u16) -> (u16, u16) {
-    let first = (0..100).map(|n| 20_000 + n * 100).find(|port| UdpSocket::bind(("127.0.0.1", *port)).is_ok());
-    let first = first.expect("a free port below 30000");
-    (first, first + count - 1)
+    const PORTS: std::ops::Range<u16> = 12_000..30_000;
+    static NEXT: Mutex<Option<u16>> = Mutex::new(None);
+    let mut next = NEXT.lock().expect("no panic inside");
+    // Runs at the same time begin at places of their own.
+    let mut first = next.unwrap_or(PORTS.start + (std::process::id() % 170) as u16 * 100);
+    for _ in 0..PORTS.len() / 100 {
+        if first + count > PORTS.end {
+            first = PORTS.start;
+        }
+        if UdpSocket::bind(("127.0.0.1", first)).is_ok() {
+            *next = Some(first + count.next_multiple_of(100));
+            return (first, first + count - 1);
+        }
+        first += 100;
+    }
+    panic!("no free ports from {} to {}", PORTS.start, PORTS.end);
 }
 
 /// Copies the files of `from` to `to`, with `@KEY@` replaced.
@@ -49,4 +72,11 @@ pub fn unix_less_monotonic() -> f64 {
         time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
     };
     clock(libc::CLOCK_REALTIME) - clock(libc::CLOCK_MONOTONIC)
+}
+
+/// Checks that a tone is most of what is heard in the middle of `sound`.
+pub fn hears(sound: &Sound, hz: f64, who: &str) {
+    let middle = sound.seconds() / 2.0;
+    let share = sound.part(middle - 0.7, middle + 0.7).tone_share(hz);
+    assert!(share > 0.9, "{who} does not hear {hz} Hz: a share of {share:.2} in {:.1} s", sound.seconds());
 }

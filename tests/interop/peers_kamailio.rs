@@ -1,0 +1,177 @@
+//! Kamailio 5.6 on loopback: registrar and proxy, or edge proxy, with ports of its own. Each case starts what it needs: it
+//! boots in a fraction of a second.
+use crate::certificates::{Authority, Identity};
+use crate::harness::{self, Case};
+use crate::process::{Process, wait_for};
+use crate::tools;
+use offhook::base::net::Transport;
+use std::fs;
+use std::net::{SocketAddr, TcpStream};
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+/// What it is the registrar of, and what its certificate says.
+pub const DOMAIN: &str = "localhost";
+
+pub fn missing() -> Option<String> {
+    let modules = ["kamailio/modules/tls.so", "kamailio/modules/websocket.so", "kamailio/modules/outbound.so"];
+    let libraries = PathBuf::from("/usr/lib").join(format!("{}-linux-gnu", std::env::consts::ARCH));
+    harness::on_path("kamailio")
+        .or_else(|| Some("/usr/sbin/kamailio".into()).filter(|path: &PathBuf| path.is_file()))?;
+    modules.iter().find(|name| !libraries.join(name).is_file()).map(|name| format!("`{name}` is not installed"))
+}
+
+/// How it is to be.
+pub struct Options<'a> {
+    pub name: &'a str,
+    pub identity: Option<&'a Identity>,
+    /// Phones must show a certificate.
+    pub mutual: bool,
+    /// How long a nonce may be used.
+    pub nonce_seconds: u32,
+    /// It is an edge proxy before this registrar.
+    pub edge_of: Option<SocketAddr>,
+}
+
+impl Default for Options<'_> {
+    fn default() -> Self {
+        Self { name: "kamailio", identity: None, mutual: false, nonce_seconds: 300, edge_of: None }
+    }
+}
+
+pub struct Kamailio {
+    /// UDP and TCP, TLS, WS, WSS.
+    ports: [u16; 4],
+    control: u16,
+    folder: PathBuf,
+    log: PathBuf,
+    edge: bool,
+    process: Option<Process>,
+    /// Who signed its certificate (PEM).
+    pub authority: PathBuf,
+}
+
+impl Kamailio {
+    pub fn start(case: &Case) -> Self {
+        Self::start_with(case, &Options::default())
+    }
+
+    pub fn start_with(case: &Case, options: &Options) -> Self {
+        let folder = case.folder().join(options.name);
+        let authority = Authority::new(&folder, "authority");
+        let own = options.identity.is_none().then(|| authority.identity(&[DOMAIN, "127.0.0.1"]));
+        let identity = options.identity.or(own.as_ref()).expect("one of them");
+        let ports = std::array::from_fn(|_| tools::free_port());
+        let control = tools::free_port();
+        let [sip, tls, ws, wss] = ports;
+        let registrar = options.edge_of.map_or_else(String::new, |address| address.to_string());
+        let values = [
+            ("DOMAIN", DOMAIN.to_owned()),
+            ("SIP", sip.to_string()),
+            ("TLS", tls.to_string()),
+            ("WS", ws.to_string()),
+            ("WSS", wss.to_string()),
+            ("CONTROL", control.to_string()),
+            ("CERTIFICATE", identity.certificate.display().to_string()),
+            ("KEY", identity.key.display().to_string()),
+            ("CA", authority.file.display().to_string()),
+            ("MUTUAL", u8::from(options.mutual).to_string()),
+            ("NONCE_SECONDS", options.nonce_seconds.to_string()),
+            ("REGISTRAR", registrar),
+        ];
+        tools::render(&tools::peers().join("kamailio"), &folder, &values);
+        let log = case.folder().join(format!("{}.log", options.name));
+        let (edge, authority) = (options.edge_of.is_some(), authority.file);
+        let mut kamailio = Self { ports, control, folder, log, edge, process: None, authority };
+        kamailio.boot();
+        kamailio
+    }
+
+    /// Starts it again after [`Kamailio::kill`]; it remembers nobody.
+    pub fn boot(&mut self) {
+        let mut command = Command::new("kamailio");
+        command.args(["-DD", "-E", "-m", "32", "-M", "8", "-f"]).arg(self.folder.join("kamailio.cfg"));
+        command.arg("-Y").arg(&self.folder).arg("-P").arg(self.folder.join("kamailio.pid"));
+        if self.edge {
+            command.args(["-A", "EDGE"]);
+        }
+        let path = std::env::var("PATH").unwrap_or_default();
+        command.env("PATH", format!("{path}:/usr/sbin")).process_group(0);
+        let process = self.process.insert(Process::start("kamailio", &mut command, &self.log));
+        let control = ("127.0.0.1", self.control);
+        wait_for("Kamailio to boot", Duration::from_secs(15), || {
+            assert!(process.is_running(), "Kamailio ended: {}", process.log_text());
+            TcpStream::connect(control).is_ok().then_some(())
+        });
+        wait_for("Kamailio to serve", Duration::from_secs(5), || {
+            Self::answers(self.control, &["core.uptime"]).contains("uptime").then_some(())
+        });
+    }
+
+    /// Ends it as when the power goes.
+    pub fn kill(&mut self) {
+        self.process.take().expect("it runs").kill_group();
+    }
+
+    pub fn address(&self, transport: Transport) -> SocketAddr {
+        let [sip, tls, ws, wss] = self.ports;
+        let port = match transport {
+            Transport::Udp | Transport::Tcp => sip,
+            Transport::Tls => tls,
+            Transport::Ws => ws,
+            Transport::Wss => wss,
+        };
+        SocketAddr::from(([127, 0, 0, 1], port))
+    }
+
+    /// `sip:USER@HOST:PORT`, as seen over UDP and TCP.
+    pub fn uri(&self, user: &str) -> String {
+        format!("sip:{user}@{}", self.address(Transport::Udp))
+    }
+
+    /// Answers every request with this status from now on; 0 serves again, 1 is silent.
+    pub fn answer_with(&self, mode: u16) {
+        Self::answers(self.control, &["cfg.set_now_int", "mode", "answer", &mode.to_string()]);
+    }
+
+    /// The bindings of all users, as its console prints them.
+    pub fn bindings(&self) -> String {
+        Self::answers(self.control, &["ul.dump"])
+    }
+
+    /// How many bindings `user` has.
+    pub fn bindings_of(&self, user: &str) -> usize {
+        let all = self.bindings();
+        let own = all.split("AoR: ").find(|part| part.lines().next().is_some_and(|aor| aor.trim() == user));
+        own.map_or(0, |part| part.matches("Address: ").count())
+    }
+
+    /// Adds a binding nobody has registered.
+    pub fn bind(&self, user: &str, contact: &str, seconds: u32) {
+        let seconds = seconds.to_string();
+        Self::answers(self.control, &["ul.add", "location", user, contact, &seconds, "1.0", "s:", "0", "0", "0"]);
+    }
+
+    pub fn expect_bindings(&self, user: &str, number: usize, limit: Duration) {
+        wait_for(&format!("{number} bindings of {user}"), limit, || (self.bindings_of(user) == number).then_some(()));
+    }
+
+    /// Everything it has logged: one line for each request.
+    pub fn log(&self) -> String {
+        fs::read(&self.log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
+    }
+
+    /// The requests it got that have all of `parts` in their line.
+    pub fn requests(&self, parts: &[&str]) -> Vec<String> {
+        let fits = |line: &&str| line.contains("got ") && parts.iter().all(|part| line.contains(part));
+        self.log().lines().filter(fits).map(str::to_owned).collect()
+    }
+
+    fn answers(control: u16, arguments: &[&str]) -> String {
+        let mut command = Command::new("/usr/sbin/kamcmd");
+        let output = command.arg("-s").arg(format!("tcp:127.0.0.1:{control}")).args(arguments).output();
+        output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default()
+    }
+}
