@@ -1,32 +1,20 @@
 //! All SIP sockets of one agent: binds them, sends what the core has to say, hands up what arrives.
-use super::limit::RateLimit;
-use super::tcp;
+use super::dial::{Dialler, Link};
+use super::pool::{Pool, Shared, serve};
+use super::router::Router;
 use super::udp::Udp;
-use crate::base::net::{Flow, PeerId, Received, Transmit, Transport};
-use crate::sip::locate::AccessId;
-use bytes::Bytes;
-use std::collections::BTreeMap;
+use crate::base::net::{Flow, Received, Transmit, Transport};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-/// Connections open at once, in and out.
-const CONNECTIONS: usize = 256;
-/// Of these, opened by others: all of them, and from one address. The rest is ours to open.
-const INCOMING: usize = 192;
-const INCOMING_OF_ONE: usize = 64;
-/// How long what is queued on connections may take to be written at the end.
-const FLUSH: Duration = Duration::from_millis(500);
 /// Messages waiting for the core; a datagram beyond that is dropped and counted, a connection waits.
 const INBOX: usize = 1024;
-/// Servers that are told apart.
-const SERVERS: usize = 1024;
 
 #[derive(Clone, Debug, Default)]
 pub struct NetConfig {
@@ -61,6 +49,10 @@ pub enum NetEvent {
         flow: Flow,
         error: String,
     },
+    /// The peer answered a keep-alive.
+    Alive {
+        flow: Flow,
+    },
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -72,31 +64,17 @@ pub enum NetError {
     NoRoute { remote: SocketAddr, source: io::Error },
 }
 
-/// What the socket tasks share: the connections by remote address, and the way to the core.
-pub struct Shared {
-    inbox: mpsc::Sender<NetEvent>,
-    connections: Mutex<BTreeMap<SocketAddr, Connection>>,
-    limit: Mutex<RateLimit>,
-    dropped: AtomicU64,
-}
-
-/// The way to the task of one connection.
-struct Connection {
-    queue: mpsc::Sender<Bytes>,
-    /// The peer opened it.
-    incoming: bool,
-}
-
 pub struct Net {
     /// The port all sockets share.
     port: u16,
     address: Option<IpAddr>,
     name_server: Option<SocketAddr>,
     udp: Vec<Udp>,
-    servers: Arc<Servers>,
     inbox: mpsc::Receiver<NetEvent>,
+    pool: Pool,
     shared: Arc<Shared>,
-    tasks: JoinSet<()>,
+    /// Those that read datagrams and accept connections; they end with this.
+    _tasks: JoinSet<()>,
     /// What the user should know about the sockets, in words.
     pub notice: Option<String>,
 }
@@ -118,12 +96,7 @@ impl Net {
             }
         };
         let (sender, inbox) = mpsc::channel(INBOX);
-        let shared = Arc::new(Shared {
-            inbox: sender,
-            connections: Mutex::default(),
-            limit: Mutex::default(),
-            dropped: AtomicU64::new(0),
-        });
+        let shared = Arc::new(Shared::new(sender));
         let (mut tasks, mut udp) = (JoinSet::new(), Vec::new());
         let bind_error = |source| NetError::Bind {
             address: SocketAddr::new(config.address.unwrap_or(Ipv4Addr::UNSPECIFIED.into()), sockets.port),
@@ -136,17 +109,17 @@ impl Net {
         }
         for listener in sockets.tcp {
             let listener = TcpListener::from_std(listener).map_err(bind_error)?;
-            tasks.spawn(accept(listener, sockets.port, Arc::clone(&shared)));
+            tasks.spawn(accept(listener, sockets.port, config.dscp, Arc::clone(&shared)));
         }
         Ok(Self {
             port: sockets.port,
             address: config.address,
             name_server: config.name_server,
             udp,
-            servers: Arc::default(),
             inbox,
+            pool: Pool::new(Arc::clone(&shared), Dialler::new(config.access.clone(), config.dscp)),
             shared,
-            tasks,
+            _tasks: tasks,
             notice,
         })
     }
@@ -157,7 +130,7 @@ impl Net {
 
     /// Messages refused by the rate limit or dropped because the core was busy.
     pub fn dropped(&self) -> u64 {
-        self.shared.dropped.load(Ordering::Relaxed) + lock(&self.shared.limit).refused
+        self.shared.dropped()
     }
 
     /// The next thing that happened; never ends while the manager lives.
@@ -171,12 +144,7 @@ impl Net {
 
     /// A copy of what is needed to find flows elsewhere.
     pub fn router(&self) -> Router {
-        Router {
-            address: self.address,
-            port: self.port,
-            servers: Arc::clone(&self.servers),
-            name_server: self.name_server,
-        }
+        Router { address: self.address, port: self.port, name_server: self.name_server, pool: self.pool.clone() }
     }
 
     /// Sends without waiting. What cannot be sent comes back as [`NetEvent::Refused`].
@@ -191,185 +159,36 @@ impl Net {
                     Ok(()) => {}
                     // A full send buffer is a lost packet: the transaction sends it again.
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                        self.shared.dropped.fetch_add(1, Ordering::Relaxed);
+                        self.shared.count_dropped();
                     }
                     Err(error) => self.refuse(flow, error.to_string()),
                 }
             }
-            Transport::Tcp => self.send_on_connection(flow, transmit.bytes),
-            Transport::Tls | Transport::Ws | Transport::Wss => {
-                self.refuse(flow, format!("no {} here", flow.transport.name()));
+            Transport::Tcp | Transport::Tls | Transport::Ws | Transport::Wss => {
+                if let Err(error) = self.pool.send(flow, transmit.bytes) {
+                    self.refuse(flow, error);
+                }
             }
         }
     }
 
-    fn send_on_connection(&mut self, flow: Flow, bytes: Bytes) {
-        while self.tasks.try_join_next().is_some() {}
-        let mut connections = lock(&self.shared.connections);
-        if let Some(connection) = connections.get(&flow.remote) {
-            match connection.queue.try_send(bytes) {
-                Ok(()) => return,
-                Err(mpsc::error::TrySendError::Full(_)) => {
-                    connections.remove(&flow.remote);
-                    drop(connections);
-                    return self.refuse(flow, "the peer does not read".to_owned());
-                }
-                Err(mpsc::error::TrySendError::Closed(bytes)) => {
-                    connections.remove(&flow.remote);
-                    drop(connections);
-                    return self.open_connection(flow, bytes);
-                }
-            }
-        }
-        drop(connections);
-        self.open_connection(flow, bytes);
-    }
-
-    fn open_connection(&mut self, flow: Flow, bytes: Bytes) {
-        let Some(outgoing) = self.shared.enter(flow.remote, false) else {
-            return self.refuse(flow, format!("{CONNECTIONS} connections are open already"));
-        };
-        // The queue is new and empty.
-        if let Some(connection) = lock(&self.shared.connections).get(&flow.remote) {
-            let _ = connection.queue.try_send(bytes);
-        }
-        self.tasks.spawn(tcp::connect(flow, outgoing, Arc::clone(&self.shared)));
+    /// Ends a connection that was found dead; the next message on its flow opens a new one.
+    pub fn close(&mut self, flow: &Flow) {
+        self.pool.close(flow);
     }
 
     /// Waits until the connections have written what they were given, for a moment at most.
     pub async fn flush(&self) {
-        let busy = || lock(&self.shared.connections).values().any(|c| c.queue.capacity() < c.queue.max_capacity());
-        let until = Instant::now() + FLUSH;
-        // Once more after the queues are empty: what was taken out last is being written.
-        let mut again = !lock(&self.shared.connections).is_empty();
-        while Instant::now() < until && (busy() || std::mem::take(&mut again)) {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        self.pool.flush().await;
     }
 
     fn refuse(&self, flow: Flow, error: String) {
         // A full inbox has plenty of other news; the transaction's own timer ends it then.
-        let _ = self.shared.inbox.try_send(NetEvent::Refused { flow, error });
+        self.shared.offer(NetEvent::Refused { flow, error });
     }
 }
 
-/// Whom a connection is opened to: the domain it was looked up for, which its certificate must name, and the account's way in.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Server {
-    pub name: String,
-    pub access: AccessId,
-}
-
-/// Servers that have a number.
-#[derive(Debug, Default)]
-pub struct Servers(Mutex<Vec<Server>>);
-
-impl Servers {
-    /// The number of a server; a new one when it has none yet.
-    fn number(&self, server: &Server) -> PeerId {
-        let mut servers = lock(&self.0);
-        let at = servers.iter().position(|known| known == server).unwrap_or_else(|| {
-            // Far more than anybody's domains: whoever comes later takes the place of the last, and its connection.
-            if servers.len() >= SERVERS {
-                servers.pop();
-            }
-            servers.push(server.clone());
-            servers.len() - 1
-        });
-        PeerId(u32::try_from(at + 1).unwrap_or(0))
-    }
-}
-
-/// Knows which local address leads where.
-#[derive(Clone, Debug)]
-pub struct Router {
-    address: Option<IpAddr>,
-    port: u16,
-    servers: Arc<Servers>,
-    name_server: Option<SocketAddr>,
-}
-
-impl Router {
-    /// Who knows names; the system says when `None`.
-    pub fn name_server(&self) -> Option<SocketAddr> {
-        self.name_server
-    }
-
-    /// The flow to `remote`, where `server` is expected.
-    ///
-    /// # Errors
-    /// [`NetError::NoRoute`] when the system knows no way there.
-    pub fn flow(&self, transport: Transport, remote: SocketAddr, server: &Server) -> Result<Flow, NetError> {
-        let local = match self.address {
-            Some(address) if !address.is_unspecified() => address,
-            _ => local_address(remote).map_err(|source| NetError::NoRoute { remote, source })?,
-        };
-        let flow = Flow::new(transport, SocketAddr::new(local, self.port), remote);
-        // Only what is verified, or asked for by name, belongs to a server.
-        Ok(match transport {
-            Transport::Udp | Transport::Tcp => flow,
-            Transport::Tls | Transport::Ws | Transport::Wss => Flow { peer: self.servers.number(server), ..flow },
-        })
-    }
-}
-
-impl Shared {
-    /// Hands a whole message of a connection up; waits while the core is busy.
-    pub async fn received(&self, received: Received) {
-        if self.admit(received.flow.remote.ip()) {
-            self.report(NetEvent::Received(received)).await;
-        }
-    }
-
-    pub async fn report(&self, event: NetEvent) {
-        // The core is gone only when the program ends.
-        let _ = self.inbox.send(event).await;
-    }
-
-    /// The connection whose queue this was is over. Another one to the same place, opened since, stays.
-    pub fn forget(&self, remote: SocketAddr, outgoing: mpsc::Receiver<Bytes>) {
-        drop(outgoing);
-        let mut connections = lock(&self.connections);
-        if connections.get(&remote).is_some_and(|connection| connection.queue.is_closed()) {
-            connections.remove(&remote);
-        }
-    }
-
-    fn enter(&self, remote: SocketAddr, incoming: bool) -> Option<mpsc::Receiver<Bytes>> {
-        let mut connections = lock(&self.connections);
-        if connections.len() >= CONNECTIONS || (incoming && is_crowded(&connections, remote.ip())) {
-            return None;
-        }
-        let (queue, receiver) = mpsc::channel(tcp::QUEUE);
-        connections.insert(remote, Connection { queue, incoming });
-        Some(receiver)
-    }
-
-    /// Hands something up without waiting; when the core is busy it is dropped and counted.
-    pub fn offer(&self, event: NetEvent) {
-        if self.inbox.try_send(event).is_err() {
-            self.dropped.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
-    /// Whether one more message from there is taken.
-    pub fn admit(&self, source: IpAddr) -> bool {
-        lock(&self.limit).admit(Instant::now(), source)
-    }
-}
-
-/// Whether no further connection is accepted from there.
-fn is_crowded(connections: &BTreeMap<SocketAddr, Connection>, from: IpAddr) -> bool {
-    let incoming = || connections.iter().filter(|(_, connection)| connection.incoming);
-    incoming().count() >= INCOMING || incoming().filter(|(remote, _)| remote.ip() == from).count() >= INCOMING_OF_ONE
-}
-
-/// A panic in another task must not take the sockets with it.
-pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-async fn accept(listener: TcpListener, port: u16, shared: Arc<Shared>) {
+async fn accept(listener: TcpListener, port: u16, dscp: u8, shared: Arc<Shared>) {
     let mut connections = JoinSet::new();
     loop {
         while connections.try_join_next().is_some() {}
@@ -380,21 +199,14 @@ async fn accept(listener: TcpListener, port: u16, shared: Arc<Shared>) {
         };
         let Ok(local) = stream.local_addr() else { continue };
         let flow = Flow::new(Transport::Tcp, SocketAddr::new(local.ip(), port), remote);
-        if let Some(outgoing) = shared.enter(remote, true) {
-            connections.spawn(tcp::serve(stream, flow, outgoing, Arc::clone(&shared)));
+        // Not every system hands the mark of the listener on.
+        mark(&socket2::SockRef::from(&stream), local.is_ipv6(), dscp);
+        // A small message must not wait for the acknowledgement of the one before it.
+        let _ = stream.set_nodelay(true);
+        if let Some(outgoing) = shared.enter(flow, true) {
+            connections.spawn(serve(Link::Stream(Box::new(stream)), flow, outgoing, Arc::clone(&shared)));
         }
     }
-}
-
-/// The address the system would send from; asks the routing table, sends nothing.
-pub fn local_address(remote: SocketAddr) -> io::Result<IpAddr> {
-    let any: SocketAddr = match remote {
-        SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
-        SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
-    };
-    let probe = std::net::UdpSocket::bind(any)?;
-    probe.connect(remote)?;
-    Ok(probe.local_addr()?.ip())
 }
 
 struct Sockets {
@@ -456,6 +268,10 @@ pub fn mark(socket: &socket2::Socket, is_ipv6: bool, dscp: u8) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::net::Server;
+    use crate::net::pool::INCOMING_OF_ONE;
+    use crate::sip::locate::AccessId;
+    use bytes::Bytes;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpStream;
 

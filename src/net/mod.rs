@@ -1,9 +1,16 @@
-//! SIP sockets: UDP and TCP behind one manager that speaks in flows.
+//! SIP sockets: UDP, TCP, TLS and WebSockets behind one manager that speaks in flows.
+mod dial;
 pub mod dns;
 mod limit;
 mod manager;
-mod tcp;
+mod pool;
+mod router;
+mod stream;
+mod tls;
 mod udp;
 mod unreachable;
+mod verify;
+mod websocket;
 
-pub use manager::{Access, Net, NetConfig, NetError, NetEvent, Router, Server};
+pub use manager::{Access, Net, NetConfig, NetError, NetEvent};
+pub use router::{Router, Server};

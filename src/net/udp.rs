@@ -1,6 +1,8 @@
 //! The UDP sockets: datagrams in and out (RFC 3261 §18), and what the network says of those that did not arrive
 //! (RFC 3261 §18.4, RFC 1122 §4.1.3.3).
-use super::manager::{NetEvent, Shared, local_address, lock};
+use super::manager::NetEvent;
+use super::pool::{Shared, lock};
+use super::router::local_address;
 use super::unreachable;
 use crate::base::net::{Flow, Received, Transmit, Transport};
 use bytes::Bytes;

@@ -48,6 +48,8 @@ impl ProxyServer {
                 event = self.net.next() => match event {
                     NetEvent::Received(received) => self.proxy.handle_received(Instant::now(), received),
                     NetEvent::Refused { flow, .. } => self.proxy.handle_transport_error(Instant::now(), &flow),
+                    // It sends no keep-alives.
+                    NetEvent::Alive { .. } => {}
                 },
                 () = tokio::time::sleep_until(wake.into()) => self.proxy.handle_timeout(Instant::now()),
             }

@@ -72,6 +72,7 @@ impl<M: Media> Signalling<M> {
                 event = self.net.next() => match event {
                     NetEvent::Received(received) => self.agent.handle_received(Instant::now(), received),
                     NetEvent::Refused { flow, error } => self.agent.handle_refused(Instant::now(), flow, &error),
+                    NetEvent::Alive { flow } => self.agent.handle_alive(Instant::now(), &flow),
                 },
                 Some(event) = self.media_events.recv() => self.agent.handle_media(Instant::now(), event),
                 command = self.commands.recv(), if open => {
@@ -112,6 +113,11 @@ impl<M: Media> Signalling<M> {
             while let Some(command) = self.agent.poll_media() {
                 quiet = false;
                 self.media.send(command);
+            }
+            // Before what is to be sent: that takes a new connection.
+            while let Some(flow) = self.agent.poll_close() {
+                quiet = false;
+                self.net.close(&flow);
             }
             while let Some(transmit) = self.agent.poll_transmit(Instant::now()) {
                 quiet = false;

@@ -211,7 +211,7 @@ impl UserAgent {
     }
 
     fn flow_failed(&mut self, now: Instant, flow: Flow, error: &str) {
-        self.out.log(format!("{} {}: {}", flow.transport.name(), flow.remote, account::shown(error, 80)));
+        self.out.log(format!("{} {}: {}", flow.transport.name(), flow.remote, account::shown(error, 240)));
         self.layer.handle_transport_error(now, &flow);
         for account in &mut self.accounts {
             account.flow_lost(now, &flow, &mut self.rng);
