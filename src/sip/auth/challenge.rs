@@ -40,11 +40,10 @@ impl AuthValue {
                 all.truncate(MAX_CHALLENGES);
                 break;
             }
-            if let (Some(current), Some(text)) = (all.last_mut(), text)
+            if let (Some(current), Some(inner)) = (all.last_mut(), text.and_then(content))
                 && is_token(name)
                 && current.params.len() < MAX_PARAMS
             {
-                let inner = text.strip_prefix('"').and_then(|t| t.strip_suffix('"')).unwrap_or(text);
                 current.params.push((name.to_ascii_lowercase(), inner.to_owned()));
             }
         }
@@ -59,6 +58,23 @@ impl AuthValue {
     pub fn is_digest(&self) -> bool {
         self.scheme.eq_ignore_ascii_case("Digest")
     }
+}
+
+/// What stands between the quotes, if there are any. `None` where it would break out of the quotes it is put in again.
+fn content(value: &str) -> Option<&str> {
+    let Some(quoted) = value.strip_prefix('"') else {
+        return (!value.contains(['"', '\\'])).then_some(value);
+    };
+    let inner = quoted.strip_suffix('"')?;
+    let mut escaped = false;
+    for byte in inner.bytes() {
+        escaped = match byte {
+            b'"' if !escaped => return None,
+            b'\\' => !escaped,
+            _ => false,
+        };
+    }
+    (!escaped).then_some(inner)
 }
 
 /// A Digest challenge that can be answered.
@@ -131,6 +147,12 @@ mod tests {
             "Digest realm=\"x\", nonce=\"y\", algorithm=SHA-1",
             "Digest realm=\"x\", nonce=\"y\", qop=\"token\"",
             "Digest realm=\"x\", nonce=\"y\", qop=\"\"",
+            // These would not be one quoted string in the answer.
+            "Digest realm=\"x\", nonce=\"y",
+            "Digest realm=\"x\", nonce=y\"z",
+            "Digest realm=\"x\", nonce=y\\",
+            "Digest realm=\"x\"y\"z\", nonce=\"n\"",
+            "Digest realm=\"x\", nonce=\"",
         ];
         for value in rows {
             assert_eq!(read(value), [None], "{value}");

@@ -152,7 +152,7 @@ impl Session {
                 let cause = Cause::PeerCancelled { reasons: Reason::of(&cancel.headers) };
                 self.refuse_invite(now, 487, &[], cause);
             }
-            Side::Calling(_) | Side::Established | Side::Over => self.abandon_exchange(),
+            Side::Calling(_) | Side::Established | Side::Over => self.abandon_exchange(now),
         }
         self.settle(now);
     }

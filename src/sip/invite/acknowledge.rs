@@ -1,11 +1,12 @@
 //! The third part of the INVITE handshake: ACKs for each 2xx received, and 2xx repeated until the ACK comes
 //! (RFC 3261 §13.2.2.4, §13.3.1.4).
 use super::offer_answer::OfferAnswer;
-use super::session::{Bye, Session, Timer, cseq_of};
+use super::session::{Bye, Session, Side, Timer, cseq_of};
 use super::{Body, Cause, Event, Output};
 use crate::sip::dialog::Dialog;
 use crate::sip::key::ServerKey;
 use crate::sip::message::{Request, Response, Uri};
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 /// ACKs kept for 2xx that come again.
@@ -18,6 +19,8 @@ pub(super) struct Acknowledged {
     remote_tag: String,
     request: Request,
     next_hop: Uri,
+    /// Until then its 2xx may come again.
+    until: Instant,
 }
 
 /// A 2xx of ours whose ACK has not come.
@@ -35,22 +38,22 @@ pub(super) struct Unacknowledged {
 
 impl Session {
     /// Acknowledges the 2xx to `invite` in our own dialog.
-    pub(super) fn acknowledge(&mut self, invite: &Request, body: Option<&Body>) {
+    pub(super) fn acknowledge(&mut self, now: Instant, invite: &Request, body: Option<&Body>) {
         if let Some(dialog) = self.dialog.take() {
-            self.acknowledge_with(&dialog, invite, body);
+            self.acknowledge_with(now, &dialog, invite, body);
             self.dialog = Some(dialog);
         }
     }
 
     /// Acknowledges the 2xx that brought an offer, with our answer if there is one.
-    pub(super) fn acknowledge_late(&mut self, cseq: u32, answer: Option<&Body>) {
+    pub(super) fn acknowledge_late(&mut self, now: Instant, cseq: u32, answer: Option<&Body>) {
         if let Some(invite) = self.invite.clone().filter(|invite| cseq_of(&invite.headers) == cseq) {
-            self.acknowledge(&invite, answer);
+            self.acknowledge(now, &invite, answer);
         }
     }
 
     /// The ACK carries the credentials of its INVITE (RFC 3261 §13.2.2.4).
-    pub(super) fn acknowledge_with(&mut self, dialog: &Dialog, invite: &Request, body: Option<&Body>) {
+    pub(super) fn acknowledge_with(&mut self, now: Instant, dialog: &Dialog, invite: &Request, body: Option<&Body>) {
         let cseq = cseq_of(&invite.headers);
         let (mut request, next_hop) = dialog.ack(cseq);
         for name in ["Authorization", "Proxy-Authorization"] {
@@ -64,7 +67,25 @@ impl Session {
         }
         let remote_tag = dialog.key().remote_tag.clone();
         self.outputs.push_back(Output::Ack { request: request.clone(), next_hop: next_hop.clone() });
-        self.acknowledged.push_back(Acknowledged { cseq, remote_tag, request, next_hop });
+        let until = now + self.config.timers.limit();
+        self.acknowledged.push_back(Acknowledged { cseq, remote_tag, request, next_hop, until });
+        self.timers.set(Timer::Copies, until);
+    }
+
+    /// Forgets ACKs whose 2xx cannot come again, and with the last of them the INVITE: no fork answers any longer
+    /// (RFC 3261 §13.2.2.4). A call that only talks then holds no message, nor the room for one.
+    pub(super) fn forget_acknowledged(&mut self, now: Instant) {
+        self.acknowledged.retain(|ack| ack.until > now);
+        if self.acknowledged.is_empty() && !matches!(self.side, Side::Calling(_)) {
+            self.invite = None;
+            self.acknowledged.shrink_to_fit();
+            self.outputs.shrink_to_fit();
+            self.events.shrink_to_fit();
+            if self.requests.is_empty() {
+                // An empty map keeps the node that its entries lived in.
+                self.requests = BTreeMap::new();
+            }
+        }
     }
 
     /// Sends the ACK of a repeated 2xx again; `false` when the 2xx is new.

@@ -53,7 +53,7 @@ impl Session {
             return;
         }
         self.ended = true;
-        self.abandon_exchange();
+        self.abandon_exchange(now);
         self.drop_challenged();
         self.forget_unacked(false);
         for timer in [
@@ -83,7 +83,7 @@ impl Session {
     }
 
     /// Closes the exchange that waits for the user; a request of the peer in it is answered 487 (RFC 3261 §15.1.2).
-    pub(super) fn abandon_exchange(&mut self) {
+    pub(super) fn abandon_exchange(&mut self, now: Instant) {
         let Some(open) = self.offers.open() else { return };
         if let (_, Carrier::Invite { key, request } | Carrier::Update { key, request }) = (open.id, &open.carrier) {
             let response = self.response(request, 487);
@@ -91,7 +91,7 @@ impl Session {
         }
         // The 2xx whose ACK waited for our answer still wants an ACK.
         if let Carrier::Ack { cseq } = open.carrier {
-            self.acknowledge_late(cseq, None);
+            self.acknowledge_late(now, cseq, None);
         }
         self.timers.stop(&Timer::Answer);
         self.offers = OfferAnswer::Stable;

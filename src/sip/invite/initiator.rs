@@ -152,7 +152,7 @@ impl Session {
         match (self.offers.is_local(), body) {
             // Our offer: the answer is in the 2xx, or was in a provisional response of the same fork.
             (true, body) => {
-                self.acknowledge(&invite, None);
+                self.acknowledge(now, &invite, None);
                 self.offers = OfferAnswer::Stable;
                 match body.or(preview) {
                     Some(body) => self.events.push_back(Event::Answer { fork, body }),
@@ -166,7 +166,7 @@ impl Session {
                 self.events.push_back(Event::Offer { id, body });
             }
             (false, None) => {
-                self.acknowledge(&invite, None);
+                self.acknowledge(now, &invite, None);
                 self.break_off(now, "the offer is missing");
             }
         }
@@ -178,7 +178,7 @@ impl Session {
             return;
         }
         self.released += 1;
-        self.acknowledge_with(dialog, invite, None);
+        self.acknowledge_with(now, dialog, invite, None);
         self.send_bye(dialog, None);
         if self.ended {
             self.linger(now);

@@ -147,7 +147,7 @@ impl Session {
     pub(super) fn reinvite_accepted(&mut self, now: Instant, sent: &Sent, response: Response) {
         let Some(dialog) = &mut self.dialog else { return };
         dialog.refresh(&response.headers);
-        self.acknowledge(&sent.request, None);
+        self.acknowledge(now, &sent.request, None);
         if self.ended {
             return;
         }

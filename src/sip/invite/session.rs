@@ -89,6 +89,8 @@ pub(super) enum Timer {
     Expiry,
     /// Our re-INVITE got no final response.
     ModifyLimit,
+    /// The 2xx acknowledged last cannot come again any longer.
+    Copies,
     /// Nothing is waited for any longer.
     Linger,
 }
@@ -193,9 +195,9 @@ impl Session {
         let Some((open, wanted)) = self.offers.take(id) else { return };
         self.timers.stop(&Timer::Answer);
         match (open.carrier, answer) {
-            (Carrier::Ack { cseq }, Answer::Accept(body)) => self.acknowledge_late(cseq, Some(&body)),
+            (Carrier::Ack { cseq }, Answer::Accept(body)) => self.acknowledge_late(now, cseq, Some(&body)),
             (Carrier::Ack { cseq }, Answer::Reject(_)) => {
-                self.acknowledge_late(cseq, None);
+                self.acknowledge_late(now, cseq, None);
                 self.end(now, Cause::Negotiation("the offer was not acceptable"));
                 self.say_bye(None);
             }
@@ -313,6 +315,7 @@ impl Session {
                 Timer::ReliableLimit => self.reliable_overdue(now),
                 Timer::Refresh => self.refresh_session(now),
                 Timer::Expiry => self.session_expired(now),
+                Timer::Copies => self.forget_acknowledged(now),
                 Timer::Linger => {
                     self.requests.clear();
                     self.unacked.clear();

@@ -171,17 +171,16 @@ impl Uri {
             (Scheme::Other(a), Scheme::Other(b)) => a.eq_ignore_ascii_case(b) && self.user == other.user,
             _ => false,
         };
-        let same_value = |name: &str, value: Option<&str>| match other.params.get(name) {
-            Some(theirs) => match (value, theirs) {
-                (Some(a), Some(b)) => unescape(a).eq_ignore_ascii_case(&unescape(b)),
-                (a, b) => a.is_none() && b.is_none(),
-            },
-            None => !DECISIVE.iter().any(|d| d.eq_ignore_ascii_case(name)),
+        // Of a parameter that stands twice, which it may not, the first counts.
+        let same_value = |name: &str| match (self.params.value(name), other.params.get(name)) {
+            (Some(a), Some(Some(b))) => unescape(a).eq_ignore_ascii_case(&unescape(b)),
+            (a, Some(b)) => a.is_none() && b.is_none(),
+            (_, None) => !DECISIVE.iter().any(|d| d.eq_ignore_ascii_case(name)),
         };
         users_match
             && self.host == other.host
             && self.port == other.port
-            && self.params.iter().all(|(name, value)| same_value(name, value))
+            && self.params.iter().all(|(name, _)| same_value(name))
             && DECISIVE.iter().all(|d| self.params.has(d) == other.params.has(d))
             && header_set(self.headers.as_deref()) == header_set(other.headers.as_deref())
     }
@@ -411,6 +410,8 @@ mod tests {
                 "sip:alice@atlanta.com?priority=urgent&subject=project%20x",
             ),
             ("tel:+1-201-555-0123", "tel:+1(201)5550123"),
+            ("sip:a@b;transport=tcp;transport=udp", "sip:a@b;transport=tcp"),
+            ("sip:a@b;x=1;x=2", "sip:a@b;x=1;x=2"),
         ];
         for (a, b) in equal {
             let (a, b) = uri_pair(a, b).unwrap();
