@@ -2,6 +2,8 @@
 //!
 //! `cargo bench --bench message` prints, after criterion's figures, ratios that are measured in turns, so that whatever else
 //! the machine does falls on both sides alike. It fails when ours is the slower one, or when the time grows faster than the message.
+#![allow(clippy::print_stdout)]
+
 use bytes::Bytes;
 use criterion::{Criterion, Throughput, criterion_group};
 use offhook::sip::message::{Message, Method, Via, parse};

@@ -1,6 +1,8 @@
 //! The transaction layer with many transactions: the time one message takes hardly depends on how many others are under way.
 //!
 //! `cargo bench --bench transactions` prints the ratios and fails when one is large.
+#![allow(clippy::print_stdout)]
+
 use bytes::Bytes;
 use criterion::{BenchmarkId, Criterion, criterion_group};
 use offhook::base::net::{Flow, Received, Transport};
