@@ -165,6 +165,7 @@ fn exchange(now: Instant, agents: &mut [Agent; 2]) {
     }
 }
 
+#[expect(clippy::print_stdout, reason = "the figure is worth as much as the verdict")]
 #[test]
 fn an_idle_dialog_is_small() {
     let mut now = Instant::now();

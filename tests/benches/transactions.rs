@@ -118,7 +118,8 @@ criterion_group! {
 
 fn ratios() {
     let (mut few, mut many) = (Crowd::new(FEW), Crowd::new(MANY));
-    let rows: [(&str, fn(&mut Crowd)); 3] = [
+    type Step = fn(&mut Crowd);
+    let rows: [(&str, Step); 3] = [
         ("a retransmission", Crowd::retransmission),
         ("a response", Crowd::answered),
         ("a retransmission, from the bytes on", Crowd::received),
