@@ -22,6 +22,7 @@ use crate::config::{Config, Environment};
 use crate::media::spec::{Codec, SourceDescription};
 use crate::net::NetConfig;
 use crate::proxy::{Access, ProxyConfig};
+use crate::qos::snapshot::DirectionQuality;
 use crate::runtime::clock;
 use crate::runtime::journal::Journal;
 use crate::runtime::media_thread::{MediaHandle, MediaSender, MediaThreadConfig};
@@ -84,14 +85,17 @@ pub fn run(cli: &Cli, demo: &Demo, environment: &Environment) -> Result<ExitCode
             };
             let Guest { phone, sound } = phone;
             // The truth is that of open streams: it is read while the call is up.
-            let mut truth = Truth::default();
-            let code = headless::run_watched(phone, job, &interrupted, &mut || {
+            let (mut truth, mut measured) = (Truth::default(), DirectionQuality::default());
+            let code = headless::run_watched(phone, job, &interrupted, &mut |snapshot| {
                 let now = stage.network.truth();
                 if now.packets > 0 {
                     truth = now;
                 }
+                if let Some(call) = snapshot.calls.first() {
+                    measured = call.quality.inbound.clone();
+                }
             })?;
-            report_truth(&truth, &stage.network.impairment(), demo.json);
+            report_truth(&truth, &stage.network.impairment(), &measured, demo.json);
             sound.shutdown();
             code
         }
@@ -357,7 +361,7 @@ fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
 }
 
 /// What the network did, for comparison with what the phone measured.
-fn report_truth(truth: &Truth, asked: &Impairment, json: bool) {
+fn report_truth(truth: &Truth, asked: &Impairment, measured: &DirectionQuality, json: bool) {
     let lost = if truth.packets == 0 { 0.0 } else { 100.0 * truth.lost as f64 / truth.packets as f64 };
     let line = if json {
         serde_json::json!({
@@ -373,7 +377,7 @@ fn report_truth(truth: &Truth, asked: &Impairment, json: bool) {
     } else {
         format!(
             "the simulated network, asked for {:.1} % loss, {} ms jitter, {} ms delay (seed {}), did to what you heard: \
-             {} of {} packets lost ({lost:.1} %), jitter {:.1} ms, mean delay {:.1} ms",
+             {} of {} packets lost ({lost:.1} %), jitter {:.1} ms, mean delay {:.1} ms\n{}",
             asked.loss * 100.0,
             asked.jitter.as_millis(),
             asked.delay.as_millis(),
@@ -382,7 +386,18 @@ fn report_truth(truth: &Truth, asked: &Impairment, json: bool) {
             truth.packets,
             truth.jitter,
             truth.delay,
+            words_of(measured),
         )
     };
     let _ = writeln!(io::stdout().lock(), "{line}");
+}
+
+/// The same figures as the phone knows them.
+fn words_of(measured: &DirectionQuality) -> String {
+    let figure = |value: Option<f64>| value.map_or("–".to_owned(), |v| format!("{v:.1}"));
+    let (lost, jitter) = (figure(measured.loss_total), figure(measured.jitter.map(|r| r.value)));
+    format!(
+        "the phone measured: {} packets lost and {} received ({lost} % lost), jitter {jitter} ms",
+        measured.lost, measured.packets
+    )
 }

@@ -38,7 +38,11 @@ pub fn run(config: &Config, test: bool, out: &mut impl Write) -> Result<ExitCode
     let microphone = choice("microphone", &config.audio.microphone, Direction::Capture)?;
     let speaker = choice("speaker", &config.audio.speaker, Direction::Playback)?;
     let systems = Arc::new(SoundSystems::new());
-    print_list(&systems.list(), out)?;
+    let devices = systems.list();
+    print_list(&devices, out)?;
+    for (choice, direction) in [(&speaker, Direction::Playback), (&microphone, Direction::Capture)] {
+        missing(&systems, &devices, choice, direction)?;
+    }
     if !test {
         return Ok(ExitCode::Ended);
     }
@@ -63,6 +67,23 @@ fn print_list(devices: &[DeviceInfo], out: &mut impl Write) -> io::Result<()> {
         writeln!(out, "`*` is the default.")?;
     }
     writeln!(out, "A part of a name or identifier is enough for --speaker and --microphone.")
+}
+
+/// A name that no device has is refused with the names there are.
+fn missing(
+    systems: &SoundSystems,
+    devices: &[DeviceInfo],
+    choice: &DeviceChoice,
+    direction: Direction,
+) -> Result<(), Failure> {
+    if !matches!(choice, DeviceChoice::Named { .. }) || systems.open(choice, direction, |_| Ok(())).is_ok() {
+        return Ok(());
+    }
+    let names: Vec<String> =
+        devices.iter().filter(|d| d.direction == direction).map(|d| format!("`{}`", d.name)).collect();
+    let known = if names.is_empty() { "there is none".to_owned() } else { format!("there are: {}", names.join(", ")) };
+    let words = format!("no {} is called `{choice}`; {known}", direction.word());
+    Err(Failure::new(ExitCode::Device, words))
 }
 
 fn line(device: &DeviceInfo) -> String {
@@ -204,6 +225,17 @@ mod tests {
         let choice = DeviceChoice::parse(choice, Direction::Capture).expect("a choice");
         let works = try_microphone(systems, choice, LEVEL_FRAMES, &mut out).expect("written");
         (works, String::from_utf8(out).expect("text"))
+    }
+
+    #[test]
+    fn a_name_no_device_has_is_refused_without_the_tone_too() {
+        let mut config = Config::default();
+        config.audio.speaker = "nosuch".to_owned();
+        let failure = run(&config, false, &mut Vec::new()).expect_err("no such device");
+        assert_eq!(failure.code, ExitCode::Device);
+        assert!(failure.words.starts_with("no speaker is called `nosuch`; there "), "{}", failure.words);
+        config.audio.speaker = "null".to_owned();
+        assert!(run(&config, false, &mut Vec::new()).is_ok());
     }
 
     #[test]

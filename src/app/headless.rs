@@ -62,10 +62,10 @@ pub struct Job {
 /// # Errors
 /// When the system gives no timer.
 pub fn run(phone: Phone, job: Job, interrupted: &Arc<AtomicBool>) -> io::Result<ExitCode> {
-    run_watched(phone, job, interrupted, &mut || {})
+    run_watched(phone, job, interrupted, &mut |_| {})
 }
 
-/// Like [`run`]; `watch` is called again and again while the job runs.
+/// Like [`run`]; `watch` is shown what is true now, again and again while the job runs.
 ///
 /// # Errors
 /// When the system gives no timer.
@@ -73,7 +73,7 @@ pub fn run_watched(
     phone: Phone,
     job: Job,
     interrupted: &Arc<AtomicBool>,
-    watch: &mut dyn FnMut(),
+    watch: &mut dyn FnMut(&Snapshot),
 ) -> io::Result<ExitCode> {
     let mut run = Run {
         timer: tokio::runtime::Builder::new_current_thread().enable_time().build()?,
@@ -101,7 +101,7 @@ pub fn run_watched(
             run.code = Some(ExitCode::Ended);
         }
         run.tick();
-        watch();
+        watch(&run.phone.snapshot());
     }
     Ok(run.finish())
 }

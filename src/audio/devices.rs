@@ -46,7 +46,7 @@ pub enum DeviceError {
     NotFound { direction: &'static str, name: String },
     #[error("there is no default {0}")]
     NoDefault(&'static str),
-    #[error("{device}: {source}")]
+    #[error("{device}: {source}; `offhook devices` tries what there is")]
     Refused {
         device: String,
         #[source]

@@ -2,6 +2,7 @@
 use super::fixture::{Screen, account, quality, secs};
 use crate::base::id::CallNumber;
 use crate::qos::snapshot::{CallQuality, Fault, Verdict};
+use crate::tui::action::Action;
 use crate::tui::model::Model;
 use crate::tui::theme::{ASCII, Role};
 use crate::ua::snapshot::{CallEnd, CallState, CallView, RegistrationState};
@@ -85,6 +86,18 @@ fn pages() {
     keep_sizes("keypad", |columns, rows| pressed(Screen::talking(columns, rows), &["1", "2", "#"]));
     keep_sizes("recent", |columns, rows| pressed(Screen::used(columns, rows), &["tab", "down"]));
     keep("recent_missed", &pressed(Screen::used(80, 24), &["tab"]).picture());
+    keep_sizes("log_long", |columns, rows| {
+        let mut screen = Screen::used(columns, rows);
+        let long = "work: the certificate of pbx.example (192.0.2.10:5061) is signed by an authority nobody here knows: name its \
+                    certificate as tls_ca";
+        screen.act(Action::Log(Arc::new((0..30).map(|n| format!("10:31:{n:02} {long}")).collect())));
+        pressed(screen, &["g"])
+    });
+    keep_sizes("quality_held", |columns, rows| {
+        let mut screen = Screen::talking(columns, rows);
+        screen.change(|s| s.calls.iter_mut().for_each(|call| call.held_by_us = true));
+        pressed(screen, &["q"])
+    });
     keep("network_knob", &pressed(Screen::talking(80, 24).simulated(), &["n", "right"]).picture());
 }
 
@@ -232,6 +245,9 @@ fn signs_of_ascii_alone() {
 #[test]
 fn too_small_a_window_still_says_what_matters() {
     keep("too_small", &Screen::talking(40, 10).picture());
+    let mut asked = Screen::talking(40, 10);
+    asked.press(&["ctrl-q"]);
+    keep("too_small_quit", &asked.picture());
 }
 
 #[test]

@@ -10,23 +10,28 @@ use ratatui::layout::{Position, Rect};
 
 /// One thing at a time, the most urgent first.
 pub fn status(model: &Model, p: &mut Painter<'_>, area: Rect) {
-    let devices = &model.snapshot.devices;
-    let (sign, role, content) = match (&model.quit, &model.notice, &devices.notice) {
+    let Some((sign, role, content)) = urgent(model) else { return sounds(model, p, area) };
+    p.put(area.x + 1, area.y, 1, &sign.to_string(), role);
+    p.put(area.x + 3, area.y, area.width.saturating_sub(4), &content, role);
+}
+
+/// What the user should know now, if there is anything.
+pub fn urgent(model: &Model) -> Option<(char, Role, String)> {
+    let g = model.glyphs;
+    Some(match (&model.quit, &model.notice, &model.snapshot.devices.notice) {
         (Quit::Going(_), ..) => {
-            (p.glyphs.fair, Role::Fair, "Hanging up and signing off; once more leaves at once.".to_owned())
+            (g.fair, Role::Fair, "Hanging up and signing off; once more leaves at once.".to_owned())
         }
         (Quit::Asked(_), ..) => {
             let calls = model.live_calls().count();
             let what = if calls == 1 { "the call".to_owned() } else { format!("{calls} calls") };
-            (p.glyphs.poor, Role::Poor, format!("Press the same key again to hang up {what} and quit."))
+            (g.poor, Role::Poor, format!("Press the same key again to hang up {what} and quit."))
         }
-        (Quit::No, Some(notice), _) if notice.is_trouble => (p.glyphs.poor, Role::Poor, notice.text.clone()),
-        (Quit::No, Some(notice), _) => (p.glyphs.good, Role::Accent, notice.text.clone()),
-        (Quit::No, None, Some(notice)) => (p.glyphs.fair, Role::Fair, notice.clone()),
-        (Quit::No, None, None) => return sounds(model, p, area),
-    };
-    p.put(area.x + 1, area.y, 1, &sign.to_string(), role);
-    p.put(area.x + 3, area.y, area.width.saturating_sub(4), &content, role);
+        (Quit::No, Some(notice), _) if notice.is_trouble => (g.poor, Role::Poor, notice.text.clone()),
+        (Quit::No, Some(notice), _) => (g.good, Role::Accent, notice.text.clone()),
+        (Quit::No, None, Some(notice)) => (g.fair, Role::Fair, notice.clone()),
+        (Quit::No, None, None) => return None,
+    })
 }
 
 /// What is heard with and spoken into.

@@ -15,6 +15,7 @@ mod log;
 mod message;
 mod panel;
 mod quality;
+mod sentence;
 mod simulation;
 mod words;
 
@@ -22,6 +23,7 @@ use crate::tui::model::{Model, Page, Popup};
 use crate::tui::theme::Role;
 use crate::tui::view::layout::Areas;
 use crate::tui::widget::paint::Painter;
+use crate::tui::widget::text;
 use ratatui::Frame;
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
@@ -115,7 +117,7 @@ fn first_shown(at: usize, count: usize, rows: usize) -> usize {
     at.saturating_sub(rows.saturating_sub(1) / 2).min(count.saturating_sub(rows))
 }
 
-/// Even a window too small for the screen says who calls and who is talked with.
+/// Even a window too small for the screen says who calls, who is talked with, and what is asked.
 fn too_small(model: &Model, p: &mut Painter<'_>) {
     let area = p.buf.area;
     let (columns, rows) = layout::MIN;
@@ -127,9 +129,12 @@ fn too_small(model: &Model, p: &mut Painter<'_>) {
         let (word, role) = words::call_state(model, call);
         lines.push((format!("{} {word}", call.peer_name), role));
     }
+    if let Some((_, role, content)) = bottom::urgent(model) {
+        lines.extend(text::fold(&content, usize::from(area.width)).into_iter().map(|line| (line, role)));
+    }
     let y = area.top() + area.height.saturating_sub(u16::try_from(lines.len()).unwrap_or(0)) / 2;
     for (line, (content, role)) in lines.iter().enumerate() {
-        let wide = u16::try_from(crate::tui::widget::text::width(content)).unwrap_or(u16::MAX).min(area.width);
+        let wide = u16::try_from(text::width(content)).unwrap_or(u16::MAX).min(area.width);
         let x = area.left() + (area.width - wide) / 2;
         p.put(x, y.saturating_add(u16::try_from(line).unwrap_or(u16::MAX)), area.width, content, *role);
     }

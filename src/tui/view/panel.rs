@@ -1,11 +1,9 @@
 //! The panel on the right: the call that is talked on, one that was, or the phone at rest.
+use super::sentence::{self, Sentence};
 use super::{figures, idle, words};
-use crate::qos::snapshot::Verdict;
-use crate::tui::keymap::{Context, Intent};
-use crate::tui::model::{Model, Pane, is_over, rings_here};
+use crate::tui::model::{Model, Pane, is_over};
 use crate::tui::theme::Role;
 use crate::tui::widget::clock::{self, Local};
-use crate::tui::widget::grade::{self, Grade};
 use crate::tui::widget::paint::{Painter, padded};
 use crate::tui::widget::text;
 use crate::ua::snapshot::{CallState, CallSummary, CallView};
@@ -39,7 +37,7 @@ fn live_call(model: &Model, p: &mut Painter<'_>, area: Rect, call: &CallView) {
     identity(p, inside, &call.peer_address, &words::medium(&call.codec, &call.security), words::trust(call));
     // A low window leaves one line to the sentence and the others to the figures.
     let said = if inside.height < 9 { 1 } else { 2 };
-    say(p, Rect { y: inside.y + 1, height: said, ..inside }, &sentence(model, p, call));
+    say(p, Rect { y: inside.y + 1, height: said, ..inside }, &sentence::of(model, p.glyphs, call));
     let above = said + 1;
     let below = Rect { y: inside.y + above, height: inside.height.saturating_sub(above), ..inside };
     if shows_figures(call) {
@@ -105,27 +103,12 @@ fn identity(p: &mut Painter<'_>, area: Rect, address: &str, medium: &str, trust:
     p.put(area.x, area.y, start.saturating_sub(area.x + 2), address, Role::Text);
 }
 
-/// What the panel says of the call.
-struct Sentence {
-    role: Role,
-    sign: char,
-    /// Whose fault it is, before the sentence.
-    whose: &'static str,
-    text: String,
-}
-
-impl Sentence {
-    fn new(role: Role, sign: char, text: impl Into<String>) -> Self {
-        Self { role, sign, whose: "", text: text.into() }
-    }
-}
-
 /// A sentence of at most two lines behind its sign.
 fn say(p: &mut Painter<'_>, area: Rect, sentence: &Sentence) {
     p.cell(area.x, area.y, sentence.sign, sentence.role);
     let (x, room) = (area.x + 2, area.width.saturating_sub(2));
     let whose = if sentence.whose.is_empty() { String::new() } else { format!("{}: ", sentence.whose) };
-    let folded = text::fold(&format!("{whose}{}", sentence.text), usize::from(room));
+    let folded = text::fold(&sentence.words(), usize::from(room));
     let rows = usize::from(area.height);
     for (y, line) in (area.y..area.bottom()).zip(0..rows.min(folded.len())) {
         let content = folded.get(line).map_or("", String::as_str);
@@ -138,65 +121,4 @@ fn say(p: &mut Painter<'_>, area: Rect, sentence: &Sentence) {
         p.put(x, y, room, &content, Role::Text);
     }
     p.put(x, area.y, room, &whose, sentence.role);
-}
-
-/// How the call is, in words: the state until sound can flow, then the diagnosis.
-fn sentence(model: &Model, p: &Painter<'_>, call: &CallView) -> Sentence {
-    let g = p.glyphs;
-    let key = |intent| {
-        model.keymap.shown(Context::Incoming, intent, model.is_typing()).map_or(String::new(), |k| k.to_string())
-    };
-    match &call.state {
-        CallState::Preparing => Sentence::new(Role::Fair, g.fair, "Getting ready: account, address and ports."),
-        CallState::Calling => Sentence::new(Role::Fair, g.fair, "Calling. Nothing came back yet."),
-        CallState::Ringing { .. } if rings_here(call) => {
-            let silenced = if call.ignored { "Still waits; you silenced it. Press " } else { "Calls you. Press " };
-            Sentence::new(
-                Role::Accent,
-                g.fair,
-                format!("{silenced}{} to answer, {} to decline.", key(Intent::Answer), key(Intent::Decline)),
-            )
-        }
-        CallState::Ringing { early_media: true } => {
-            Sentence::new(Role::Fair, g.fair, "It rings there. What you hear comes from their network.")
-        }
-        CallState::Ringing { early_media: false } => Sentence::new(Role::Fair, g.fair, "It rings there."),
-        CallState::Redirected { target } => {
-            Sentence::new(Role::Accent, g.fair, format!("Asks to be called at {target} instead. See above."))
-        }
-        CallState::Answering => Sentence::new(Role::Fair, g.fair, "Answered; the other side has yet to confirm."),
-        CallState::Ending => Sentence::new(Role::Dim, g.unknown, "Hanging up."),
-        CallState::Ended(summary) => {
-            let good = summary.end == crate::ua::snapshot::CallEnd::Normal;
-            let (role, sign) = if good { (Role::Dim, g.good) } else { (Role::Poor, g.poor) };
-            Sentence::new(role, sign, summary.cause.clone())
-        }
-        CallState::Established => established(model, p, call),
-    }
-}
-
-fn established(model: &Model, p: &Painter<'_>, call: &CallView) -> Sentence {
-    let g = p.glyphs;
-    match (call.held_by_us, call.held_by_peer) {
-        (true, true) => return Sentence::new(Role::Fair, g.fair, "Both sides hold this call."),
-        (true, false) => return Sentence::new(Role::Fair, g.fair, "You hold this call: neither hears the other."),
-        (false, true) => return Sentence::new(Role::Fair, g.fair, format!("{} holds this call.", call.peer_name)),
-        (false, false) => {}
-    }
-    let quality = &call.quality;
-    let grade = Grade::from(quality.verdict);
-    if quality.diagnosis.is_empty() && words::is_silent(model, call) {
-        return Sentence::new(Role::Poor, g.poor, "No sound arrives from them.");
-    }
-    if quality.diagnosis.is_empty() {
-        let waits =
-            if call.media_flowing { "Listening: not enough was measured yet." } else { "No sound arrives yet." };
-        return Sentence::new(Role::Unknown, g.unknown, waits);
-    }
-    let whose = match quality.verdict {
-        Verdict::Fair | Verdict::Poor => grade::fault(quality.fault),
-        Verdict::Good | Verdict::Unknown => "",
-    };
-    let muted = if model.snapshot.muted { " You are muted." } else { "" };
-    Sentence { whose, ..Sentence::new(grade.role(), grade.sign(g), format!("{}{muted}", quality.diagnosis)) }
 }

@@ -1,10 +1,10 @@
 //! The quality page: both directions of a call on one time axis.
-use super::words;
+use super::{sentence, words};
 use crate::qos::snapshot::{CallQuality, Reading};
 use crate::tui::model::Model;
 use crate::tui::theme::Role;
 use crate::tui::widget::clock::Local;
-use crate::tui::widget::grade::{Figure, Grade};
+use crate::tui::widget::grade::Figure;
 use crate::tui::widget::graph;
 use crate::tui::widget::paint::{Painter, padded};
 use crate::tui::widget::text;
@@ -50,10 +50,10 @@ pub fn draw(model: &Model, p: &mut Painter<'_>, area: Rect) {
         y += height;
     }
     axis(p, Rect { y, height: 1, ..inside }, model.look_back);
-    let grade = Grade::from(quality.verdict);
-    let sentence = text::fold(&quality.diagnosis, usize::from(inside.width.saturating_sub(2)));
-    if y + 1 < inside.bottom() && !quality.diagnosis.is_empty() {
-        p.cell(inside.x, y + 1, grade.sign(p.glyphs), grade.role());
+    let said = sentence::of(model, p.glyphs, call);
+    let sentence = text::fold(&said.words(), usize::from(inside.width.saturating_sub(2)));
+    if y + 1 < inside.bottom() {
+        p.cell(inside.x, y + 1, said.sign, said.role);
     }
     let rows = y + 1..inside.bottom();
     for (n, (line, y)) in sentence.iter().zip(rows.clone()).enumerate() {
