@@ -11,9 +11,6 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
-/// How long the peer may take to accept, and then for each handshake.
-const CONNECT: Duration = Duration::from_secs(5);
-
 /// A byte stream, protected or not.
 pub trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
@@ -47,17 +44,19 @@ pub enum DialError {
 }
 
 /// What all connections are opened with.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Dialler {
     servers: Servers,
     access: Vec<Access>,
     dscp: u8,
     roots: Roots,
+    /// How long the peer may take to accept, and then for each handshake.
+    patience: Duration,
 }
 
 impl Dialler {
-    pub fn new(access: Vec<Access>, dscp: u8) -> Self {
-        Self { access, dscp, ..Self::default() }
+    pub fn new(access: Vec<Access>, dscp: u8, patience: Duration) -> Self {
+        Self { servers: Servers::default(), access, dscp, roots: Roots::default(), patience }
     }
 
     pub fn servers(&self) -> &Servers {
@@ -75,7 +74,7 @@ impl Dialler {
         let stream: Box<dyn Io> = match flow.transport.is_secure() {
             true => {
                 let session = tls::handshake(tcp, &server, &access, &self.roots);
-                Box::new(timeout(CONNECT, session).await.map_err(|_| DialError::TlsSilent)??)
+                Box::new(timeout(self.patience, session).await.map_err(|_| DialError::TlsSilent)??)
             }
             false => Box::new(tcp),
         };
@@ -84,7 +83,7 @@ impl Dialler {
         }
         let authority = authority(flow, &server);
         let socket = websocket::handshake(stream, &authority, &access.websocket_path);
-        let socket = timeout(CONNECT, socket).await.map_err(|_| DialError::WebSocketSilent)??;
+        let socket = timeout(self.patience, socket).await.map_err(|_| DialError::WebSocketSilent)??;
         Ok(Link::WebSocket(Box::new(socket)))
     }
 
@@ -98,7 +97,7 @@ impl Dialler {
         if binds(&flow.local) {
             socket.bind(SocketAddr::new(flow.local.ip(), 0)).map_err(|_| DialError::Local(flow.local))?;
         }
-        let connected = timeout(CONNECT, socket.connect(flow.remote)).await;
+        let connected = timeout(self.patience, socket.connect(flow.remote)).await;
         connected.map_err(|_| DialError::Silent)?.map_err(DialError::Connect)
     }
 }

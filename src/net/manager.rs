@@ -16,6 +16,9 @@ use tokio::task::JoinSet;
 /// Messages waiting for the core; a datagram beyond that is dropped and counted, a connection waits.
 const INBOX: usize = 1024;
 
+/// How long a peer may take to accept a connection, and then for each handshake.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 #[derive(Clone, Debug, Default)]
 pub struct NetConfig {
     /// The address to bind; all addresses of both families when `None`.
@@ -117,7 +120,7 @@ impl Net {
             name_server: config.name_server,
             udp,
             inbox,
-            pool: Pool::new(Arc::clone(&shared), Dialler::new(config.access.clone(), config.dscp)),
+            pool: Pool::new(Arc::clone(&shared), Dialler::new(config.access.clone(), config.dscp, PATIENCE)),
             shared,
             _tasks: tasks,
             notice,

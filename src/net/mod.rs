@@ -4,13 +4,21 @@ pub mod dns;
 mod limit;
 mod manager;
 mod pool;
+#[cfg(test)]
+mod pool_tests;
 mod router;
 mod stream;
+#[cfg(test)]
+mod testing;
 mod tls;
+#[cfg(test)]
+mod tls_tests;
 mod udp;
 mod unreachable;
 mod verify;
 mod websocket;
+#[cfg(test)]
+mod websocket_tests;
 
 pub use manager::{Access, Net, NetConfig, NetError, NetEvent};
 pub use router::{Router, Server};

@@ -24,7 +24,7 @@ pub struct Servers(Mutex<(u32, BTreeMap<PeerId, Server>)>);
 
 impl Servers {
     /// The number of a server; a new one when it has none yet.
-    fn number(&self, server: &Server) -> PeerId {
+    pub fn number(&self, server: &Server) -> PeerId {
         let (last, known) = &mut *lock(&self.0);
         if let Some((number, _)) = known.iter().find(|(_, other)| *other == server) {
             return *number;

@@ -1,0 +1,1 @@
+//! Connections as the core sees them: shared, raced, lost and opened again.

@@ -1,0 +1,1 @@
+//! WebSockets against servers on loopback.
