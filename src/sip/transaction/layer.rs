@@ -228,7 +228,7 @@ impl Layer {
         for key in keys {
             match key {
                 Key::Client(key) => self.step_client(now, key, client::Input::TransportError, None),
-                Key::Server(key) => self.step_server(now, key, server::Input::TransportError, None),
+                Key::Server(key) => self.lose_server_flow(now, key),
             }
         }
     }

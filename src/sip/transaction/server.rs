@@ -17,10 +17,12 @@ pub(super) enum Machine {
 #[derive(Debug)]
 pub(super) struct Server {
     pub machine: Machine,
-    /// Where the request came from.
+    /// The flow whose failure concerns it: where the request came from, until that is lost.
     pub source: Flow,
     /// Where the responses go.
     pub flow: Flow,
+    /// Where they go when the connection is lost; tried once.
+    pub fallback: Option<Flow>,
     /// The latest response.
     pub response: Option<Bytes>,
     /// 100 Trying, ready to be sent (INVITE only).
@@ -96,6 +98,11 @@ impl Server {
         }
     }
 
+    /// Whether a response was sent whose ACK is awaited here, not by the user.
+    fn is_unacknowledged(&self) -> bool {
+        matches!(self.machine, Machine::Invite(server_invite::State::Completed { .. }))
+    }
+
     /// Whether a final response is still awaited from the user.
     pub fn is_open(&self) -> bool {
         self.takes(500)
@@ -133,7 +140,40 @@ pub(super) fn response_flow(headers: &Headers, source: Flow) -> Flow {
     flow
 }
 
+/// Where the response goes when the connection is gone that the request came on: over a new one to the port the topmost
+/// Via says (RFC 3261 §18.2.2). The IP address stays, whatever the Via says. A connection to a server of ours is simply
+/// opened again: there the port is that server's.
+fn fallback_flow(headers: &Headers, source: Flow) -> Option<Flow> {
+    let mut flow = source;
+    match source.transport {
+        Transport::Udp => return None,
+        Transport::Tcp => {
+            let via = headers.via().ok()?;
+            flow.remote.set_port(via.port.unwrap_or(source.transport.default_port()));
+        }
+        Transport::Tls | Transport::Ws | Transport::Wss => {}
+    }
+    Some(flow)
+}
+
 impl Layer {
+    /// The connection of a server transaction is lost. What is still to be answered is answered over a new one.
+    pub(super) fn lose_server_flow(&mut self, now: Instant, key: ServerKey) {
+        let Some(server) = self.servers.get_mut(&key) else { return };
+        let Some(fallback) = server.fallback.take() else {
+            return self.step_server(now, key, Input::TransportError, None);
+        };
+        let lost = std::mem::replace(&mut server.source, fallback);
+        server.flow = fallback;
+        let again = server.response.clone().filter(|_| server.is_unacknowledged());
+        let index = Key::Server(key);
+        self.leave_flow(lost, &index);
+        self.by_flow.entry(fallback).or_default().insert(index);
+        if let Some(bytes) = again {
+            self.transmit(fallback, bytes);
+        }
+    }
+
     pub(super) fn handle_request(&mut self, now: Instant, mut request: Request, flow: Flow) {
         if let Ok(mut via) = request.headers.via() {
             via.stamp(flow.remote);
@@ -194,7 +234,9 @@ impl Layer {
             *self.merges.entry(merge.clone()).or_default() += 1;
         }
         let flow = response_flow(&request.headers, source);
-        let server = Server { machine, source, flow, response: None, trying, to_tag: None, cancelled: false, merge };
+        let fallback = fallback_flow(&request.headers, source);
+        let server =
+            Server { machine, source, flow, fallback, response: None, trying, to_tag: None, cancelled: false, merge };
         self.servers.insert(key.clone(), server);
         self.by_flow.entry(source).or_default().insert(Key::Server(key.clone()));
         self.act_server(now, &key, actions, Some((request, source)));

@@ -1,10 +1,11 @@
 //! The layer as its user and the network see it.
 use super::*;
-use crate::base::net::{Flow, Received, Transmit};
+use crate::base::net::{Flow, PeerId, Received, Transmit, Transport};
 use crate::base::rng::Rng;
 use crate::sip::message::{Request, Response};
 use crate::sip::testing::*;
 use proptest::prelude::*;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 fn layer() -> (Layer, Instant) {
@@ -292,6 +293,53 @@ fn a_lost_flow_fails_its_transactions_and_no_others() {
     layer.handle_transport_error(now, &tcp(1, 2));
     assert!(matches!(&events(&mut layer)[..], [Event::TransportError { key }] if *key == lost));
     assert!(!layer.is_idle());
+}
+
+#[test]
+fn a_response_whose_connection_is_gone_takes_a_new_one_to_the_same_host() {
+    let port = |port| Flow { remote: SocketAddr::new(tcp(1, 2).remote.ip(), port), ..tcp(1, 2) };
+    let wss = Flow { transport: Transport::Wss, peer: PeerId(3), ..tcp(1, 2) };
+    let rows = [
+        // (where the request came from, its Via, where the response goes then)
+        (port(40_000), "TCP 192.0.2.2:5070;branch=z9hG4bKx;rport", port(5070)),
+        (port(40_000), "TCP 192.0.2.2;branch=z9hG4bKx", port(5060)),
+        (port(40_000), "TCP 192.0.2.77:5070;branch=z9hG4bKx", port(5070)),
+        (port(40_000), "TCP 192.0.2.2;branch=z9hG4bKx;maddr=192.0.2.77", port(5060)),
+        (port(5060), "TCP 192.0.2.2;branch=z9hG4bKx;alias", port(5060)),
+        (wss, "WSS x.invalid;branch=z9hG4bKx", wss),
+    ];
+    for (flow, via, then) in rows {
+        let (mut layer, mut now) = layer();
+        layer.handle_received(now, Received { flow, bytes: bytes(&from_network("INVITE", via)) });
+        let Some(Event::Request { key, request, .. }) = layer.poll_event() else { panic!("a request") };
+        layer.respond(now, &key, Response::to_request(&request, 180, Some("t")));
+        assert!(sent(&mut layer).iter().all(|t| t.flow == flow));
+        layer.handle_transport_error(now, &flow);
+        assert!(sent(&mut layer).is_empty() && events(&mut layer).is_empty(), "nothing is to be said yet: {via}");
+        layer.respond(now, &key, Response::to_request(&request, 486, Some("t")));
+        let after = sent(&mut layer);
+        assert_eq!((after.len(), after[0].flow), (1, then), "{via}");
+        // There is no third way.
+        layer.handle_transport_error(now, &then);
+        assert!(matches!(&events(&mut layer)[..], [Event::ServerFailed { key: failed }] if *failed == key));
+        assert!(sent(&mut layer).is_empty());
+        pass(&mut layer, &mut now, Duration::from_secs(33));
+        assert!(layer.is_idle() && layer.holds_nothing());
+    }
+
+    // A refusal that may have been lost with the connection is told again; a request that is over is not answered.
+    let (mut layer, now) = layer();
+    let (flow, via) = (port(40_000), "TCP 192.0.2.2;branch=z9hG4bKx");
+    layer.handle_received(now, Received { flow, bytes: bytes(&from_network("INVITE", via)) });
+    let Some(Event::Request { key, request, .. }) = layer.poll_event() else { panic!("a request") };
+    layer.respond(now, &key, Response::to_request(&request, 486, Some("t")));
+    assert_eq!(labels(&mut layer), ["486 INVITE"]);
+    layer.handle_transport_error(now, &flow);
+    assert!(
+        matches!(&sent(&mut layer)[..], [again] if again.flow == port(5060) && label(&again.bytes) == "486 INVITE")
+    );
+    layer.handle_transport_error(now, &flow);
+    assert!(sent(&mut layer).is_empty() && events(&mut layer).is_empty(), "the old connection is nobody's");
 }
 
 #[test]

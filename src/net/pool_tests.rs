@@ -1,1 +1,0 @@
-//! Connections as the core sees them: shared, raced, lost and opened again.

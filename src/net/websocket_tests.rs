@@ -1,1 +1,0 @@
-//! WebSockets against servers on loopback.
