@@ -8,6 +8,7 @@ mod proxy;
 mod stage;
 mod strangers;
 mod table;
+mod transports;
 #[path = "../user_agent/world.rs"]
 mod world;
 
