@@ -23,6 +23,7 @@ mod compare;
 mod demo;
 mod devices;
 mod freeswitch;
+mod hostile;
 mod kamailio;
 mod measuring;
 mod peers_check;
@@ -43,6 +44,7 @@ fn main() -> std::process::ExitCode {
         quality::CASES,
         devices::CASES,
         demo::CASES,
+        hostile::CASES,
     ];
     harness::run(&together, &alone, &compare::CASE)
 }
