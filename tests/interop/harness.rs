@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use std::{env, fs, thread};
 
 /// Cases side by side: most of their time is waiting.
-const LANES: usize = 6;
+const LANES: usize = 4;
 
 /// What a case needs beside the phone itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -29,10 +29,12 @@ mod measuring;
 mod peers_check;
 mod proxy;
 mod quality;
+mod recovering;
 mod registering;
+mod transports;
 
 fn main() -> std::process::ExitCode {
-    let together: [&[harness::Case]; 1] = [kamailio::CASES];
+    let together: [&[harness::Case]; 3] = [recovering::CASES, kamailio::CASES, transports::CASES];
     let alone = [
         measuring::CASES,
         peers_check::CASES,

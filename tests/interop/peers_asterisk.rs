@@ -2,10 +2,12 @@
 use crate::certificates::Authority;
 use crate::common::sound::Sound;
 use crate::harness;
+use crate::phone;
 use crate::process::{Process, wait_for};
 use crate::tools;
 use offhook::base::net::Transport;
 use std::net::SocketAddr;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -96,6 +98,12 @@ impl Asterisk {
         SocketAddr::from(([127, 0, 0, 1], port))
     }
 
+    /// An account of `user`, for a configuration file; its certificate says `localhost`.
+    pub fn account(&self, user: &str, transport: Transport) -> String {
+        let authority = self.folder().join("tls/authority.pem");
+        phone::account(user, "localhost", self.address_for(transport), transport, &authority)
+    }
+
     /// `sip:USER@HOST:PORT`
     pub fn uri(&self, user: &str) -> String {
         format!("sip:{user}@{}", self.address())
@@ -104,7 +112,7 @@ impl Asterisk {
     pub fn boot(&self) {
         fs::create_dir_all(harness::root()).expect("a folder");
         let mut command = self.command();
-        command.arg("-f");
+        command.arg("-f").process_group(0);
         *self.process() = Some(Process::start("asterisk", &mut command, &harness::root().join("asterisk.log")));
         wait_for("Asterisk to boot", Duration::from_secs(30), || {
             self.cli("core waitfullybooted").contains("fully booted").then_some(())

@@ -2,6 +2,7 @@
 //! boots in a fraction of a second.
 use crate::certificates::{Authority, Identity};
 use crate::harness::{self, Case};
+use crate::phone;
 use crate::process::{Process, wait_for};
 use crate::tools;
 use offhook::base::net::Transport;
@@ -13,7 +14,7 @@ use std::process::Command;
 use std::time::Duration;
 
 /// What it is the registrar of, and what its certificate says.
-pub const DOMAIN: &str = "localhost";
+const DOMAIN: &str = "localhost";
 
 pub fn missing() -> Option<String> {
     let modules = ["kamailio/modules/tls.so", "kamailio/modules/websocket.so", "kamailio/modules/outbound.so"];
@@ -26,7 +27,8 @@ pub fn missing() -> Option<String> {
 /// How it is to be.
 pub struct Options<'a> {
     pub name: &'a str,
-    pub identity: Option<&'a Identity>,
+    /// What it shows to phones.
+    pub identity: fn(&Authority) -> Identity,
     /// Phones must show a certificate.
     pub mutual: bool,
     /// How long a nonce may be used.
@@ -37,7 +39,8 @@ pub struct Options<'a> {
 
 impl Default for Options<'_> {
     fn default() -> Self {
-        Self { name: "kamailio", identity: None, mutual: false, nonce_seconds: 300, edge_of: None }
+        let identity = |authority: &Authority| authority.identity(&[DOMAIN, "127.0.0.1"]);
+        Self { name: "kamailio", identity, mutual: false, nonce_seconds: 300, edge_of: None }
     }
 }
 
@@ -49,8 +52,8 @@ pub struct Kamailio {
     log: PathBuf,
     edge: bool,
     process: Option<Process>,
-    /// Who signed its certificate (PEM).
-    pub authority: PathBuf,
+    /// Who signed its certificate, and whom it believes on phones.
+    pub authority: Authority,
 }
 
 impl Kamailio {
@@ -61,8 +64,7 @@ impl Kamailio {
     pub fn start_with(case: &Case, options: &Options) -> Self {
         let folder = case.folder().join(options.name);
         let authority = Authority::new(&folder, "authority");
-        let own = options.identity.is_none().then(|| authority.identity(&[DOMAIN, "127.0.0.1"]));
-        let identity = options.identity.or(own.as_ref()).expect("one of them");
+        let identity = (options.identity)(&authority);
         let ports = std::array::from_fn(|_| tools::free_port());
         let control = tools::free_port();
         let [sip, tls, ws, wss] = ports;
@@ -83,7 +85,7 @@ impl Kamailio {
         ];
         tools::render(&tools::peers().join("kamailio"), &folder, &values);
         let log = case.folder().join(format!("{}.log", options.name));
-        let (edge, authority) = (options.edge_of.is_some(), authority.file);
+        let edge = options.edge_of.is_some();
         let mut kamailio = Self { ports, control, folder, log, edge, process: None, authority };
         kamailio.boot();
         kamailio
@@ -124,6 +126,11 @@ impl Kamailio {
             Transport::Wss => wss,
         };
         SocketAddr::from(([127, 0, 0, 1], port))
+    }
+
+    /// An account of `user`, for a configuration file.
+    pub fn account(&self, user: &str, transport: Transport) -> String {
+        phone::account(user, DOMAIN, self.address(transport), transport, &self.authority.file)
     }
 
     /// `sip:USER@HOST:PORT`, as seen over UDP and TCP.

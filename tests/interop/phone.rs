@@ -3,11 +3,12 @@ use crate::common::sound::Sound;
 use crate::harness::Case;
 use crate::process::{Process, wait_for};
 use crate::tools;
+use offhook::base::net::Transport;
 use serde_json::Value;
 use std::fs::{self, File};
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -41,6 +42,18 @@ pub struct Phone {
     pub sip: SocketAddr,
     /// Where `--speaker wav:` writes, if asked for.
     pub speaker: PathBuf,
+}
+
+/// An account for a configuration file: `user` with the password pw<user>.
+///
+/// - `authority`: who signed the server's certificate, where the transport has one.
+pub fn account(user: &str, domain: &str, registrar: SocketAddr, transport: Transport, authority: &Path) -> String {
+    let name = transport.name();
+    let trust = if transport.is_secure() { format!("tls_ca = {authority:?}\n") } else { String::new() };
+    format!(
+        "[[account]]\nname = \"{user}\"\nuser = \"{user}\"\ndomain = \"{domain}\"\nregistrar = \"{registrar}\"\n\
+         password = \"pw{user}\"\ntransport = \"{name}\"\n{trust}"
+    )
 }
 
 impl Setup {
