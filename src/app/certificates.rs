@@ -1,13 +1,12 @@
 //! The certificate files of an account as `offhook config check` reads them (RFC 5280, PEM as in RFC 7468).
 use crate::config::{Account, Mistake};
+use crate::net::tls::{certificates, certified};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_rustls::rustls::crypto::ring;
-use tokio_rustls::rustls::pki_types::pem::{Error as PemError, PemObject};
-use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
+use tokio_rustls::rustls::pki_types::{CertificateDer, UnixTime};
 use tokio_rustls::rustls::server::WebPkiClientVerifier;
-use tokio_rustls::rustls::sign::CertifiedKey;
 use tokio_rustls::rustls::{CertificateError, Error, RootCertStore};
 
 /// What is wrong with the files now; they are read again whenever a connection is opened.
@@ -25,44 +24,23 @@ pub fn mistakes(account: &Account, now: UnixTime) -> Vec<Mistake> {
     if let Some(path) = &account.tls_ca {
         match certificates(path) {
             Ok(chain) => chain.iter().filter_map(|one| age(one, now)).for_each(|words| mistake("tls_ca", path, words)),
-            Err(problem) => mistake("tls_ca", path, problem),
+            Err(error) => mistake("tls_ca", path, error.to_string()),
         }
     }
-    let (Some(path), Some(key_path)) = (&account.tls_certificate, &account.tls_key) else { return out };
-    let chain = certificates(path).map_err(|problem| mistake("tls_certificate", path, problem)).ok();
-    let key = PrivateKeyDer::from_pem_file(key_path)
-        .map_err(|error| mistake("tls_key", key_path, unread(&error, "private key without a passphrase")))
-        .ok();
-    if let Some(words) = chain.as_ref().and_then(|chain| age(chain.first()?, now)) {
-        mistake("tls_certificate", path, words);
-    }
-    if let Some((chain, key)) = chain.zip(key) {
-        match CertifiedKey::from_der(chain, key, &ring::default_provider()) {
-            Ok(_) => {}
-            Err(Error::InconsistentKeys(_)) => {
-                mistake("tls_key", key_path, "it does not belong to tls_certificate".into())
+    if let (Some(path), Some(key)) = (&account.tls_certificate, &account.tls_key) {
+        match certificates(path) {
+            Ok(chain) => {
+                if let Some(words) = chain.first().and_then(|own| age(own, now)) {
+                    mistake("tls_certificate", path, words);
+                }
+                if let Err(error) = certified(chain, path, key, &ring::default_provider()) {
+                    mistake("tls_key", key, error.to_string());
+                }
             }
-            Err(error) => mistake("tls_key", key_path, format!("it cannot be used: {error}")),
+            Err(error) => mistake("tls_certificate", path, error.to_string()),
         }
     }
     out
-}
-
-/// At least one certificate.
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
-    let read = |error: &PemError| unread(error, "certificate");
-    let all: Vec<_> = CertificateDer::pem_file_iter(path)
-        .and_then(Iterator::collect::<Result<_, _>>)
-        .map_err(|error| read(&error))?;
-    if all.is_empty() { Err(read(&PemError::NoItemsFound)) } else { Ok(all) }
-}
-
-fn unread(error: &PemError, what: &str) -> String {
-    match error {
-        PemError::Io(error) => format!("cannot be read: {error}"),
-        PemError::NoItemsFound => format!("there is no {what} in it; PEM expected, which begins with -----BEGIN"),
-        _ => "it is not PEM, or cut off".to_owned(),
-    }
 }
 
 /// What is wrong with the time a certificate holds for, or with its form. Whom it names and who signed it is for the
@@ -138,17 +116,13 @@ mod tests {
         let rows: [Row<'_>; 10] = [
             (Some(""), None, &[("tls_ca", "there is no certificate in it")]),
             (Some(&key), None, &[("tls_ca", "there is no certificate in it")]),
-            (Some(&good[..200]), None, &[("tls_ca", "it is not PEM, or cut off")]),
+            (Some(&good[..200]), None, &[("tls_ca", "it is not a PEM file")]),
             (Some(garbage), None, &[("tls_ca", "no X.509 certificate")]),
             (Some(&old), None, &[("tls_ca", "expired 325 days ago")]),
             (Some(&early), None, &[("tls_ca", "holds in 1135 days only")]),
             (None, Some((&old, &old_key)), &[("tls_certificate", "expired 325 days ago")]),
-            (None, Some((&good, &old_key)), &[("tls_key", "it does not belong to tls_certificate")]),
-            (
-                None,
-                Some(("", "")),
-                &[("tls_certificate", "there is no certificate"), ("tls_key", "there is no private key")],
-            ),
+            (None, Some((&good, &old_key)), &[("tls_key", "the key is not the one of the certificate")]),
+            (None, Some((&good, "")), &[("tls_key", "there is no private key in it")]),
             (Some(&(good.clone() + &good)), Some((&good, &key)), &[]),
         ];
         for (ca, own, expected) in rows {
@@ -167,9 +141,7 @@ mod tests {
         let found = mistakes(&account, UnixTime::now());
         assert_eq!(
             found.iter().map(ToString::to_string).collect::<Vec<_>>(),
-            [
-                "account \"1001@pbx\": tls_ca \"/nowhere/ca.pem\": cannot be read: No such file or directory (os error 2)"
-            ]
+            ["account \"1001@pbx\": tls_ca \"/nowhere/ca.pem\": No such file or directory (os error 2)"]
         );
     }
 }

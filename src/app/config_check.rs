@@ -150,7 +150,7 @@ mod tests {
         assert!(text.starts_with("FILE: screen.keys: ") && text.contains("is bound to both"), "{text}");
 
         let (code, text) = check(Some("[[account]]\nuser = \"a\"\ndomain = \"pbx\"\ntls_ca = \"/nowhere/ca.pem\"\n"));
-        let expected = "FILE: account \"a@pbx\": tls_ca \"/nowhere/ca.pem\": cannot be read: ";
+        let expected = "FILE: account \"a@pbx\": tls_ca \"/nowhere/ca.pem\": No such file";
         assert!(code == ExitCode::Configuration && text.starts_with(expected), "{text}");
 
         let account = "[[account]]\nname = \"work\"\nuser = \"1001\"\ndomain = \"pbx\"\npassword_command = \"pass\"\n";

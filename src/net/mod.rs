@@ -8,7 +8,7 @@ mod router;
 mod stream;
 #[cfg(test)]
 mod testing;
-mod tls;
+pub mod tls;
 #[cfg(test)]
 mod tls_tests;
 mod udp;

@@ -170,13 +170,21 @@ impl Session {
     }
 }
 
-fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, FileError> {
+/// The certificates of a PEM file: at least one.
+///
+/// # Errors
+/// What is wrong with the file.
+pub fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, FileError> {
     let all = CertificateDer::pem_file_iter(file).map_err(in_pem("certificate"))?;
     let all: Vec<_> = all.collect::<Result<_, _>>().map_err(in_pem("certificate"))?;
     if all.is_empty() { Err(FileError::Missing("certificate")) } else { Ok(all) }
 }
 
-fn certified(
+/// Our own certificate with the key to it.
+///
+/// # Errors
+/// What is wrong with the file of the key.
+pub fn certified(
     chain: Vec<CertificateDer<'static>>,
     chain_file: &Path,
     file: &Path,

@@ -47,7 +47,7 @@ impl Ladder {
             sent,
             label,
             cseq,
-            flow: format!("{} {}", flow.transport.uri_token(), flow.remote),
+            flow: format!("{} {}", flow.transport.name(), flow.remote),
             repeats: 0,
             text: text.into(),
         });

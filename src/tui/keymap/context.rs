@@ -23,6 +23,7 @@ pub enum Context {
     Details,
     Quality,
     Accounts,
+    Account,
     Log,
     Help,
     /// Everything that is longer than its window.
@@ -31,7 +32,7 @@ pub enum Context {
 }
 
 impl Context {
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Incoming,
         Self::Question,
         Self::Main,
@@ -47,6 +48,7 @@ impl Context {
         Self::Details,
         Self::Quality,
         Self::Accounts,
+        Self::Account,
         Self::Log,
         Self::Help,
         Self::Scroll,
@@ -71,6 +73,7 @@ impl Context {
             Self::Details => "Details of the call",
             Self::Quality => "Quality page",
             Self::Accounts => "Accounts page",
+            Self::Account => "One account",
             Self::Log => "Log page",
             Self::Help => "Help page",
             Self::Scroll => "Lists and pages",

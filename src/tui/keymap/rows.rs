@@ -49,7 +49,7 @@ rows! {
         ["i"] => Details Established "details" "all that is known of the call",
         ["tab"] => NextPane Idle "lists" "go to the next list",
         ["shift-tab"] => PreviousPane Hidden "" "go to the list before",
-        ["u"] => Accounts Idle "accounts" "the accounts and why one is not reachable",
+        ["u"] => Accounts Idle "accounts" "the accounts, and why one is not reachable",
         ["g"] => Log Idle "log" "what happened",
         ["]"] => SoundUp Hidden "" "sound louder by 3 dB",
         ["["] => SoundDown Hidden "" "sound quieter by 3 dB",
@@ -108,7 +108,12 @@ rows! {
     }
     Accounts {
         ["enter"] => Open Always "register" "register the selected account now, or take it off",
+        ["i"] => Details Always "details" "all that is known of the selected account",
         ["u"] => Back Hidden "" "back to the main screen",
+    }
+    Account {
+        ["enter"] => Open Always "register" "register the account now, or take it off",
+        ["i"] => Back Hidden "" "back to the accounts",
     }
     Log {
         ["g"] => Back Hidden "" "back to the main screen",

@@ -250,6 +250,7 @@ impl Model {
         match (page, &self.popup, self.open, self.knob, self.pane) {
             (Page::Quality, ..) => &[C::Quality],
             (Page::Accounts, ..) => &[C::Accounts, C::Scroll],
+            (Page::Account, ..) => &[C::Account, C::Scroll],
             (Page::Log, ..) => &[C::Log, C::Scroll],
             (Page::Help, ..) => &[C::Help, C::Scroll],
             (Page::Main, Some(Popup::Keypad { .. }), ..) => &[C::Keypad],
@@ -317,7 +318,7 @@ impl Model {
         self.calls().next().is_some()
             || self.notice.is_some()
             || self.quit != Quit::No
-            || self.snapshot.accounts.iter().any(|a| retry(&a.state))
+            || self.snapshot.accounts.iter().any(|a| retry(&a.state) || a.flows.iter().any(|flow| retry(&flow.state)))
     }
 
     /// How long a frame stays at least.

@@ -7,6 +7,8 @@ pub enum Page {
     Main,
     Quality,
     Accounts,
+    /// One of them.
+    Account,
     Log,
     Help,
 }

@@ -1,5 +1,6 @@
 //! A screen without a terminal, and a phone made by hand.
 use crate::base::id::{AccountId, CallNumber};
+use crate::base::net::Transport;
 use crate::base::netem::{Impairment, Truth};
 use crate::qos::snapshot::{CallQuality, DelayParts, DirectionQuality, Fault, Reading, Sound, TIMELINE, Verdict};
 use crate::tui::action::{Action, Effect};
@@ -12,7 +13,8 @@ use crate::tui::update::update;
 use crate::tui::view::view;
 use crate::ua::command::Command;
 use crate::ua::snapshot::{
-    AccountView, CallEnd, CallState, CallSummary, CallView, DeviceView, LadderEntry, RegistrationState, Snapshot,
+    AccountView, CallEnd, CallState, CallSummary, CallView, DeviceView, FlowView, LadderEntry, RegistrationState,
+    Snapshot,
 };
 use crossterm::event::{Event, KeyCode, KeyEvent, KeyModifiers};
 use ratatui::Terminal;
@@ -119,10 +121,13 @@ impl Screen {
             status: None,
             retry: Some(self.start + secs(4)),
         };
+        let work = account(0, "work", "1001@pbx.example", registered.clone());
+        let lab = account(1, "lab", "2003@lab.example", failed.clone());
+        let tls = |host| flow(Transport::Tls, host, registered.clone());
         Snapshot {
             accounts: vec![
-                account(0, "work", "1001@pbx.example", registered),
-                account(1, "lab", "2003@lab.example", failed),
+                AccountView { flows: vec![tls(10), tls(11)], ..work },
+                AccountView { flows: vec![flow(Transport::Udp, 20, failed)], ..lab },
             ],
             devices: DeviceView {
                 capture: "USB Headset".into(),
@@ -309,6 +314,11 @@ fn terminal_event(key: Key) -> Event {
 
 pub fn account(id: u16, name: &str, address: &str, state: RegistrationState) -> AccountView {
     AccountView { id: AccountId(id), name: name.into(), address: address.into(), state, flows: Vec::new() }
+}
+
+pub fn flow(transport: Transport, host: u8, state: RegistrationState) -> FlowView {
+    let server = ([192, 0, 2, host], transport.default_port()).into();
+    FlowView { transport, server, secure: transport.is_secure(), state }
 }
 
 /// Oldest first.

@@ -495,6 +495,19 @@ fn the_program_is_not_stopped_in_a_call() {
 }
 
 #[test]
+fn one_account_is_looked_at_and_registered_there() {
+    let mut screen = Screen::used(80, 24);
+    screen.press(&["u", "down", "i"]);
+    assert_eq!((screen.model.page, screen.model.account), (Page::Account, 1));
+    screen.press(&["enter"]);
+    assert_eq!(screen.sent(), [Command::Register(AccountId(1))]);
+    screen.press(&["esc"]);
+    assert_eq!((screen.model.page, screen.model.account), (Page::Accounts, 1));
+    screen.press(&["i", "i", "esc"]);
+    assert_eq!(screen.model.page, Page::Main);
+}
+
+#[test]
 fn accounts_are_registered_and_taken_off() {
     let mut screen = Screen::used(80, 24);
     screen.press(&["u", "enter", "down", "down", "enter"]);

@@ -1,6 +1,7 @@
 //! The screen as it looks. Every picture was looked at before it was kept.
-use super::fixture::{Screen, account, quality, secs};
+use super::fixture::{Screen, account, flow, quality, secs};
 use crate::base::id::CallNumber;
+use crate::base::net::Transport;
 use crate::qos::snapshot::{CallQuality, Fault, Verdict};
 use crate::tui::action::Action;
 use crate::tui::model::Model;
@@ -41,6 +42,18 @@ fn at_rest() {
     keep_sizes("idle", Screen::used);
     keep_roles("idle", &Screen::used(80, 24));
     keep("first_start", &Screen::new(80, 24).picture());
+    keep_sizes("not_reachable", |columns, rows| {
+        let mut screen = Screen::used(columns, rows);
+        let cause = "nobody trusted has signed the certificate of pbx.example; set tls_ca to the file of its certificate authority";
+        let retry = Some(screen.start + secs(16));
+        let state = RegistrationState::Failed { cause: cause.into(), status: None, retry };
+        screen.change(|s| {
+            s.accounts.truncate(1);
+            s.accounts[0].flows = vec![flow(Transport::Tls, 10, state.clone())];
+            s.accounts[0].state = state;
+        });
+        screen
+    });
 }
 
 #[test]
@@ -80,6 +93,8 @@ fn pages() {
     keep_sizes("help", |columns, rows| pressed(Screen::used(columns, rows), &["?"]));
     keep_sizes("log", |columns, rows| pressed(Screen::used(columns, rows), &["g"]));
     keep_sizes("accounts", |columns, rows| pressed(Screen::used(columns, rows), &["u", "down"]));
+    keep_sizes("account", |columns, rows| pressed(Screen::used(columns, rows), &["u", "i"]));
+    keep("account_failed", &pressed(Screen::used(80, 24), &["u", "down", "i"]).picture());
     keep_sizes("messages", |columns, rows| pressed(Screen::talking(columns, rows), &["l", "up", "up"]));
     keep_sizes("one_message", |columns, rows| pressed(Screen::talking(columns, rows), &["l", "home", "enter"]));
     keep_sizes("details", |columns, rows| pressed(Screen::talking(columns, rows), &["i"]));

@@ -34,6 +34,8 @@ pub struct Glyphs {
     pub ellipsis: char,
     pub prompt: char,
     pub times: char,
+    /// Nobody on the way can read or change what is said.
+    pub lock: char,
 }
 
 pub const UNICODE: Glyphs = Glyphs {
@@ -59,6 +61,7 @@ pub const UNICODE: Glyphs = Glyphs {
     ellipsis: '…',
     prompt: '▸',
     times: '×',
+    lock: '⚿',
 };
 
 pub const ASCII: Glyphs = Glyphs {
@@ -84,6 +87,7 @@ pub const ASCII: Glyphs = Glyphs {
     ellipsis: '~',
     prompt: '>',
     times: 'x',
+    lock: '#',
 };
 
 #[cfg(test)]
@@ -97,7 +101,7 @@ mod tests {
             let mut all: Vec<char> = set.frame.into_iter().chain(set.tees).chain(set.bars).collect();
             all.extend([set.gap, set.meter_on, set.meter_off, set.good, set.fair, set.poor, set.unknown, set.cursor]);
             all.extend([set.outgoing, set.incoming, set.arrow_left, set.arrow_right, set.shaft, set.dot, set.dash]);
-            all.extend([set.ellipsis, set.prompt, set.times]);
+            all.extend([set.ellipsis, set.prompt, set.times, set.lock]);
             for sign in all {
                 assert_eq!(sign.width(), Some(1), "{sign}");
                 assert!(set.unicode || sign.is_ascii(), "{sign}");

@@ -21,6 +21,7 @@ pub fn go(model: &mut Model, intent: Intent) -> Vec<Effect> {
             model.look_back = 0;
             model.frozen = None;
         }
+        Intent::Details if model.page == Page::Accounts => model.page = Page::Account,
         Intent::Details if has_call => model.popup = Some(Popup::Details),
         Intent::Messages if has_call => {
             model.pane = if model.pane == Pane::Messages { Pane::Calls } else { Pane::Messages };
@@ -66,7 +67,7 @@ fn enter_pane(model: &mut Model, pane: Pane) {
 /// Enter on what the cursor is on.
 pub fn open(model: &mut Model) -> Vec<Effect> {
     match (model.page, model.pane) {
-        (Page::Accounts, _) => toggle_account(model),
+        (Page::Accounts | Page::Account, _) => toggle_account(model),
         (Page::Main, Pane::Calls) => {
             let other = model.selected_call().filter(|call| call.state == CallState::Established);
             match other.map(|call| call.number) {
@@ -127,6 +128,8 @@ pub fn back(model: &mut Model) -> Vec<Effect> {
     if model.page == Page::Help {
         model.page = std::mem::replace(&mut model.below_help, Page::Main);
         model.scroll = 0;
+    } else if model.page == Page::Account {
+        model.page = Page::Accounts;
     } else if model.popup.take().is_some() {
     } else if model.page != Page::Main {
         model.page = Page::Main;
@@ -161,7 +164,7 @@ pub fn scroll(model: &mut Model, intent: Intent) -> Vec<Effect> {
             model.account = moved(model.account, model.snapshot.accounts.len(), 4, intent);
         }
         (Page::Quality, ..) => {}
-        (Page::Main | Page::Log | Page::Help, ..) => {
+        (Page::Main | Page::Account | Page::Log | Page::Help, ..) => {
             let (lines, height) = view::extent(model);
             model.scroll = moved(model.scroll, lines.saturating_sub(height) + 1, height, intent);
         }

@@ -2,14 +2,13 @@
 use super::words;
 use crate::tui::model::Model;
 use crate::tui::theme::Role;
-use crate::tui::widget::clock::Local;
 use crate::tui::widget::paint::{Painter, padded};
 use crate::tui::widget::text;
-use crate::ua::snapshot::{AccountView, RegistrationState};
+use crate::ua::snapshot::AccountView;
 use ratatui::layout::Rect;
 
 /// Rows of one account, the blank one below it included.
-const ROWS: u16 = 4;
+const ROWS: u16 = 5;
 
 pub fn draw(model: &Model, p: &mut Painter<'_>, area: Rect) {
     let inside = p.frame(area, "Accounts", Role::Focus, &[]);
@@ -19,7 +18,9 @@ pub fn draw(model: &Model, p: &mut Painter<'_>, area: Rect) {
     }
     let shown = usize::from((inside.height / ROWS).max(1));
     let first = super::first_shown(model.account, accounts.len(), shown);
-    for ((index, account), y) in accounts.iter().enumerate().skip(first).take(shown).zip((inside.y..).step_by(4)) {
+    for ((index, account), y) in
+        accounts.iter().enumerate().skip(first).take(shown).zip((inside.y..).step_by(usize::from(ROWS)))
+    {
         let row = Rect { y, height: 1, ..inside };
         if index == model.account {
             p.tint(row, Role::Selected);
@@ -37,23 +38,14 @@ fn one(model: &Model, p: &mut Painter<'_>, area: Rect, account: &AccountView) {
     let wide = u16::try_from(text::width(&state)).unwrap_or(0);
     p.put(x, area.y, area.right().saturating_sub(x + wide + 2), &account.address, Role::Text);
     p.put_right(area.right().saturating_sub(1), area.y, wide, &state, role);
-    let sentence = match &account.state {
-        RegistrationState::Registered { expires } => {
-            let at = model.wall + expires.saturating_duration_since(model.now);
-            let at = Local::new(at, (model.zone)(at)).minutes();
-            format!("The server knows this phone until {at}; it is renewed before.")
-        }
-        RegistrationState::Failed { cause, status, .. } => match status {
-            Some(status) => format!("{cause} ({status})"),
-            None => cause.clone(),
-        },
-        RegistrationState::Off => "Not registered: nobody can call this account here.".into(),
-        RegistrationState::Registering => "Telling the server where this phone is.".into(),
-        RegistrationState::Unregistering => "Telling the server that this phone leaves.".into(),
-    };
     let room = area.right().saturating_sub(x + 1);
-    let folded = text::fold(&sentence, usize::from(room));
-    for (line, y) in folded.iter().zip(area.y + 1..area.bottom().min(area.y + 3)) {
+    let mut rows = area.y + 1..area.bottom().min(area.y + ROWS - 1);
+    if let Some((ways, y)) = words::ways(p.glyphs, account).and_then(|ways| Some((ways, rows.next()?))) {
+        let server = account.flows.first().map_or(String::new(), |flow| format!(" {} {}", p.glyphs.dot, flow.server));
+        p.put(x, y, room, &format!("{ways}{server}"), Role::Text);
+    }
+    let folded = text::fold(&words::registration(model, &account.state), usize::from(room));
+    for (line, y) in folded.iter().zip(rows) {
         p.put(x, y, room, line, Role::Dim);
     }
 }

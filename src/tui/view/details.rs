@@ -15,7 +15,11 @@ pub fn draw(model: &Model, p: &mut Painter<'_>, middle: Rect) {
     let area = window(model, middle);
     p.clear(area, Role::Text);
     let inside = padded(p.frame(area, &format!("Details: {}", call.peer_name), Role::Focus, &[]));
-    let lines = lines(model, call, usize::from(inside.width));
+    put(model, p, area, inside, &lines(model, call, usize::from(inside.width)));
+}
+
+/// Names and contents, from the line on that is scrolled to.
+pub fn put(model: &Model, p: &mut Painter<'_>, area: Rect, inside: Rect, lines: &[(&'static str, String)]) {
     let height = usize::from(inside.height);
     let first = model.scroll.min(lines.len().saturating_sub(height));
     for (y, (name, content)) in (inside.top()..inside.bottom()).zip(lines.iter().skip(first)) {
@@ -64,8 +68,9 @@ fn lines(model: &Model, call: &CallView, width: usize) -> Vec<(&'static str, Str
         ("name", name),
         ("address", or_dash(&call.peer_address)),
         ("direction", format!("{direction}, account {}", or_dash(model.account_name(call.account)))),
+        ("messages", words::signalling(call).map_or(dash.clone(), |way| words::way(model.glyphs, way))),
         ("codec", or_dash(&call.codec)),
-        ("encryption", if call.security == "none" { "none".into() } else { or_dash(&call.security) }),
+        ("sound", if call.security == "none" { "not encrypted".into() } else { or_dash(&call.security) }),
         ("sound from", or_dash(&call.media_remote)),
         ("heard", format!("{} packets, {} lost, {}", inbound.packets, inbound.lost, percent(inbound.loss_total))),
         ("sent", format!("{} packets, {} lost, {}", outbound.packets, outbound.lost, percent(outbound.loss_total))),
@@ -91,6 +96,11 @@ fn lines(model: &Model, call: &CallView, width: usize) -> Vec<(&'static str, Str
     for (item, content) in &call.participant {
         rows.push(("they say", format!("{item}: {content}")));
     }
+    folded(rows, width)
+}
+
+/// Contents folded to the columns beside the names.
+pub fn folded(rows: Vec<(&'static str, String)>, width: usize) -> Vec<(&'static str, String)> {
     let room = width.saturating_sub(NAME).max(8);
     let mut lines = Vec::new();
     for (name, content) in rows {

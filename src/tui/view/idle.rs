@@ -12,6 +12,9 @@ use ratatui::layout::Rect;
 
 /// Columns of the names.
 const NAME: u16 = 10;
+/// Rows of the devices and hints below the accounts, and those a cause may take.
+const BELOW: u16 = 5;
+const CAUSE: u16 = 4;
 /// Wider than this the eye would lose the line.
 const WIDTH: u16 = 64;
 
@@ -21,11 +24,16 @@ pub fn draw(model: &Model, p: &mut Painter<'_>, area: Rect) {
     let inside = Rect { width: inside.width.min(WIDTH), ..inside };
     let airy = u16::from(inside.height > 12);
     let mut y = inside.y + airy;
-    for account in &model.snapshot.accounts {
+    let accounts = &model.snapshot.accounts;
+    let rows_of = |count: usize| u16::try_from(count).unwrap_or(u16::MAX).saturating_mul(2 + airy);
+    let rest = if rows_of(accounts.len()).saturating_add(BELOW) <= inside.height { BELOW } else { 0 };
+    for (n, account) in accounts.iter().enumerate() {
         if y + 1 >= inside.bottom() {
             break;
         }
-        y = draw_account(model, p, inside, y, account) + airy;
+        let below = rows_of(accounts.len() - n).saturating_add(rest);
+        let spare = inside.bottom().saturating_sub(y).saturating_sub(below).min(CAUSE);
+        y = draw_account(model, p, inside, y, spare, account) + airy;
     }
     if y + 5 <= inside.bottom() {
         devices(model, p, inside, y);
@@ -46,24 +54,46 @@ fn title(accounts: &[AccountView]) -> (&'static str, Role) {
     }
 }
 
-fn draw_account(model: &Model, p: &mut Painter<'_>, area: Rect, y: u16, account: &AccountView) -> u16 {
+/// Two rows, and of what went wrong as many more as there is room for.
+fn draw_account(model: &Model, p: &mut Painter<'_>, area: Rect, y: u16, spare: u16, account: &AccountView) -> u16 {
     let (sign, state, role) = words::account(p.glyphs, account, model.now);
     p.cell(area.x, y, sign, role);
     p.put(area.x + 2, y, NAME - 1, &account.name, Role::Strong);
     let x = area.x + 2 + NAME;
-    p.put(x, y, area.right().saturating_sub(x), &account.address, Role::Text);
+    let room = area.right().saturating_sub(x);
+    p.put(x, y, room, &account.address, Role::Text);
     let wide = u16::try_from(text::width(&state)).unwrap_or(0);
-    let end = p.put(x, y + 1, wide, &state, role);
-    let more = match &account.state {
+    let end = p.put(x, y + 1, wide, &state, role) + 2;
+    let beside = area.right().saturating_sub(end);
+    match &account.state {
         RegistrationState::Registered { expires } => {
             let at = model.wall + expires.saturating_duration_since(model.now);
-            format!("until {}", Local::new(at, (model.zone)(at)).minutes())
+            let until = format!("until {}", Local::new(at, (model.zone)(at)).minutes());
+            let ways = words::ways(p.glyphs, account);
+            let both = ways.as_ref().map(|ways| format!("{ways}, {until}"));
+            let fits = |words: &String| text::width(words) <= usize::from(beside);
+            p.put(end, y + 1, beside, &both.filter(fits).or(ways).unwrap_or(until), Role::Dim);
         }
-        RegistrationState::Failed { cause, .. } => cause.clone(),
-        RegistrationState::Off => "calls from here only".into(),
-        RegistrationState::Registering | RegistrationState::Unregistering => String::new(),
-    };
-    p.put(end + 2, y + 1, area.right().saturating_sub(end + 2), &more, Role::Dim);
+        RegistrationState::Failed { cause, .. } => {
+            let whole = text::width(cause) <= usize::from(beside);
+            if whole || spare == 0 {
+                p.put(end, y + 1, beside, cause, Role::Dim);
+                return y + 2;
+            }
+            let folded = text::fold(cause, usize::from(room));
+            let rows = folded.len().min(usize::from(spare));
+            for (n, (line, y)) in folded.iter().take(rows).zip(y + 2..).enumerate() {
+                // Where the rest has no row, the last one is given it, and cut.
+                let line = if n + 1 == rows { folded.get(n..).unwrap_or_default().join(" ") } else { line.clone() };
+                p.put(x, y, room, &line, Role::Dim);
+            }
+            return y + 2 + u16::try_from(rows).unwrap_or(0);
+        }
+        RegistrationState::Off => {
+            p.put(end, y + 1, beside, "calls from here only", Role::Dim);
+        }
+        RegistrationState::Registering | RegistrationState::Unregistering => {}
+    }
     y + 2
 }
 

@@ -86,7 +86,7 @@ fn narrow(model: &Model, areas: &mut Areas) {
         _ if top > 0 => areas.panel = Some(rest),
         _ => {
             let accounts = u16::try_from(model.snapshot.accounts.len()).unwrap_or(1).clamp(1, 3);
-            let (_, below) = split_top(middle, (accounts * 2 + 4).min(middle.height / 2 + 1));
+            let (_, below) = split_top(middle, (accounts * 2 + 5).min(middle.height / 2 + 1));
             areas.panel = Some(Rect { height: below.y - middle.y, ..middle });
             areas.recent = Some(below);
         }

@@ -1,4 +1,5 @@
 //! Draws the model. Pure: the same model gives the same picture, and no clock is read.
+mod account;
 mod accounts;
 mod band;
 mod bottom;
@@ -50,6 +51,7 @@ pub fn draw(model: &Model, buf: &mut Buffer) -> Option<Position> {
         Page::Main => main_page(model, &mut p, &areas),
         Page::Quality => quality::draw(model, &mut p, areas.middle),
         Page::Accounts => accounts::draw(model, &mut p, areas.middle),
+        Page::Account => account::draw(model, &mut p, areas.middle),
         Page::Log => log::draw(model, &mut p, areas.middle),
         Page::Help => help::draw(model, &mut p, areas.middle),
     }
@@ -90,6 +92,7 @@ pub fn extent(model: &Model) -> (usize, usize) {
     let Some(areas) = layout::areas(model) else { return (0, 1) };
     let middle = areas.middle;
     match (model.page, &model.popup) {
+        (Page::Account, _) => account::extent(model, middle),
         (Page::Log, _) => log::extent(model, middle),
         (Page::Help, _) => help::extent(model, middle),
         (Page::Main, Some(Popup::Message { entry, .. })) => message::extent(middle, entry),

@@ -35,6 +35,11 @@ fn live_call(model: &Model, p: &mut Painter<'_>, area: Rect, call: &CallView) {
     let remark = [(sign, role), (word.as_str(), role), (time.as_str(), Role::Text)];
     let inside = padded(p.frame(area, &call.peer_name, title_role, &remark));
     identity(p, inside, &call.peer_address, &words::medium(&call.codec, &call.security), words::trust(call));
+    if let Some(transport) = words::signalling(call) {
+        let role = if transport.is_secure() { Role::Good } else { Role::Dim };
+        let remark = format!(" messages over {} ", words::way(p.glyphs, transport));
+        p.put_right(area.right().saturating_sub(2), area.bottom().saturating_sub(1), area.width / 2 + 8, &remark, role);
+    }
     // A low window leaves one line to the sentence and the others to the figures.
     let said = if inside.height < 9 { 1 } else { 2 };
     say(p, Rect { y: inside.y + 1, height: said, ..inside }, &sentence::of(model, p.glyphs, call));

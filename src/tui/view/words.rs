@@ -1,8 +1,9 @@
 //! States in words, each with its sign and role: said the same way all over the screen.
+use crate::base::net::Transport;
 use crate::tui::model::{Model, rings_here};
 use crate::tui::theme::{Glyphs, Role};
-use crate::tui::widget::clock;
-use crate::ua::snapshot::{AccountView, CallEnd, CallState, CallSummary, CallView, RegistrationState};
+use crate::tui::widget::clock::{self, Local};
+use crate::ua::snapshot::{AccountView, CallEnd, CallState, CallSummary, CallView, FlowView, RegistrationState};
 use std::time::{Duration, Instant};
 
 /// What the first sound of a call may take.
@@ -10,7 +11,12 @@ const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Sign, words and role of an account. Words are of a fixed width while a retry is counted down.
 pub fn account(glyphs: &Glyphs, account: &AccountView, now: Instant) -> (char, String, Role) {
-    match &account.state {
+    reachable(glyphs, &account.state, now)
+}
+
+/// The same of one way to its server.
+pub fn reachable(glyphs: &Glyphs, state: &RegistrationState, now: Instant) -> (char, String, Role) {
+    match state {
         RegistrationState::Registered { .. } => (glyphs.good, "reachable".into(), Role::Good),
         RegistrationState::Registering => (glyphs.fair, "registering".into(), Role::Fair),
         RegistrationState::Unregistering => (glyphs.fair, "leaving".into(), Role::Fair),
@@ -22,6 +28,49 @@ pub fn account(glyphs: &Glyphs, account: &AccountView, now: Instant) -> (char, S
         RegistrationState::Failed { retry: Some(at), .. } => {
             (glyphs.poor, format!("retry in {:>5}", clock::rough(until(*at, now))), Role::Poor)
         }
+    }
+}
+
+/// How messages travel: `⚿ tls, protected`. The lock is shown only where nobody on the way can read or change them.
+pub fn way(glyphs: &Glyphs, transport: Transport) -> String {
+    if transport.is_secure() {
+        format!("{} {}, protected", glyphs.lock, transport.name())
+    } else {
+        format!("{}, not protected", transport.name())
+    }
+}
+
+/// The ways to an account's server: how the best one travels, and how many of them work. `None` before one is known.
+pub fn ways(glyphs: &Glyphs, account: &AccountView) -> Option<String> {
+    let works = |flow: &&FlowView| matches!(flow.state, RegistrationState::Registered { .. });
+    let best = account.flows.iter().find(works).or(account.flows.first())?;
+    let flows = match (account.flows.iter().filter(works).count(), account.flows.len()) {
+        (_, 1) => "1 flow".to_owned(),
+        (up, all) if up == all => format!("{all} flows"),
+        (up, all) => format!("{up} of {all} flows"),
+    };
+    Some(format!("{}, {flows}", way(glyphs, best.transport)))
+}
+
+/// The transport a call's last message took.
+pub fn signalling(call: &CallView) -> Option<Transport> {
+    let name = call.ladder.last()?.flow.split(' ').next()?;
+    Transport::ALL.into_iter().find(|transport| transport.name() == name)
+}
+
+/// What the server last said of an account or of one way to it, in a sentence.
+pub fn registration(model: &Model, state: &RegistrationState) -> String {
+    match state {
+        RegistrationState::Registered { expires } => {
+            let at = model.wall + expires.saturating_duration_since(model.now);
+            let at = Local::new(at, (model.zone)(at)).minutes();
+            format!("The server knows this phone until {at}; it is renewed before.")
+        }
+        RegistrationState::Failed { cause, status: Some(status), .. } => format!("{cause} ({status})"),
+        RegistrationState::Failed { cause, .. } => cause.clone(),
+        RegistrationState::Off => "Not registered: nobody can call this account here.".into(),
+        RegistrationState::Registering => "Telling the server where this phone is.".into(),
+        RegistrationState::Unregistering => "Telling the server that this phone leaves.".into(),
     }
 }
 
