@@ -28,6 +28,7 @@ impl Side {
     fn start(seed: u64, microphone: DeviceChoice, speaker: DeviceChoice, impairment: Option<Impairment>) -> Self {
         let (handle, events) = MediaThread::spawn(MediaThreadConfig {
             rtp_ports: 42_000..=42_999,
+            dscp: 46,
             microphone,
             speaker,
             anchor: clock::anchor(),

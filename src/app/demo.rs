@@ -223,6 +223,7 @@ impl Stage {
     ) -> Result<(), Failure> {
         let sound = sound::spawn(MediaThreadConfig {
             rtp_ports: config.network.rtp_ports.low..=config.network.rtp_ports.high,
+            dscp: 46,
             microphone,
             speaker: DeviceChoice::Null,
             anchor: clock::anchor(),

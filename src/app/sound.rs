@@ -28,6 +28,7 @@ pub fn start(config: &Config, rng: Rng, journal: &Journal) -> Result<Sound, Fail
     let ports = config.network.rtp_ports;
     spawn(MediaThreadConfig {
         rtp_ports: ports.low..=ports.high,
+        dscp: config.network.rtp_dscp,
         microphone: device("microphone", &config.audio.microphone, Direction::Capture)?,
         speaker: device("speaker", &config.audio.speaker, Direction::Playback)?,
         anchor: clock::anchor(),

@@ -76,10 +76,10 @@ impl Engine {
     }
 
     /// The sockets of `stream` are bound to these local addresses; reports `Opened`. One stream too many is closed at
-    /// once; one that is open already stays as it is.
+    /// once; one that is open already goes on at these.
     pub fn handle_opened(&mut self, _now: Instant, stream: StreamId, rtp: SocketAddr, rtcp: SocketAddr) {
         if self.streams.contains_key(&stream) {
-            return;
+            return self.shared.event(MediaEvent::Opened { stream, rtp, rtcp });
         }
         if self.streams.len() >= MAX_STREAMS {
             let error = "too many media streams".to_owned();
@@ -194,6 +194,8 @@ mod tests {
         engine.handle_command(now, MediaCommand::Close { stream: last, reason: String::new() });
         engine.handle_refused(last, Component::Rtp);
         engine.handle_timeout(now);
+        let opened = Some(MediaEvent::Opened { stream: StreamId(0), rtp: address, rtcp: address });
+        assert_eq!(engine.poll_event(), opened, "told again");
         assert_eq!((engine.poll_event(), engine.poll_closed(), engine.poll_transmit()), (None, None, None));
         assert_eq!(engine.poll_timeout(), None, "nothing is configured");
     }

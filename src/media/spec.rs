@@ -197,7 +197,7 @@ impl Digit {
 /// Signalling to media.
 #[derive(Clone, Debug, PartialEq)]
 pub enum MediaCommand {
-    /// Bind an RTP and an RTCP port on `local`; answered by `Opened` or `OpenFailed`.
+    /// Bind an RTP and an RTCP port on `local`, or move an open stream there; answered by `Opened` or `OpenFailed`.
     Open {
         stream: StreamId,
         local: IpAddr,

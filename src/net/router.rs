@@ -52,6 +52,17 @@ pub struct Router {
 }
 
 impl Router {
+    /// The address that leads to `remote` now.
+    ///
+    /// # Errors
+    /// When the system knows no way there.
+    pub fn local(&self, remote: SocketAddr) -> io::Result<IpAddr> {
+        match self.address {
+            Some(address) if !address.is_unspecified() => Ok(address),
+            _ => local_address(remote),
+        }
+    }
+
     /// Who knows names; the system says when `None`.
     pub fn name_server(&self) -> Option<SocketAddr> {
         self.name_server

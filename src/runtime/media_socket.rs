@@ -8,8 +8,6 @@ use std::ops::RangeInclusive;
 use std::os::fd::{AsRawFd, RawFd};
 use std::time::{Duration, Instant};
 
-/// Expedited forwarding (RFC 3246), as the octet that carries it.
-const EXPEDITED: u32 = 46 << 2;
 /// Pairs tried before giving up.
 const MOST_TRIES: u32 = 1_000;
 /// Arrival may be told this much before the last time the socket was seen empty: two clocks were read.
@@ -48,9 +46,12 @@ pub struct MediaSocket {
 }
 
 /// Binds a pair on `local`, starting somewhere in the range so that ports cannot be guessed.
+///
+/// - `dscp`: the code point of what is sent (RFC 4594 §4.1).
 pub fn bind_pair(
     local: IpAddr,
     ports: &RangeInclusive<u16>,
+    dscp: u8,
     rng: &mut Rng,
 ) -> Result<(MediaSocket, MediaSocket), BindError> {
     let (first, last) = (*ports.start(), *ports.end());
@@ -67,7 +68,8 @@ pub fn bind_pair(
         if port == 0 {
             continue;
         }
-        match MediaSocket::bind(local, port).and_then(|rtp| Ok((rtp, MediaSocket::bind(local, port + 1)?))) {
+        match MediaSocket::bind(local, port, dscp).and_then(|rtp| Ok((rtp, MediaSocket::bind(local, port + 1, dscp)?)))
+        {
             Ok(pair) => return Ok(pair),
             Err(e) if matches!(e.kind(), ErrorKind::AddrInUse | ErrorKind::PermissionDenied) => {}
             Err(source) => return Err(BindError::Refused { local, source }),
@@ -77,15 +79,16 @@ pub fn bind_pair(
 }
 
 impl MediaSocket {
-    fn bind(local: IpAddr, port: u16) -> io::Result<Self> {
+    /// One socket at a port that is known.
+    pub fn bind(local: IpAddr, port: u16, dscp: u8) -> io::Result<Self> {
         let address = SocketAddr::new(local, port);
         let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
         socket.set_nonblocking(true)?;
         socket.bind(&address.into())?;
         // Both are wishes: a kernel that does not grant them costs quality, not the call.
         let _ = match local {
-            IpAddr::V4(_) => socket.set_tos_v4(EXPEDITED),
-            IpAddr::V6(_) => socket.set_tclass_v6(EXPEDITED),
+            IpAddr::V4(_) => socket.set_tos_v4(u32::from(dscp) << 2),
+            IpAddr::V6(_) => socket.set_tclass_v6(u32::from(dscp) << 2),
         };
         let _ = request_timestamps(socket.as_raw_fd());
         Ok(Self { socket, local: address, empty: Instant::now() })
@@ -208,11 +211,11 @@ mod tests {
         #[expect(clippy::reversed_empty_ranges, reason = "what a user may write")]
         let rows = [7_001..=7_001, 7_000..=7_000, 7_001..=7_002, 0..=1, 9..=3];
         for range in rows {
-            let error = bind_pair(HOME, &range, &mut rng).expect_err("no pair");
+            let error = bind_pair(HOME, &range, 46, &mut rng).expect_err("no pair");
             assert!(matches!(error, BindError::EmptyRange { .. }), "{range:?}: {error}");
         }
         let foreign = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
-        let error = bind_pair(foreign, &(20_000..=20_100), &mut rng).expect_err("not ours");
+        let error = bind_pair(foreign, &(20_000..=20_100), 46, &mut rng).expect_err("not ours");
         assert!(matches!(error, BindError::Refused { .. }) && error.to_string().contains("192.0.2.1"), "{error}");
     }
 
@@ -221,7 +224,7 @@ mod tests {
         let (mut rng, range) = (Rng::from_u64(2), 47_301..=47_309);
         let mut pairs = Vec::new();
         let error = loop {
-            match bind_pair(HOME, &range, &mut rng) {
+            match bind_pair(HOME, &range, 46, &mut rng) {
                 Ok(pair) => pairs.push(pair),
                 Err(error) => break error,
             }
@@ -234,13 +237,13 @@ mod tests {
         // A pair whose odd half is taken is not a pair.
         let freed = ports.iter().map(|p| p.0).find(|port| UdpSocket::bind((HOME, *port)).is_ok()).expect("one");
         let _taken = UdpSocket::bind((HOME, freed + 1)).expect("free");
-        assert!(matches!(bind_pair(HOME, &range, &mut rng), Err(BindError::AllTaken { .. })));
+        assert!(matches!(bind_pair(HOME, &range, 46, &mut rng), Err(BindError::AllTaken { .. })));
     }
 
     #[test]
     fn the_start_in_the_range_is_random() {
         let ports = |seed| {
-            let pair = bind_pair(HOME, &(48_000..=48_999), &mut Rng::from_u64(seed)).expect("free");
+            let pair = bind_pair(HOME, &(48_000..=48_999), 46, &mut Rng::from_u64(seed)).expect("free");
             pair.0.local().port()
         };
         assert!((0..4).map(ports).collect::<std::collections::BTreeSet<_>>().len() > 2);
@@ -250,7 +253,7 @@ mod tests {
     fn datagrams_come_with_source_and_time_of_arrival() {
         for home in [HOME, IpAddr::V6(Ipv6Addr::LOCALHOST)] {
             let mut rng = Rng::from_u64(3);
-            let Ok((mut here, there)) = bind_pair(home, &(46_000..=46_999), &mut rng) else {
+            let Ok((mut here, there)) = bind_pair(home, &(46_000..=46_999), 46, &mut rng) else {
                 assert!(home.is_ipv6(), "only IPv6 may be missing on this machine");
                 continue;
             };
@@ -265,6 +268,22 @@ mod tests {
             assert!(arrival.at + SLACK >= before && arrival.at <= after + SLACK);
             assert_eq!(here.receive(&mut buffer).map(|a| a.length), Some(0));
             assert_eq!(here.receive(&mut buffer), None);
+        }
+    }
+
+    #[test]
+    fn what_is_sent_is_marked() {
+        for home in [HOME, IpAddr::V6(Ipv6Addr::LOCALHOST)] {
+            for dscp in [0, 34, 46] {
+                let Ok((rtp, rtcp)) = bind_pair(home, &(49_000..=49_999), dscp, &mut Rng::from_u64(4)) else {
+                    assert!(home.is_ipv6(), "only IPv6 may be missing on this machine");
+                    continue;
+                };
+                for socket in [rtp.socket, rtcp.socket] {
+                    let octet = if home.is_ipv6() { socket.tclass_v6() } else { socket.tos_v4() };
+                    assert_eq!(octet.expect("readable"), u32::from(dscp) << 2, "{home}");
+                }
+            }
         }
     }
 

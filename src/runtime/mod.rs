@@ -4,6 +4,7 @@ pub mod journal;
 mod locating;
 pub mod media_socket;
 pub mod media_thread;
+mod network;
 pub mod proxy_server;
 pub mod signalling;
 pub mod storage;

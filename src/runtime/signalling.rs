@@ -7,6 +7,7 @@ use crate::media::spec::MediaCommand;
 use crate::net::{Net, NetEvent};
 use crate::runtime::journal::Journal;
 use crate::runtime::locating::Locating;
+use crate::runtime::network::{Change, NetworkWatch};
 use crate::ua::UserAgent;
 use crate::ua::command::Command;
 use crate::ua::event::Event;
@@ -49,6 +50,7 @@ impl<M: Media> Signalling<M> {
     /// Runs until the agent has finished after `Command::Shutdown`.
     pub async fn run(mut self) {
         let mut locating = Locating::new(self.net.router(), self.rng.fork());
+        let mut network = NetworkWatch::new(self.net.router());
         let mut published = Instant::now() - SNAPSHOT;
         let (mut changed, mut open) = (true, true);
         // Before the first fact is told: who hears it may ask whose it is.
@@ -86,6 +88,11 @@ impl<M: Media> Signalling<M> {
                 (question, answer) = locating.next() => {
                     self.agent.handle_located(Instant::now(), &question, answer);
                 }
+                () = network.due() => match network.look(&self.agent.flows()) {
+                    Some(Change::Address) => self.agent.handle_network_changed(Instant::now()),
+                    Some(Change::Slept) => self.agent.handle_woke(Instant::now()),
+                    None => continue,
+                },
                 () = sleep => {
                     let now = Instant::now();
                     if self.agent.poll_timeout().is_some_and(|at| at <= now) {

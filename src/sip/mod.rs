@@ -9,6 +9,7 @@ pub mod locate;
 pub mod message;
 pub mod options;
 pub mod register;
+pub mod replaces;
 pub mod timer;
 pub mod transaction;
 pub mod transport;

@@ -10,6 +10,7 @@ use crate::base::net::Flow;
 use crate::sip::invite::{Failure, Session};
 use crate::sip::key::{ClientKey, DialogKey, ServerKey, SessionKey};
 use crate::sip::message::{Method, Request, Response, Scheme};
+use crate::sip::replaces::Replaces;
 use crate::sip::{options, transaction};
 use crate::ua::event::Event;
 use std::time::{Duration, Instant};
@@ -75,7 +76,7 @@ impl UserAgent {
         }
         match owner {
             Owner::Call(number) => {
-                if let Some(session) = self.calls.get_mut(&number).and_then(|c| c.session.as_mut()) {
+                if let Some(session) = self.calls.get_mut(&number).and_then(|c| c.sender_of(id)) {
                     session.handle_response(now, id, response);
                 }
             }
@@ -182,12 +183,18 @@ impl UserAgent {
         if self.shutdown.is_some() {
             return self.respond(now, &key, request, 480, &[]);
         }
+        match Replaces::of(&request.headers) {
+            Ok(None) => {}
+            Ok(Some(replaces)) => {
+                if let Err(status) = self.take_replacing(now, &key, request, (flow, account_id), &replaces) {
+                    self.respond(now, &key, request, status, &[]);
+                }
+                return;
+            }
+            Err(_) => return self.respond(now, &key, request, 400, &[]),
+        }
         if self.calls.values().filter(|c| !c.is_over()).count() >= CALLS {
             return self.respond(now, &key, request, 486, &[]);
-        }
-        // A dialog to be replaced must be one of ours (RFC 3891 §3).
-        if request.headers.get("Replaces").is_some_and(|replaces| !self.knows(replaces)) {
-            return self.respond(now, &key, request, 481, &[]);
         }
         let (Some(account), Ok(from)) = (self.account(account_id), request.headers.from()) else { return };
         let (contact, name) = (account.contact(&flow), account.settings.name.clone());
@@ -245,17 +252,9 @@ impl UserAgent {
         self.layer.respond(now, key, response);
     }
 
-    /// Whether a Replaces header names a dialog of ours; its To tag is ours.
-    fn knows(&self, replaces: &str) -> bool {
-        let mut parts = replaces.split(';').map(str::trim);
-        let call_id = parts.next().unwrap_or_default().to_owned();
-        let tag = parts.find_map(|part| part.strip_prefix("to-tag=")).unwrap_or_default().to_owned();
-        self.sessions.contains_key(&SessionKey { call_id, local_tag: tag })
-    }
-
     fn session(&mut self, key: &SessionKey) -> Option<&mut Session> {
         let number = self.sessions.get(key)?;
-        self.calls.get_mut(number)?.session.as_mut()
+        self.calls.get_mut(number)?.session_of(key)
     }
 
     fn session_of_request(&mut self, request: &Request) -> Option<&mut Session> {

@@ -13,6 +13,7 @@ mod outbox;
 mod outgoing;
 mod plan;
 mod queries;
+mod recovery;
 mod registering;
 mod requests;
 mod sending;
@@ -40,7 +41,7 @@ use outbox::Outbox;
 use sending::{Errand, Owner, Sending};
 use settings::Settings;
 use snapshot::{CallEnd, Counters, DeviceView, RegistrationState, Snapshot};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
 /// Calls at once that are not over.
@@ -78,6 +79,8 @@ pub struct UserAgent {
     stranger_noted: Option<Instant>,
     shutdown: Option<Instant>,
     finished: bool,
+    /// Accounts whose server does not answer.
+    dead: BTreeSet<AccountId>,
     questions: VecDeque<Question>,
     keep_alives: KeepAlives,
     pings: VecDeque<Transmit>,
@@ -114,6 +117,7 @@ impl UserAgent {
             stranger_noted: None,
             shutdown: None,
             finished: false,
+            dead: BTreeSet::new(),
             questions: VecDeque::new(),
             keep_alives: KeepAlives::default(),
             pings: VecDeque::new(),
@@ -212,6 +216,9 @@ impl UserAgent {
 
     fn flow_failed(&mut self, now: Instant, flow: Flow, error: &str) {
         self.out.log(format!("{} {}: {}", flow.transport.name(), flow.remote, account::shown(error, 240)));
+        for call in self.calls.values_mut().filter(|call| call.flow.is_some_and(|own| own.remote == flow.remote)) {
+            call.refusal = Some(account::shown(error, 240));
+        }
         self.layer.handle_transport_error(now, &flow);
         for account in &mut self.accounts {
             account.flow_lost(now, &flow, &mut self.rng);

@@ -88,6 +88,9 @@ impl UserAgent {
             return;
         }
         call.handle_opened(rtp, rtcp);
+        if call.is_established() {
+            return call.moved(now);
+        }
         if call.outgoing && call.session.is_none() {
             return self.invite(now, number);
         }
@@ -152,7 +155,7 @@ impl UserAgent {
                 let met = self.sending.take_challenged(Owner::Call(number), id);
                 let account = self.accounts.get_mut(index(call.account));
                 let credentials = met.zip(account).map(|(met, account)| account.authorize(&met, &response));
-                let Some(session) = &mut call.session else { return };
+                let Some(session) = call.sender_of(id) else { return };
                 match credentials {
                     Some(Ok(headers)) => session.authenticate(now, id, headers),
                     Some(Err(refusal)) => {
@@ -161,6 +164,13 @@ impl UserAgent {
                     }
                     None => session.give_up(now, id),
                 }
+            }
+            invite::Event::Lost { status } => self.signalling_lost(now, number, status),
+            // The peer may have taken the call over already, and said so in another message.
+            invite::Event::Ended { cause: cause @ invite::Cause::PeerHungUp { .. } }
+                if call.recovery.replacing.is_some() =>
+            {
+                call.recovery.ended = Some(cause);
             }
             invite::Event::Ended { cause: invite::Cause::Refused { .. } } => {
                 call.handle_session(now, event, &self.anchor, &mut self.out);

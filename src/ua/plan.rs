@@ -6,7 +6,7 @@ use crate::media::spec::{Codec, Direction, OpusParameters, SourceDescription, St
 use crate::sdp::{LocalMedia, Negotiated, Negotiator, SdpError};
 use crate::sip::invite::{Body, Fork};
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 /// Early dialogs whose answers are remembered; more are ignored until one of them wins.
@@ -61,6 +61,11 @@ impl Plan {
         self.ports.is_some()
     }
 
+    /// The address our ports are bound at.
+    pub fn address(&self) -> Option<IpAddr> {
+        self.ports.map(|(rtp, _)| rtp.ip())
+    }
+
     pub fn set_ports(&mut self, rtp: SocketAddr, rtcp: SocketAddr) {
         self.ports = Some((rtp, rtcp));
     }
@@ -73,6 +78,8 @@ impl Plan {
     /// Whether an offer could be accepted at all; tried before the phone rings, when no ports are bound yet.
     pub fn try_offer(&self, offer: &Body, local: SocketAddr) -> Result<(), SdpError> {
         let (mut trial, rtp) = (self.base.clone(), SocketAddr::new(local.ip(), 9));
+        // An offer of ours falls to it, as in `answer`.
+        trial.withdraw();
         trial.answer(sdp(offer)?, &self.local(rtp, rtp, Direction::SendRecv)).map(|_| ())
     }
 

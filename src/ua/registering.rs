@@ -95,6 +95,7 @@ impl UserAgent {
                 };
                 self.out.log(format!("account {}: {words}", account.settings.name));
                 self.out.event(Event::Registration { account: id, state });
+                self.server_changed(id);
             }
             register::Event::Challenged { id, response, .. } => {
                 let met = self.sending.take_challenged(Owner::Registration(account.id, 0), id);

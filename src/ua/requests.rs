@@ -1,10 +1,11 @@
 //! How a request of a call, an account or a question finds its way: its next hop is located, its flows are tried in turn.
 use super::account::{Account, shown};
+use super::call::Call;
 use super::sending::{Errand, Owner, Pending, by_size};
 use super::{UserAgent, index};
 use crate::base::id::CallNumber;
 use crate::base::net::{Flow, Transport};
-use crate::sip::invite::{Failure, Output};
+use crate::sip::invite::{Failure, Output, Session};
 use crate::sip::locate::{AccessId, Located, Question};
 use crate::sip::message::{Host, Method, Request, Uri};
 use crate::ua::event::Event;
@@ -32,6 +33,7 @@ impl UserAgent {
     fn located_as(&mut self, now: Instant, question: &Question, answer: &Result<Vec<Flow>, String>) {
         self.located_registrar(now, question, answer);
         self.located_calls(now, question, answer);
+        self.located_ways(now, question, answer);
         self.located_queries(now, question, answer);
         for errand in self.sending.answered(question) {
             match answer {
@@ -49,7 +51,9 @@ impl UserAgent {
         let mut busy = false;
         let numbers: Vec<CallNumber> = self.calls.keys().copied().collect();
         for number in numbers {
-            while let Some(output) = self.calls.get_mut(&number).and_then(|c| c.session.as_mut()?.poll_output()) {
+            while let Some(output) =
+                self.calls.get_mut(&number).and_then(|c| c.sessions_mut().find_map(Session::poll_output))
+            {
                 busy = true;
                 self.carry_out(now, Owner::Call(number), output);
             }
@@ -57,6 +61,12 @@ impl UserAgent {
                 busy = true;
                 self.session_event(now, number, event);
             }
+            let others = |c: &mut Call| c.others.iter_mut().find_map(|s| Some((s.key().clone(), s.poll_event()?)));
+            while let Some((key, event)) = self.calls.get_mut(&number).and_then(others) {
+                busy = true;
+                self.other_event(now, number, &key, event);
+            }
+            self.forget_sessions(number);
         }
         for at in 0..self.accounts.len() {
             let Some(id) = self.accounts.get(at).map(|a| a.id) else { continue };
@@ -172,7 +182,7 @@ impl UserAgent {
         let Some(id) = errand.id else { return };
         match errand.owner {
             Owner::Call(number) => {
-                if let Some(session) = self.calls.get_mut(&number).and_then(|c| c.session.as_mut()) {
+                if let Some(session) = self.calls.get_mut(&number).and_then(|c| c.sender_of(id)) {
                     session.handle_failure(now, id, failure);
                 }
             }

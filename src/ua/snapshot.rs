@@ -99,6 +99,8 @@ pub struct CallView {
     pub media_flowing: bool,
     pub quality: Arc<CallQuality>,
     pub ladder: Arc<Vec<LadderEntry>>,
+    /// What is being done to keep the call, in words: `address changed: asking the peer to follow`; usually empty.
+    pub recovery: String,
 }
 
 #[derive(Clone, Debug, PartialEq)]

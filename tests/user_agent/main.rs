@@ -1,6 +1,7 @@
 //! Whole calls between user agents, in virtual time.
 mod hostile;
 mod peer;
+mod recovery;
 mod served;
 mod world;
 

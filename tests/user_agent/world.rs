@@ -23,6 +23,8 @@ pub struct World {
     pub phones: Vec<Phone>,
     pub loss: f64,
     pub delay: Duration,
+    /// A server on the way has lost its memory: requests of these methods within a dialog are answered 481 by it.
+    pub forgets: &'static [&'static str],
     rng: Rng,
     on_their_way: BTreeMap<(Instant, u64), Transmit>,
     sent: u64,
@@ -113,6 +115,7 @@ impl World {
             phones,
             loss: 0.0,
             delay: Duration::from_millis(10),
+            forgets: &[],
             rng,
             on_their_way: BTreeMap::new(),
             sent: 0,
@@ -154,7 +157,10 @@ impl World {
         let now = self.now;
         while let Some(entry) = self.on_their_way.first_entry().filter(|e| e.key().0 <= now) {
             let Transmit { flow, bytes } = entry.remove();
-            if let Some(phone) = self.phones.iter_mut().find(|p| p.address == flow.remote) {
+            let sender = self.phones.iter_mut().find(|p| p.address == flow.local);
+            if let (Some(answer), Some(sender)) = (lost(&bytes, self.forgets), sender) {
+                sender.agent.handle_received(now, Received { flow, bytes: answer });
+            } else if let Some(phone) = self.phones.iter_mut().find(|p| p.address == flow.remote) {
                 let flow = Flow { local: flow.remote, remote: flow.local, ..flow };
                 phone.agent.handle_received(now, Received { flow, bytes });
             } else {
@@ -268,6 +274,19 @@ impl Phone {
         }
         self.media.push(command);
     }
+}
+
+/// The answer of a server that does not know the dialog of this request.
+fn lost(request: &[u8], methods: &[&str]) -> Option<bytes::Bytes> {
+    let text = String::from_utf8_lossy(request);
+    let mut lines = text.lines();
+    let method = lines.next()?.split(' ').next()?;
+    let kept = |line: &&str| ["Via:", "From:", "To:", "Call-ID:", "CSeq:"].iter().any(|name| line.starts_with(name));
+    let head: Vec<&str> = lines.take_while(|line| !line.is_empty()).filter(kept).collect();
+    let in_dialog = head.iter().any(|line| line.starts_with("To:") && line.contains("tag="));
+    let answer =
+        format!("SIP/2.0 481 Call/Transaction Does Not Exist\r\n{}\r\nContent-Length: 0\r\n\r\n", head.join("\r\n"));
+    (methods.contains(&method) && in_dialog).then(|| answer.into())
 }
 
 fn locate(question: &Question, local: SocketAddr) -> Result<Located, String> {

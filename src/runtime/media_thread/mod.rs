@@ -34,6 +34,8 @@ const EVENTS: usize = 256;
 pub struct MediaThreadConfig {
     /// Ports RTP and RTCP may use.
     pub rtp_ports: RangeInclusive<u16>,
+    /// The differentiated services code point of what is sent on them (RFC 4594 §4.1); 0 marks nothing.
+    pub dscp: u8,
     pub microphone: DeviceChoice,
     pub speaker: DeviceChoice,
     pub anchor: WallAnchor,
@@ -137,8 +139,8 @@ impl MediaThread {
         let (orders, order_queue) = std_mpsc::channel();
         let (events, event_queue) = mpsc::channel(EVENTS);
         let truths = Arc::new(Mutex::new(Truths::new()));
-        let MediaThreadConfig { rtp_ports, microphone, speaker, anchor, mut rng, impairment, echo, realtime, journal } =
-            config;
+        let MediaThreadConfig { rtp_ports, dscp, microphone, speaker, anchor, mut rng, impairment, echo, .. } = config;
+        let (realtime, journal) = (config.realtime, config.journal);
         let systems = Arc::new(SoundSystems::new());
         let wake: Arc<dyn Fn() + Send + Sync> = {
             let waker = Arc::clone(&waker);
@@ -149,7 +151,7 @@ impl MediaThread {
         let (wires_rng, engine_rng) = (rng.fork(), rng.fork());
         let machine = run::Machine {
             engine: Engine::new(anchor, engine_rng),
-            wires: wires::Wires::new(rtp_ports, wires_rng, impairment),
+            wires: wires::Wires::new(rtp_ports, dscp, wires_rng, impairment),
             outbox: outbox::Outbox::new(events),
             activity: ticks::Activity::default(),
             microphone,

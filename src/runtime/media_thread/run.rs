@@ -146,7 +146,9 @@ impl Machine {
                     self.engine.handle_opened(now, stream, rtp, rtcp);
                 }
                 Err(error) => {
-                    self.activity.closed(stream);
+                    if !open.contains(&stream) {
+                        self.activity.closed(stream);
+                    }
                     self.outbox.push(MediaEvent::OpenFailed { stream, error: error.to_string() });
                 }
             },

@@ -19,6 +19,7 @@ const LARGEST: usize = 65_536;
 
 pub struct Wires {
     ports: RangeInclusive<u16>,
+    dscp: u8,
     rng: Rng,
     impairment: Option<Impairment>,
     /// In the order of the descriptors.
@@ -58,16 +59,27 @@ pub enum Sent {
 }
 
 impl Wires {
-    pub fn new(ports: RangeInclusive<u16>, rng: Rng, impairment: Option<Impairment>) -> Self {
-        Self { ports, rng, impairment, streams: BTreeMap::new(), buffer: vec![0; LARGEST] }
+    pub fn new(ports: RangeInclusive<u16>, dscp: u8, rng: Rng, impairment: Option<Impairment>) -> Self {
+        Self { ports, dscp, rng, impairment, streams: BTreeMap::new(), buffer: vec![0; LARGEST] }
     }
 
-    /// Binds a pair of ports; returns the addresses of RTP and RTCP.
+    /// Binds a pair of ports; returns the addresses of RTP and RTCP. A stream that is open elsewhere moves here, with its
+    /// ports where they are free; when it cannot, it stays as it is.
     pub fn open(&mut self, stream: StreamId, local: IpAddr) -> Result<(SocketAddr, SocketAddr), BindError> {
-        if let Some(wire) = self.streams.get(&stream) {
+        if let Some(wire) = self.streams.get_mut(&stream) {
+            let (rtp, rtcp) = (wire.rtp.socket.local(), wire.rtcp.socket.local());
+            if rtp.ip() == local {
+                return Ok((rtp, rtcp));
+            }
+            let again = |at: SocketAddr| MediaSocket::bind(local, at.port(), self.dscp);
+            let moved = match again(rtp).and_then(|rtp| Ok((rtp, again(rtcp)?))) {
+                Ok(moved) => moved,
+                Err(_) => bind_pair(local, &self.ports, self.dscp, &mut self.rng)?,
+            };
+            (wire.rtp.socket, wire.rtcp.socket) = moved;
             return Ok((wire.rtp.socket.local(), wire.rtcp.socket.local()));
         }
-        let (rtp, rtcp) = bind_pair(local, &self.ports, &mut self.rng)?;
+        let (rtp, rtcp) = bind_pair(local, &self.ports, self.dscp, &mut self.rng)?;
         let addresses = (rtp.local(), rtcp.local());
         let half = |component, socket| Half { component, socket, simulated: None };
         let mut wire =
@@ -249,7 +261,7 @@ mod tests {
     const STREAM: StreamId = StreamId(1);
 
     fn wires(impairment: Option<Impairment>) -> (Wires, UdpSocket, SocketAddr) {
-        let mut wires = Wires::new(44_000..=44_999, Rng::from_u64(11), impairment);
+        let mut wires = Wires::new(44_000..=44_999, 46, Rng::from_u64(11), impairment);
         let (rtp, _) = wires.open(STREAM, HOME).expect("free ports");
         let peer = UdpSocket::bind((HOME, 0)).expect("a port");
         peer.set_nonblocking(true).expect("set");
@@ -285,6 +297,25 @@ mod tests {
         assert_eq!((wires.poll_timeout(), wires.truths().len()), (None, 0));
         wires.close(STREAM);
         assert_eq!(wires.descriptors().count(), 0);
+    }
+
+    #[test]
+    fn a_stream_moves_to_another_address_and_keeps_its_ports() {
+        let (mut wires, peer, rtp) = wires(None);
+        assert_eq!(wires.open(STREAM, HOME).expect("open already").0, rtp);
+        let foreign = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+        assert!(wires.open(STREAM, foreign).is_err(), "not an address of ours");
+        assert!(matches!(wires.send(Instant::now(), packet(&peer, Component::Rtp)), Sent::Yes(_)), "it stays");
+        let other = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
+        let (moved, rtcp) = wires.open(STREAM, other).expect("a loopback address");
+        assert_eq!((moved, rtcp.ip()), (SocketAddr::new(other, rtp.port()), other));
+        wires.send(Instant::now(), packet(&peer, Component::Rtp));
+        let sources: Vec<_> = std::iter::from_fn(|| peer.recv_from(&mut [0; 64]).ok()).map(|(_, from)| from).collect();
+        assert_eq!(sources, [rtp, moved]);
+        peer.send_to(b"hello", moved).expect("sent");
+        let mut seen = 0;
+        wires.receive(Instant::now(), &all_ready(&wires), |_| seen += 1);
+        assert_eq!(seen, 1);
     }
 
     #[test]

@@ -59,6 +59,10 @@ impl Forks {
         Fork(self.count - 1)
     }
 
+    pub fn contains(&self, remote_tag: &str) -> bool {
+        self.list.iter().any(|early| early.dialog.key.remote_tag == remote_tag)
+    }
+
     pub fn get_mut(&mut self, remote_tag: &str) -> Option<&mut Early> {
         self.list.iter_mut().find(|early| early.dialog.key.remote_tag == remote_tag)
     }

@@ -15,6 +15,7 @@ mod acceptor;
 mod acknowledge;
 mod ending;
 mod initiator;
+mod liveness;
 mod modify;
 mod offer_answer;
 mod reason;
@@ -45,6 +46,8 @@ pub struct Config {
     pub ring_limit: Duration,
     /// The session interval asked for (RFC 4028); zero asks for none, and grants what the peer asks for.
     pub session_expires: Duration,
+    /// The number of the first request: those of two sessions that one call has after each other must differ.
+    pub first_request: u32,
 }
 
 impl Default for Config {
@@ -55,6 +58,7 @@ impl Default for Config {
             answer_limit: Duration::from_secs(10),
             ring_limit: Duration::from_secs(180),
             session_expires: Duration::from_secs(1800),
+            first_request: 0,
         }
     }
 }
@@ -118,6 +122,11 @@ pub enum Event {
     /// An offer of ours is wanted: [`Session::reinvite`] may be sent now, or the peer sent a re-INVITE without body.
     /// Build it from what is true now and call [`Session::answer`].
     OfferWanted { id: OfferId },
+    /// The peer, or a server on the way, no longer knows the dialog (481), or did not answer a request in it (408; 503 where
+    /// nothing could be sent). The session goes on until [`Session::abandon`].
+    Lost { status: u16 },
+    /// The dialog is still there: the answer to [`Session::probe`].
+    Alive,
     /// Our re-INVITE was refused; the session goes on as it was before.
     OfferRejected { status: u16, response: Option<Box<Response>> },
     /// 401 or 407 to a request of ours: call [`Session::authenticate`], or [`Session::give_up`] to let it count as a refusal.

@@ -16,7 +16,7 @@
 use super::offer_answer::{Carrier, OfferAnswer, Open};
 use super::session::{Kind, Sent, Session, Side, Timer};
 use super::session_timer::SessionTimer;
-use super::{Body, Cause, Event};
+use super::{Body, Event};
 use crate::sip::error::Refusal;
 use crate::sip::key::ServerKey;
 use crate::sip::message::{Method, Request, Response};
@@ -174,13 +174,7 @@ impl Session {
         let retry_after = response.as_ref().and_then(|r| r.headers.number("Retry-After").ok().flatten());
         match (status, retry_after) {
             // RFC 3261 §14.1: the session is as it was, the dialog is gone.
-            (408 | 481, _) => {
-                self.end(now, Cause::DialogLost { status });
-                if status == 408 {
-                    self.say_bye(None);
-                }
-                return;
-            }
+            (408 | 481, _) => return self.lost(status),
             (491, _) if self.modify.glares < MAX_GLARES => {
                 let back_off = self.glare_back_off();
                 self.back_off(now, back_off);

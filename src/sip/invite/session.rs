@@ -38,6 +38,8 @@ pub(super) enum Kind {
     /// A refresh without a description.
     Update,
     Prack,
+    /// The question whether the dialog is still there.
+    Probe,
     Bye,
 }
 
@@ -133,6 +135,7 @@ pub struct Session {
 impl Session {
     pub(super) fn new(config: Config, rng: Rng, key: SessionKey, contact: NameAddr, side: Side) -> Self {
         let session_timer = SessionTimer::new(config.session_expires);
+        let requests_made = config.first_request;
         Self {
             config,
             rng,
@@ -156,7 +159,7 @@ impl Session {
             outputs: VecDeque::new(),
             events: VecDeque::new(),
             released: 0,
-            requests_made: 0,
+            requests_made,
             offers_made: 0,
         }
     }
@@ -277,6 +280,7 @@ impl Session {
             Kind::Reinvite => self.reinvite_refused(now, failure.status(), None),
             // The call may outlive its server for a while: a refresh is tried again, the INVITE has its own end.
             Kind::Update | Kind::Prack | Kind::Bye => {}
+            Kind::Probe => self.lost(failure.status()),
         }
         self.settle(now);
     }
@@ -411,6 +415,7 @@ impl Session {
             Kind::Invite => self.invite_refused(now, response),
             Kind::Reinvite => self.reinvite_refused(now, response.status, Some(response)),
             Kind::Update => self.refresh_answered(now, &response),
+            Kind::Probe => self.probe_answered(&response),
             Kind::Prack | Kind::Bye => {}
         }
     }

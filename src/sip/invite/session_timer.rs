@@ -191,9 +191,7 @@ impl Session {
                 self.restart_session_timer(now);
             }
             422 if self.session_timer.raise(response) => self.refresh_session(now),
-            481 => {
-                self.end(now, Cause::DialogLost { status: 481 });
-            }
+            481 => self.lost(481),
             405 | 501 => {
                 self.session_timer.peer_takes_updates = false;
                 self.reinvite(now);

@@ -64,6 +64,8 @@ pub(super) fn name(event: &Event) -> String {
         Event::Offer { body, .. } => format!("Offer {}", String::from_utf8_lossy(&body.bytes)),
         Event::OfferWanted { .. } => "OfferWanted".into(),
         Event::OfferRejected { status, .. } => format!("OfferRejected {status}"),
+        Event::Lost { status } => format!("Lost {status}"),
+        Event::Alive => "Alive".into(),
         Event::Challenged { .. } => "Challenged".into(),
         Event::Redirected { contacts, .. } => format!("Redirected {}", contacts[0].uri),
         Event::Notified { request } => format!("Notified {}", request.method),
@@ -739,9 +741,9 @@ fn what_becomes_of_our_reinvite() {
         (500, None, None, &[], &["OfferRejected 500"]),
         (500, None, Some(3), &[], &["OfferWanted"]),
         (491, None, None, &[], &["OfferWanted"]),
-        (481, None, None, &[], &["Ended DialogLost { status: 481 }"]),
-        (408, None, None, &["BYE"], &["Ended DialogLost { status: 408 }"]),
-        (0, None, None, &["BYE"], &["Ended DialogLost { status: 408 }"]),
+        (481, None, None, &[], &["Lost 481"]),
+        (408, None, None, &[], &["Lost 408"]),
+        (0, None, None, &[], &["Lost 408"]),
     ];
     for (status, body, retry_after, says, tells) in rows {
         let (mut session, mut now) = established();
@@ -759,6 +761,38 @@ fn what_becomes_of_our_reinvite() {
         assert_eq!(said(&mut session), says, "{status}");
         pass(&mut session, &mut now, ms(4_000));
         assert_eq!(told(&mut session), tells, "{status}");
+    }
+}
+
+#[test]
+fn a_probe_tells_whether_the_dialog_is_there() {
+    // Status (0: no answer, 1: not sent), what is told, what `abandon` says then.
+    let rows: [(u16, &str, &[&str]); 5] = [
+        (0, "Lost 408", &["BYE"]),
+        (1, "Lost 503", &["BYE"]),
+        (481, "Lost 481", &[]),
+        (405, "Alive", &["BYE"]),
+        (200, "Alive", &["BYE"]),
+    ];
+    for (status, tells, says) in rows {
+        let (mut session, now) = established();
+        session.probe();
+        let (id, options) = first_request(&mut session);
+        assert_eq!(
+            (options.method.as_str(), options.headers.get("To").is_some_and(|to| to.contains("tag="))),
+            ("OPTIONS", true)
+        );
+        session.probe();
+        assert!(said(&mut session).is_empty(), "one question at a time");
+        assert!(session.awaits(id));
+        match status {
+            0 => session.handle_failure(now, id, Failure::Timeout),
+            1 => session.handle_failure(now, id, Failure::Transport),
+            _ => session.handle_response(now, id, answer_to(&options, status, "b", None)),
+        }
+        assert_eq!((told(&mut session), session.phase()), (vec![tells.to_owned()], Phase::Established));
+        session.abandon(now, if status == 481 { 481 } else { 408 });
+        assert_eq!(said(&mut session), says, "{status}");
     }
 }
 

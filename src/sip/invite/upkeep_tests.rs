@@ -48,7 +48,7 @@ fn answered(headers: &[(&str, &str)]) -> (Session, Instant) {
 
 #[test]
 fn an_invite_says_what_we_can_and_asks_for_a_timer() {
-    for (offer, supported) in [(Some("offer"), "100rel, timer"), (None, "timer")] {
+    for (offer, supported) in [(Some("offer"), "100rel, timer, replaces"), (None, "timer, replaces")] {
         let (mut session, _) = calling(offer);
         let (_, invite) = only(requests(&mut session));
         assert_eq!(invite.headers.get("Supported"), Some(supported));
@@ -105,7 +105,12 @@ fn a_dialog_the_refresh_does_not_find_is_over() {
     pass(&mut session, &mut now, 45 * SECOND);
     let (id, update) = only(requests(&mut session));
     session.handle_response(now, id, answer_to(&update, 481, "b", None));
-    assert_eq!(told(&mut session), ["Ended DialogLost { status: 481 }"]);
+    assert_eq!(told(&mut session), ["Lost 481"]);
+    session.abandon(now, 481);
+    assert_eq!(
+        (requests(&mut session).len(), told(&mut session)),
+        (0, vec!["Ended DialogLost { status: 481 }".to_owned()])
+    );
 }
 
 #[test]

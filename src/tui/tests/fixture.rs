@@ -165,6 +165,7 @@ impl Screen {
             media_flowing: established,
             quality: Arc::new(if established { quality() } else { CallQuality::default() }),
             ladder: Arc::new(self.ladder()),
+            recovery: String::new(),
         }
     }
 

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 const EPITAPH: Duration = Duration::from_secs(10);
 
 impl Call {
-    pub(super) fn handle_end(&mut self, now: Instant, cause: &invite::Cause, anchor: &WallAnchor, out: &mut Outbox) {
+    pub fn handle_end(&mut self, now: Instant, cause: &invite::Cause, anchor: &WallAnchor, out: &mut Outbox) {
         let reason = |reasons: &[invite::Reason]| {
             let text = reasons.iter().find_map(|r| r.text.as_ref().map(|t| t.sanitize(60)));
             text.filter(|t| !t.is_empty()).or_else(|| reasons.iter().find_map(cause::reason).map(str::to_owned))
@@ -50,7 +50,8 @@ impl Call {
                 "no answer from the network; check the address and the firewall".to_owned(),
             ),
             invite::Cause::Unreachable(invite::Failure::Transport) => {
-                (CallEnd::Failed, None, "the server cannot be reached".to_owned())
+                let words = self.refusal.take().unwrap_or_else(|| "the server cannot be reached".to_owned());
+                (CallEnd::Failed, None, words)
             }
             invite::Cause::SessionExpired => {
                 (CallEnd::Failed, Some(408), "the other side no longer kept the call alive (session timer)".to_owned())
@@ -80,6 +81,7 @@ impl Call {
         if self.is_over() {
             return;
         }
+        self.end_others(now);
         if self.media_opened {
             out.media.push_back(MediaCommand::Close { stream: self.stream(), reason: "call ended".to_owned() });
         }

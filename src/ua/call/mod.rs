@@ -1,6 +1,7 @@
 //! One call: its SIP session, its media stream, and what is known of it for the screen.
 mod digits;
 mod ending;
+mod recovery;
 mod view;
 
 use crate::base::id::{AccountId, CallNumber, StreamId};
@@ -20,6 +21,7 @@ use crate::ua::ladder::Ladder;
 use crate::ua::outbox::Outbox;
 use crate::ua::plan::Plan;
 use crate::ua::snapshot::{CallEnd, CallSummary};
+use recovery::Recovery;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -36,6 +38,9 @@ pub struct Call {
     pub account_name: String,
     pub outgoing: bool,
     pub session: Option<Session>,
+    /// Sessions beside it: one that is to replace it, and those that were replaced and say their goodbyes.
+    pub others: Vec<Session>,
+    pub recovery: Recovery,
     pub plan: Plan,
     /// Outgoing: whom we call, and over which flow once it is known.
     pub target: Uri,
@@ -43,6 +48,8 @@ pub struct Call {
     pub ladder: Ladder,
     /// What the last INVITE proved itself with.
     pub credentials: Vec<(&'static str, String)>,
+    /// What the network said when something could not be delivered.
+    pub refusal: Option<String>,
     peer_name: String,
     peer_address: String,
     name_is_claimed: bool,
@@ -112,11 +119,14 @@ impl Call {
             account_name,
             outgoing,
             session: None,
+            others: Vec::new(),
+            recovery: Recovery::default(),
             plan,
             target,
             flow: None,
             ladder: Ladder::default(),
             credentials: Vec::new(),
+            refusal: None,
             peer_name,
             peer_address,
             name_is_claimed: !outgoing && peer.display.is_some(),
@@ -208,20 +218,20 @@ impl Call {
 
     /// The session has said its last word, whatever the screen still shows.
     pub fn is_done(&self) -> bool {
-        self.is_over() && self.session.as_ref().is_none_or(Session::is_done)
+        self.is_over() && self.session.iter().chain(&self.others).all(Session::is_done)
     }
 
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let session = self.session.as_ref().and_then(Session::poll_timeout);
-        [self.epitaph, session, self.digit_at, self.opening_until].into_iter().flatten().min()
+        let sessions = self.session.iter().chain(&self.others).map(Session::poll_timeout);
+        let own = [self.epitaph, self.digit_at, self.opening_until, self.recovery.poll_timeout()];
+        sessions.chain(own).flatten().min()
     }
 
     pub fn handle_timeout(&mut self, now: Instant, anchor: &WallAnchor, out: &mut Outbox) {
-        if let Some(session) = &mut self.session
-            && session.poll_timeout().is_some_and(|at| at <= now)
-        {
+        for session in self.sessions_mut().filter(|s| s.poll_timeout().is_some_and(|at| at <= now)) {
             session.handle_timeout(now);
         }
+        self.recovery_timeout(now, anchor, out);
         self.epitaph = self.epitaph.filter(|at| *at > now);
         if self.digit_at.is_some_and(|at| at <= now) {
             self.digit_at = None;
@@ -250,6 +260,9 @@ impl Call {
 
     /// There are no ports: without them there is no call, and nothing to close.
     pub fn handle_open_failed(&mut self, now: Instant, anchor: &WallAnchor, error: &str, out: &mut Outbox) {
+        if self.is_established() {
+            return self.not_moved(now, &shown(error, 80), out);
+        }
         self.media_opened = false;
         self.fail(now, anchor, CallEnd::Failed, format!("no media ports: {}", shown(error, 80)), out);
     }
@@ -373,7 +386,10 @@ impl Call {
             }
             invite::Event::Confirmed => {}
             invite::Event::Answer { fork, body } => match self.plan.handle_answer(fork, &body) {
-                Ok(spec) => self.configure(now, spec, out),
+                Ok(spec) => {
+                    self.configure(now, spec, out);
+                    self.followed(out);
+                }
                 Err(error) => {
                     let words = format!("the answer cannot be used: {error}");
                     self.fail(now, anchor, CallEnd::Failed, words, out);
@@ -389,14 +405,13 @@ impl Call {
                     session.answer(now, id, answer);
                 }
             }
-            invite::Event::OfferRejected { status, .. } => {
-                self.plan.withdraw();
-                if self.want_hold != self.held_by_us {
-                    let what = if self.want_hold { "putting the call on hold" } else { "resuming the call" };
-                    self.want_hold = self.held_by_us;
-                    out.refuse(format!("the peer refused {what} ({status})"));
-                }
+            invite::Event::OfferRejected { status, response } => {
+                self.withdraw_wishes(status, out);
+                self.did_not_follow(now, status, response.is_some(), out);
             }
+            invite::Event::Alive => self.alive(now, out),
+            // The agent deals with it before events come here; nobody else lets it come to this.
+            invite::Event::Lost { status } => self.end_lost(now, status, anchor, out),
             // The agent answers challenges before events come here.
             invite::Event::Challenged { .. } => {}
             invite::Event::Redirected { contacts, response } => {
@@ -436,11 +451,39 @@ impl Call {
         }
     }
 
-    fn direction(&self) -> Direction {
+    /// An offer of ours came to nothing: what was to be changed stays as it was.
+    pub fn withdraw_wishes(&mut self, status: u16, out: &mut Outbox) {
+        self.plan.withdraw();
+        if self.want_hold != self.held_by_us {
+            let what = if self.want_hold { "putting the call on hold" } else { "resuming the call" };
+            self.want_hold = self.held_by_us;
+            out.refuse(format!("the peer refused {what} ({status})"));
+        }
+    }
+
+    /// The call is answered, by whatever dialog; `false` when it was before.
+    pub fn begin_talking(&mut self, now: Instant) -> bool {
+        if self.answered.is_some() {
+            return false;
+        }
+        (self.answered, self.media_heard, self.redirected) = (Some(now), now, None);
+        true
+    }
+
+    /// Another party is talked to now.
+    pub fn rename(&mut self, peer: &NameAddr) {
+        let (name, address) = names(peer);
+        if address != self.peer_address {
+            self.name_is_claimed = peer.display.is_some();
+            (self.peer_name, self.peer_address, self.target) = (name, address, peer.uri.clone());
+        }
+    }
+
+    pub fn direction(&self) -> Direction {
         if self.want_hold { Direction::SendOnly } else { Direction::SendRecv }
     }
 
-    fn configure(&mut self, now: Instant, spec: Option<StreamSpec>, out: &mut Outbox) {
+    pub fn configure(&mut self, now: Instant, spec: Option<StreamSpec>, out: &mut Outbox) {
         let held_by_peer = self.plan.negotiated().is_some_and(|n| n.held_by_peer);
         if self.held_by_us != self.want_hold || self.held_by_peer != held_by_peer {
             (self.held_by_us, self.held_by_peer) = (self.want_hold, held_by_peer);

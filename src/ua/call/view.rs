@@ -61,6 +61,7 @@ impl Call {
             media_flowing: self.media_flowing,
             quality: Arc::clone(&self.quality),
             ladder: self.ladder.entries(),
+            recovery: self.recovery.note.clone(),
         }
     }
 

@@ -1,0 +1,225 @@
+//! A call that outlives the way it was made over: its address moves, its signalling is asked for and set up again.
+use super::{Call, Verdict};
+use crate::base::net::Flow;
+use crate::base::time::WallAnchor;
+use crate::media::spec::MediaCommand;
+use crate::sip::invite::{Cause, Phase, RequestId, Session};
+use crate::sip::key::SessionKey;
+use crate::sip::locate::Question;
+use crate::sip::message::{NameAddr, Uri};
+use crate::ua::outbox::Outbox;
+use crate::ua::snapshot::CallEnd;
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+/// Sound that was heard so lately still flows: twice the time between two reports of media, and one for the way.
+const HEARD: Duration = Duration::from_secs(3);
+/// How often a call without signalling is looked after.
+const WATCH: Duration = Duration::from_secs(1);
+/// How soon what the network refused is tried again.
+const AGAIN: Duration = Duration::from_secs(2);
+/// Numbers of requests set aside for each session of a call.
+const REQUESTS: u32 = 1 << 20;
+
+/// What is being done to keep a call.
+#[derive(Debug, Default)]
+pub struct Recovery {
+    /// In words, for the screen; empty when nothing has to be done.
+    pub note: String,
+    /// Asked so that the address is known that leads to the peer now.
+    pub way: Option<Question>,
+    /// The peer is told our address even when it is the same as before: who slept may have been forgotten on the way.
+    pub repeat: bool,
+    /// The peer has not followed to our address yet.
+    moving: bool,
+    retry_at: Option<Instant>,
+    /// The status that told that the signalling is lost.
+    pub lost: Option<u16>,
+    /// Where the replacing INVITE may go, the best first.
+    pub targets: VecDeque<Uri>,
+    /// The session that is to replace the lost one.
+    pub replacing: Option<SessionKey>,
+    /// How the lost session ended meanwhile.
+    pub ended: Option<Cause>,
+    watch_at: Option<Instant>,
+    sessions: u32,
+}
+
+impl Recovery {
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        [self.retry_at, self.watch_at].into_iter().flatten().min()
+    }
+}
+
+impl Call {
+    /// All sessions: the one that is talked on, the one that is to replace it, and those that only say their goodbyes.
+    pub fn sessions_mut(&mut self) -> impl Iterator<Item = &mut Session> {
+        self.session.iter_mut().chain(&mut self.others)
+    }
+
+    pub fn session_of(&mut self, key: &SessionKey) -> Option<&mut Session> {
+        self.sessions_mut().find(|session| session.key() == key)
+    }
+
+    /// The session that sent this request.
+    pub fn sender_of(&mut self, id: RequestId) -> Option<&mut Session> {
+        self.sessions_mut().find(|session| session.awaits(id))
+    }
+
+    /// Where the numbers of the next session's requests begin.
+    pub fn number_session(&mut self) -> u32 {
+        self.recovery.sessions += 1;
+        self.recovery.sessions.wrapping_mul(REQUESTS)
+    }
+
+    /// Says and logs what is being done; nothing when it is said already.
+    pub fn note(&mut self, words: &str, out: &mut Outbox) {
+        if self.recovery.note != words {
+            self.recovery.note = words.to_owned();
+            if !words.is_empty() {
+                out.log(format!("call {}: {words}", self.number));
+            }
+        }
+    }
+
+    /// Whether sound arrives.
+    pub fn hears(&self, now: Instant) -> bool {
+        self.silent_since().is_some_and(|since| now.saturating_duration_since(since) <= HEARD)
+    }
+
+    /// The address that leads to the peer is another one now: ports are bound there, and the peer is asked to follow.
+    pub fn move_to(&mut self, now: Instant, flow: Flow, contact: NameAddr, out: &mut Outbox) {
+        let Some(session) = &mut self.session else { return };
+        session.set_contact(contact);
+        self.flow = Some(flow);
+        self.recovery.moving = true;
+        self.recovery.retry_at = None;
+        self.note("address changed: asking the peer to follow", out);
+        if self.plan.address() == Some(flow.local.ip()) {
+            self.ask_to_follow(now);
+        } else {
+            out.media.push_back(MediaCommand::Open { stream: self.stream(), local: flow.local.ip() });
+        }
+    }
+
+    /// The ports are bound at the new address.
+    pub fn moved(&mut self, now: Instant) {
+        if self.recovery.moving {
+            self.ask_to_follow(now);
+        }
+    }
+
+    /// There were no ports at the new address; it may not be usable yet.
+    pub fn not_moved(&mut self, now: Instant, error: &str, out: &mut Outbox) {
+        out.log(format!("call {}: no media ports at the new address: {error}", self.number));
+        self.recovery.retry_at = Some(now + AGAIN);
+    }
+
+    fn ask_to_follow(&mut self, now: Instant) {
+        if let Some(session) = &mut self.session {
+            session.reinvite(now);
+        }
+    }
+
+    /// The peer has answered our offer: it knows where we are.
+    pub fn followed(&mut self, out: &mut Outbox) {
+        if std::mem::take(&mut self.recovery.moving) {
+            out.log(format!("call {}: the peer follows", self.number));
+            self.settled(out);
+        }
+    }
+
+    /// The peer refused our offer, or it could not be sent.
+    pub fn did_not_follow(&mut self, now: Instant, status: u16, answered: bool, out: &mut Outbox) {
+        if !self.recovery.moving {
+            return;
+        }
+        if answered {
+            self.recovery.moving = false;
+            out.log(format!("call {}: the peer does not follow ({status})", self.number));
+            self.settled(out);
+        } else {
+            // The new way may not be open yet.
+            self.recovery.retry_at = Some(now + AGAIN);
+        }
+    }
+
+    /// The dialog is there.
+    pub fn alive(&mut self, now: Instant, out: &mut Outbox) {
+        self.recovery.lost = None;
+        self.recovery.watch_at = None;
+        if self.recovery.moving {
+            self.ask_to_follow(now);
+        } else {
+            self.settled(out);
+        }
+    }
+
+    fn settled(&mut self, out: &mut Outbox) {
+        if self.recovery.lost.is_none() {
+            self.note("", out);
+        }
+    }
+
+    /// Asks whether the dialog is still there.
+    pub fn probe(&mut self) {
+        if let Some(session) = &mut self.session {
+            session.probe();
+        }
+    }
+
+    /// The signalling is gone; the call goes on for as long as sound arrives.
+    pub fn go_on(&mut self, now: Instant, words: &str, out: &mut Outbox) {
+        self.recovery.watch_at = Some(now + WATCH);
+        self.note(words, out);
+    }
+
+    /// Signalling and sound are gone.
+    pub fn end_lost(&mut self, now: Instant, status: u16, anchor: &WallAnchor, out: &mut Outbox) {
+        let what = if status == 481 { "the server lost the call" } else { "the server does not answer any more" };
+        let cause = format!("{what}, and no sound arrives ({status})");
+        self.verdict = Some(Verdict { end: CallEnd::Failed, status: Some(status), cause });
+        if let Some(session) = &mut self.session {
+            session.abandon(now, status);
+        }
+        self.drain_events(now, anchor, out);
+    }
+
+    /// The time has come to try again, or to look whether sound still arrives.
+    pub fn recovery_timeout(&mut self, now: Instant, anchor: &WallAnchor, out: &mut Outbox) {
+        if self.recovery.retry_at.is_some_and(|at| at <= now) {
+            self.recovery.retry_at = None;
+            match self.flow {
+                Some(flow) if self.plan.address() != Some(flow.local.ip()) => {
+                    out.media.push_back(MediaCommand::Open { stream: self.stream(), local: flow.local.ip() });
+                }
+                _ => self.ask_to_follow(now),
+            }
+        }
+        if self.recovery.watch_at.is_some_and(|at| at <= now) {
+            self.recovery.watch_at = Some(now + WATCH);
+            if let Some(status) = self.recovery.lost.filter(|_| self.recovery.replacing.is_none() && !self.hears(now)) {
+                self.recovery.watch_at = None;
+                self.end_lost(now, status, anchor, out);
+            }
+        }
+    }
+
+    /// A session takes the place of the one that is talked on; sound goes on as it is. Returns the one before, which is kept
+    /// until it has said its goodbye.
+    pub fn take_over(&mut self, session: Session) -> Option<&mut Session> {
+        let old = self.session.replace(session);
+        (self.recovery.lost, self.recovery.replacing, self.recovery.ended) = (None, None, None);
+        (self.recovery.watch_at, self.recovery.retry_at, self.recovery.moving) = (None, None, false);
+        self.others.extend(old);
+        self.others.last_mut()
+    }
+
+    /// Nothing but goodbyes is left to the other sessions of a call that is over.
+    pub fn end_others(&mut self, now: Instant) {
+        self.recovery = Recovery { sessions: self.recovery.sessions, ..Recovery::default() };
+        for session in self.others.iter_mut().filter(|session| session.phase() != Phase::Ended) {
+            session.hang_up(now, None);
+        }
+    }
+}
