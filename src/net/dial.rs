@@ -118,3 +118,47 @@ fn authority(flow: &Flow, server: &Server) -> String {
         port => format!("{host}:{port}"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::testing::{listen, run};
+    use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+    #[test]
+    fn connections_are_marked() {
+        run(async {
+            for home in [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)] {
+                if std::net::TcpListener::bind((home, 0)).is_err() {
+                    assert!(home.is_ipv6(), "only IPv6 may be missing on this machine");
+                    continue;
+                }
+                let at = listen(home, |_| async {}).await;
+                let flow = Flow::new(Transport::Tcp, SocketAddr::new(home, 5060), at);
+                for dscp in [0, 24, 46] {
+                    let stream = Dialler::new(Vec::new(), dscp, Duration::from_secs(5)).connect(&flow).await;
+                    let stream = stream.expect("connected");
+                    let socket = socket2::SockRef::from(&stream);
+                    let octet = if home.is_ipv6() { socket.tclass_v6() } else { socket.tos_v4() };
+                    assert_eq!(octet.expect("readable"), u32::from(dscp) << 2, "{home}");
+                }
+            }
+        });
+    }
+
+    #[test]
+    fn the_host_header_names_the_port_only_where_it_must() {
+        let rows = [
+            (Transport::Ws, "192.0.2.1:80", "a.example", "a.example"),
+            (Transport::Wss, "192.0.2.1:443", "a.example", "a.example"),
+            (Transport::Wss, "192.0.2.1:80", "a.example", "a.example:80"),
+            (Transport::Ws, "[2001:db8::1]:80", "2001:db8::1", "[2001:db8::1]"),
+            (Transport::Ws, "[2001:db8::1]:8088", "2001:db8::1", "[2001:db8::1]:8088"),
+        ];
+        for (transport, remote, name, host) in rows {
+            let local = "192.0.2.2:5060".parse().expect("an address");
+            let flow = Flow::new(transport, local, remote.parse().expect("an address"));
+            assert_eq!(authority(&flow, &crate::net::testing::server(name)), host);
+        }
+    }
+}

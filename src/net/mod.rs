@@ -4,6 +4,8 @@ pub mod dns;
 mod limit;
 mod manager;
 mod pool;
+#[cfg(test)]
+mod pool_tests;
 mod router;
 mod stream;
 #[cfg(test)]
@@ -15,6 +17,8 @@ mod udp;
 mod unreachable;
 mod verify;
 mod websocket;
+#[cfg(test)]
+mod websocket_tests;
 
 pub use manager::{Access, Net, NetConfig, NetError, NetEvent};
 pub use router::{Router, Server};

@@ -264,3 +264,49 @@ fn with_first(flows: Vec<Flow>, winner: usize, failed: &[usize]) -> Vec<Flow> {
     ranked.sort_by_key(|(at, _)| if *at == winner { 0 } else { 1 + u8::from(failed.contains(at)) });
     ranked.into_iter().map(|(_, flow)| flow).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::net::Transport;
+
+    fn flow(remote: &str) -> Flow {
+        let local = "192.0.2.1:5060".parse().expect("an address");
+        Flow::new(Transport::Tcp, local, remote.parse().expect("an address"))
+    }
+
+    #[test]
+    fn address_families_take_turns() {
+        let six = ["[2001:db8::1]:1", "[2001:db8::2]:2", "[2001:db8::3]:3"].map(flow);
+        let four = ["192.0.2.1:1", "192.0.2.2:2"].map(flow);
+        let order = |flows: &[Flow]| by_turns(flows).into_iter().map(|(at, _)| at).collect::<Vec<_>>();
+        assert!(order(&[]).is_empty());
+        assert_eq!(order(&six), [0, 1, 2]);
+        assert_eq!(order(&[six[0], six[1], six[2], four[0], four[1]]), [0, 3, 1, 4, 2]);
+        assert_eq!(order(&[four[0], four[1], six[0], six[1], six[2]]), [0, 2, 1, 3, 4]);
+        let datagrams = Flow { transport: Transport::Udp, ..six[0] };
+        assert_eq!(order(&[datagrams, four[0]]), [1]);
+    }
+
+    #[test]
+    fn the_winner_is_first_and_who_failed_last() {
+        let flows: Vec<Flow> = ["192.0.2.1:1", "192.0.2.2:2", "192.0.2.3:3", "192.0.2.4:4"].map(flow).into();
+        let ports = |flows: Vec<Flow>| flows.iter().map(|flow| flow.remote.port()).collect::<Vec<_>>();
+        assert_eq!(ports(with_first(flows.clone(), 2, &[0])), [3, 2, 4, 1]);
+        assert_eq!(ports(with_first(flows, 0, &[])), [1, 2, 3, 4]);
+    }
+
+    #[test]
+    fn a_flow_has_one_connection() {
+        let shared = Shared::new(mpsc::channel(1).0);
+        let first = shared.enter(flow("192.0.2.1:1"), false).expect("a place");
+        assert!(shared.enter(flow("192.0.2.1:1"), false).is_none());
+        shared.forget(&flow("192.0.2.1:1"), first);
+        assert!(!shared.is_up(&flow("192.0.2.1:1")));
+        let second = shared.enter(flow("192.0.2.1:1"), false).expect("a place again");
+        assert!(shared.is_up(&flow("192.0.2.1:1")));
+        drop(second);
+        let places = (0..1_000_u16).map_while(|port| shared.enter(flow(&format!("192.0.2.2:{port}")), false));
+        assert_eq!(places.collect::<Vec<_>>().len(), CONNECTIONS - 1);
+    }
+}
