@@ -5,7 +5,7 @@ use crate::base::id::{AccountId, CallNumber};
 use crate::cli::ExitCode;
 use crate::ua::command::{Command, Rejection};
 use crate::ua::event::Event;
-use crate::ua::snapshot::{CallEnd, CallState, CallSummary, RegistrationState, Snapshot};
+use crate::ua::snapshot::{AccountView, CallEnd, CallState, CallSummary, RegistrationState, Snapshot};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, BufRead, IsTerminal, Write};
@@ -16,6 +16,8 @@ use std::time::{Duration, Instant};
 
 /// How often signals and clocks are looked at.
 const TICK: Duration = Duration::from_millis(50);
+/// How much later than a fact the snapshot that shows it may come.
+const LAG: Duration = Duration::from_millis(200);
 /// How often figures are printed.
 const SECOND: Duration = Duration::from_secs(1);
 /// Devices that do not open within this time after the start are missing, not unplugged.
@@ -217,14 +219,9 @@ impl Run {
     }
 
     fn handle_registration(&mut self, account: AccountId, state: &RegistrationState, now: Instant) {
-        let name = self.account_name(account);
-        self.say(&report::registration(&name, state, now), || match state {
-            RegistrationState::Registered { .. } => format!("{name}: registered"),
-            RegistrationState::Failed { cause, .. } => format!("{name}: {cause}"),
-            RegistrationState::Off => format!("{name}: not registered"),
-            RegistrationState::Registering => format!("{name}: registering"),
-            RegistrationState::Unregistering => format!("{name}: unregistering"),
-        });
+        let view = self.account_view(account, state);
+        let (name, flows) = view.as_ref().map_or(("", &[][..]), |view| (view.name.as_str(), view.flows.as_slice()));
+        self.say(&report::registration(name, state, flows, now), || report::registration_line(name, state, flows, now));
         if self.job.registrations == 0 || self.registered || self.job.account.is_some_and(|wanted| wanted != account) {
             return;
         }
@@ -254,14 +251,13 @@ impl Run {
         }
     }
 
-    fn account_name(&mut self, account: AccountId) -> String {
+    /// The account as it is with this state. A fact may come before the snapshot that shows it, which does not come much
+    /// later.
+    fn account_view(&mut self, account: AccountId, state: &RegistrationState) -> Option<AccountView> {
         let snapshots = &mut self.phone.snapshots;
-        let known = |s: &Arc<Snapshot>| s.accounts.iter().any(|a| a.id == account);
-        // The first fact may come before the first snapshot; it does not come much later.
-        let _ =
-            self.timer.block_on(async { tokio::time::timeout(SECOND, snapshots.wait_for(known)).await.map(|_| ()) });
-        let snapshot = self.phone.snapshot();
-        snapshot.accounts.iter().find(|a| a.id == account).map_or_else(String::new, |a| a.name.clone())
+        let known = |s: &Arc<Snapshot>| s.accounts.iter().any(|a| a.id == account && a.state == *state);
+        let _ = self.timer.block_on(async { tokio::time::timeout(LAG, snapshots.wait_for(known)).await.map(|_| ()) });
+        self.phone.snapshot().accounts.iter().find(|a| a.id == account).cloned()
     }
 
     fn handle_end(&mut self, call: CallNumber, summary: &CallSummary) {

@@ -1,6 +1,6 @@
 //! Headless output: one JSON object a second and a final one, or lines for people.
 use crate::qos::snapshot::{CallQuality, DirectionQuality};
-use crate::ua::snapshot::{CallEnd, CallState, CallSummary, CallView, RegistrationState};
+use crate::ua::snapshot::{CallEnd, CallState, CallSummary, CallView, FlowView, RegistrationState};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -17,6 +17,7 @@ pub fn progress(call: &CallView, now: Instant) -> Value {
         "duration_s": duration.map(|s| rounded(s, 1)),
         "codec": text(&call.codec),
         "security": text(&call.security),
+        "signalling": call.ladder.last().and_then(|entry| entry.flow.split(' ').next()),
         "held_by_us": call.held_by_us,
         "held_by_peer": call.held_by_peer,
         "digits_received": call.digits_received,
@@ -45,7 +46,7 @@ pub fn summary(summary: &CallSummary) -> Value {
 }
 
 /// A registration that changed state.
-pub fn registration(account: &str, state: &RegistrationState, now: Instant) -> Value {
+pub fn registration(account: &str, state: &RegistrationState, flows: &[FlowView], now: Instant) -> Value {
     let (word, cause, status, seconds) = match state {
         RegistrationState::Off => ("off", None, None, None),
         RegistrationState::Registering => ("registering", None, None, None),
@@ -64,8 +65,42 @@ pub fn registration(account: &str, state: &RegistrationState, now: Instant) -> V
         "state": word,
         "cause": cause,
         "status": status,
+        "flows": flows.iter().map(flow).collect::<Vec<_>>(),
         "seconds": seconds.as_ref().map(Duration::as_secs_f64).map(|s| rounded(s, 1)),
     })
+}
+
+/// One way to the server.
+fn flow(flow: &FlowView) -> Value {
+    json!({
+        "transport": flow.transport.name(),
+        "server": flow.server.to_string(),
+        "protected": flow.secure,
+        "registered": matches!(flow.state, RegistrationState::Registered { .. }),
+    })
+}
+
+/// The same for a person.
+pub fn registration_line(account: &str, state: &RegistrationState, flows: &[FlowView], now: Instant) -> String {
+    let words = match state {
+        RegistrationState::Registered { .. } => {
+            let works = |flow: &&FlowView| matches!(flow.state, RegistrationState::Registered { .. });
+            let way = |flow: &FlowView| {
+                let not = if flow.secure { "" } else { "not " };
+                format!("{} {}, {not}protected", flow.transport.name(), flow.server)
+            };
+            let ways: Vec<String> = flows.iter().filter(works).map(way).collect();
+            if ways.is_empty() { "registered".to_owned() } else { format!("registered ({})", ways.join("; ")) }
+        }
+        RegistrationState::Failed { cause, retry: Some(at), .. } => {
+            format!("{cause}; next try in {:.0} s", at.saturating_duration_since(now).as_secs_f64().ceil())
+        }
+        RegistrationState::Failed { cause, retry: None, .. } => cause.clone(),
+        RegistrationState::Off => "not registered".to_owned(),
+        RegistrationState::Registering => "registering".to_owned(),
+        RegistrationState::Unregistering => "unregistering".to_owned(),
+    };
+    format!("{account}: {words}")
 }
 
 /// Anything else worth a line.
@@ -194,6 +229,29 @@ fn unix_time() -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::net::Transport;
+
+    #[test]
+    fn a_registration_says_its_ways_and_when_it_is_tried_again() {
+        let now = Instant::now();
+        let registered = RegistrationState::Registered { expires: now + Duration::from_secs(60) };
+        let retry = Some(now + Duration::from_millis(3_200));
+        let failed = RegistrationState::Failed { cause: "no answer".into(), status: None, retry };
+        let flow = |transport: Transport, state: &RegistrationState| FlowView {
+            transport,
+            server: ([192, 0, 2, 1], transport.default_port()).into(),
+            secure: transport.is_secure(),
+            state: state.clone(),
+        };
+        let flows = [flow(Transport::Tls, &registered), flow(Transport::Udp, &failed)];
+        let line = |state, flows| registration_line("work", state, flows, now);
+        assert_eq!(line(&failed, &flows), "work: no answer; next try in 4 s");
+        assert_eq!(line(&registered, &[]), "work: registered");
+        assert_eq!(line(&registered, &flows), "work: registered (tls 192.0.2.1:5061, protected)");
+        let value = registration("work", &registered, &flows, now);
+        assert_eq!(value["flows"][0]["protected"], true);
+        assert_eq!(value["flows"][1]["registered"], false);
+    }
 
     #[test]
     fn what_was_not_measured_is_null_and_never_zero() {

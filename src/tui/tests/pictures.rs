@@ -121,6 +121,9 @@ fn lines() {
     let mut screen = Screen::used(80, 24);
     screen.press(&["c"]);
     keep("dial_empty", &screen.picture());
+    screen.press(&["tab"]);
+    keep("dial_other_account", &screen.picture());
+    screen.press(&["tab"]);
     screen.types("+42");
     keep("dial_suggestion", &screen.picture());
     screen.press(&["tab"]);

@@ -6,6 +6,7 @@ use crate::tui::theme::Role;
 use crate::tui::update::command;
 use crate::tui::widget::paint::Painter;
 use crate::tui::widget::text;
+use crate::ua::snapshot::RegistrationState;
 use ratatui::layout::{Position, Rect};
 
 /// One thing at a time, the most urgent first.
@@ -82,7 +83,11 @@ pub fn input(model: &Model, p: &mut Painter<'_>, area: Rect) -> Option<Position>
     }
     let (cursor, x) = line(p, x, y, end, &model.dial);
     if model.dial.is_empty() {
-        p.put(x, y, end.saturating_sub(x), "number, name or address", Role::Suggestion);
+        let away =
+            account.filter(|a| !matches!(a.state, RegistrationState::Registered { .. } | RegistrationState::Off));
+        let hint = "number, name or address";
+        let hint = away.map_or(hint.to_owned(), |a| format!("{hint}; {} is not reachable now", a.name));
+        p.put(x, y, end.saturating_sub(x), &hint, Role::Suggestion);
     } else if let Some(rest) = model.suggestion().and_then(|text| text.strip_prefix(model.dial.text())) {
         p.put(x, y, end.saturating_sub(x), rest, Role::Suggestion);
     }
