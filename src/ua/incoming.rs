@@ -44,11 +44,13 @@ impl UserAgent {
             transaction::Event::Response { key, response, flow } => self.handle_response(now, &key, response, flow),
             transaction::Event::StrayResponse { response, .. } => self.handle_stray_response(now, response),
             transaction::Event::Timeout { key } => {
+                self.sending.left_is_over(&key);
                 if let Some(pending) = self.sending.finish(&key) {
                     self.request_failed(now, pending, Failure::Timeout);
                 }
             }
             transaction::Event::TransportError { key } => {
+                self.sending.left_is_over(&key);
                 if let Some(pending) = self.sending.finish(&key) {
                     self.request_failed(now, pending, Failure::Transport);
                 }
@@ -58,6 +60,12 @@ impl UserAgent {
     }
 
     fn handle_stray_response(&mut self, now: Instant, response: Response) {
+        if let Ok(key) = ClientKey::of_response(&response) {
+            if self.answered_late(now, &key, &response) {
+                return;
+            }
+            self.sending.finish(&key);
+        }
         let key = DialogKey::of_response(&response.headers).ok().map(|key| key.session());
         if let Some(session) = key.and_then(|key| self.session(&key)) {
             session.handle_stray_response(now, response);
@@ -65,6 +73,9 @@ impl UserAgent {
     }
 
     fn handle_response(&mut self, now: Instant, key: &ClientKey, response: Response, flow: Flow) {
+        if self.answered_late(now, key, &response) || self.passes_over(now, key, &response) {
+            return;
+        }
         let Some(errand) = self.sending.heard(key, response.status) else {
             // A 2xx to INVITE that came before: each one needs its ACK.
             return self.handle_stray_response(now, response);

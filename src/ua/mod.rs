@@ -7,6 +7,7 @@ mod call;
 mod cause;
 pub mod command;
 pub mod event;
+mod failover;
 mod incoming;
 mod ladder;
 mod outbox;
@@ -16,6 +17,7 @@ mod queries;
 mod recovery;
 mod registering;
 mod requests;
+mod routes;
 mod sending;
 pub mod settings;
 pub mod snapshot;
@@ -262,6 +264,7 @@ impl UserAgent {
 
     pub fn handle_timeout(&mut self, now: Instant) {
         self.layer.handle_timeout(now);
+        self.lose_patience(now);
         for index in 0..self.accounts.len() {
             self.account_timeout(now, index);
         }
@@ -281,7 +284,13 @@ impl UserAgent {
         let accounts =
             self.accounts.iter().flat_map(|a| [a.retry_at, a.registration.as_ref().and_then(|r| r.poll_timeout())]);
         let calls = self.calls.values().map(Call::poll_timeout);
-        let own = [self.layer.poll_timeout(), self.keep_alives.poll_timeout(), self.busy_until, self.shutdown];
+        let own = [
+            self.layer.poll_timeout(),
+            self.sending.poll_timeout(),
+            self.keep_alives.poll_timeout(),
+            self.busy_until,
+            self.shutdown,
+        ];
         accounts.chain(calls).chain(own).flatten().min()
     }
 

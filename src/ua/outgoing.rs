@@ -1,6 +1,7 @@
 //! Calls that go out: whose account, what is offered, and what their sessions tell.
 use super::account::{Account, shown};
 use super::call::{Beginning, Call};
+use super::failover::contact_for;
 use super::plan::{Plan, Wishes};
 use super::sending::Owner;
 use super::{CALLS, UserAgent, index, target};
@@ -118,7 +119,7 @@ impl UserAgent {
         let invitation = Invitation {
             from: account.aor(),
             to,
-            contact: account.contact(&flow),
+            contact: contact_for(account.contact(&flow), &call.target.scheme),
             route: account.route(),
             headers: Vec::new(),
             body: Some(offer),
@@ -137,7 +138,8 @@ impl UserAgent {
             }
             match answer {
                 Ok(flows) => {
-                    if let Some(flow) = flows.first() {
+                    // A call goes by the server the account is registered at.
+                    if let Some(flow) = self.sending.routes.staying(now, flows.clone(), account.flow).first() {
                         call.open_media(now, *flow, &mut self.out);
                     }
                 }

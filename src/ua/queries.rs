@@ -19,6 +19,8 @@ const QUERIES: usize = 16;
 pub struct Query {
     pub target: Uri,
     pub account: AccountId,
+    /// Where it was sent.
+    pub flow: Option<Flow>,
 }
 
 impl UserAgent {
@@ -37,7 +39,7 @@ impl UserAgent {
             Ok(question) => {
                 let (id, account) = (self.next_query, account.id);
                 self.next_query += 1;
-                self.queries.insert(id, Query { target, account });
+                self.queries.insert(id, Query { target, account, flow: None });
                 self.ask(now, question);
             }
             Err(error) => self.out.refuse(error.to_string()),

@@ -175,6 +175,6 @@ impl UserAgent {
         let request = options::query(target, from, contact, &route, &self.settings.user_agent, &mut self.rng);
         let key = self.layer.send_request(now, request.clone(), flow);
         let errand = Errand { owner: Owner::Probe(probe), id: Some(RequestId(0)), request };
-        self.sending.sent(key, Pending { errand, alternatives: Vec::new() });
+        self.sending.sent(key, Pending::alone(errand, flow));
     }
 }

@@ -14,19 +14,16 @@ use std::time::Instant;
 impl UserAgent {
     /// Asks where a host is, unless that is known already.
     pub(super) fn ask(&mut self, now: Instant, question: Question) {
-        match self.sending.route(now, &question).map(<[Flow]>::to_vec) {
-            Some(flows) => self.located_as(now, &question, &Ok(flows)),
+        match self.sending.routes.find(now, &question) {
+            Some(answer) => self.located_as(now, &question, &answer),
             None if self.sending.asks(&question) => self.questions.push_back(question),
             None => {}
         }
     }
 
     pub(super) fn located(&mut self, now: Instant, question: &Question, answer: Result<Located, String>) {
-        let answer = answer.and_then(|l| if l.flows.is_empty() { Err("no address".to_owned()) } else { Ok(l) });
-        if let Ok(located) = &answer {
-            self.sending.learn(now, question, located);
-        }
-        self.located_as(now, question, &answer.map(|located| located.flows));
+        let answer = self.sending.routes.learn(now, question, answer);
+        self.located_as(now, question, &answer);
     }
 
     /// Whoever waited for this answer goes on.
@@ -37,7 +34,11 @@ impl UserAgent {
         self.located_queries(now, question, answer);
         for errand in self.sending.answered(question) {
             match answer {
-                Ok(flows) => self.send(now, errand, flows.clone()),
+                Ok(flows) => {
+                    let (_, used) = self.preference(errand.owner);
+                    let flows = self.sending.routes.staying(now, flows.clone(), used);
+                    self.send(now, errand, flows);
+                }
                 Err(cause) => {
                     self.out.log(cause.clone());
                     self.fail_errand(now, &errand, Failure::Transport);
@@ -114,9 +115,13 @@ impl UserAgent {
     pub(super) fn dispatch(&mut self, now: Instant, errand: Errand, next_hop: &Uri) {
         let (preferred, flow) = self.preference(errand.owner);
         let access = self.account_of(errand.owner).map_or_else(AccessId::default, Account::access);
-        let in_dialog = errand.request.headers.to().is_ok_and(|to| to.tag().is_some());
-        let account = self.account_of(errand.owner).filter(|_| !in_dialog);
-        let next_hop = account.map_or_else(|| next_hop.clone(), |account| account.lead(next_hop.clone()));
+        let (mut preferred, mut next_hop) = (preferred, next_hop.clone());
+        if !errand.is_in_dialog()
+            && let Some(account) = self.account_of(errand.owner)
+        {
+            // What the records of a domain say does not depend on what was used before.
+            (preferred, next_hop) = (account.settings.transport, account.lead(next_hop));
+        }
         let question = match Question::of(&next_hop, preferred, access) {
             Ok(question) => question,
             Err(error) => {
@@ -128,7 +133,8 @@ impl UserAgent {
         if let Some(flow) = flow.filter(|f| leads_to(f, &question)) {
             return self.send(now, errand, vec![flow]);
         }
-        if let Some(flows) = self.sending.route(now, &question).map(<[Flow]>::to_vec) {
+        if let Some(Ok(flows)) = self.sending.routes.find(now, &question) {
+            let flows = self.sending.routes.staying(now, flows, flow);
             return self.send(now, errand, flows);
         }
         if self.sending.wait(question.clone(), errand.clone()) {
@@ -152,7 +158,8 @@ impl UserAgent {
         let flow = match owner {
             Owner::Call(number) => self.calls.get(&number).and_then(|c| c.flow),
             Owner::Registration(id, _) => self.account(id).and_then(|a| a.flow),
-            Owner::Query(_) | Owner::Probe(_) => None,
+            Owner::Query(id) => self.queries.get(&id).and_then(|q| q.flow),
+            Owner::Probe(_) => None,
         };
         let configured = self.account_of(owner).and_then(|a| a.settings.transport);
         (flow.map_or(configured, |f| Some(f.transport)), flow)
@@ -169,13 +176,16 @@ impl UserAgent {
         {
             call.credentials = credentials(&errand.request);
         }
+        if let Some(flow) = flows.first() {
+            self.readdress(&mut errand, flow);
+        }
         let mut flows = by_size(&errand.request, &flows).into_iter();
         let Some(first) = flows.next() else { return self.fail_errand(now, &errand, Failure::Transport) };
         if errand.id.is_none() {
             return self.layer.send_stateless(errand.request, first);
         }
         let key = self.layer.send_request(now, errand.request.clone(), first);
-        self.sending.sent(key, Pending { errand, alternatives: flows.collect() });
+        self.sending.sent(key, Pending::new(now, errand, first, flows.collect()));
     }
 
     pub(super) fn fail_errand(&mut self, now: Instant, errand: &Errand, failure: Failure) {
@@ -203,17 +213,16 @@ impl UserAgent {
         }
     }
 
-    /// A transaction ended without a response: the next flow is tried, then its owner is told.
+    /// A transaction ended without a response: the next server is tried, then its owner is told.
     pub(super) fn request_failed(&mut self, now: Instant, pending: Pending, failure: Failure) {
-        let Pending { errand, alternatives } = pending;
-        if !alternatives.is_empty() && self.is_wanted(&errand) {
-            let mut flows = alternatives.into_iter();
-            if let Some(next) = flows.next() {
-                let key = self.layer.send_request(now, errand.request.clone(), next);
-                return self.sending.sent(key, Pending { errand, alternatives: flows.collect() });
-            }
+        self.sending.routes.avoid(now, &pending.flow, None);
+        let why = match failure {
+            Failure::Timeout => "no answer",
+            Failure::Transport => "cannot be reached",
+        };
+        if let Err(pending) = self.try_next(now, pending, failure == Failure::Timeout, why) {
+            self.fail_errand(now, &pending.errand, failure);
         }
-        self.fail_errand(now, &errand, failure);
     }
 }
 

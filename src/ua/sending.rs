@@ -3,16 +3,19 @@ use crate::base::id::{AccountId, CallNumber};
 use crate::base::net::Flow;
 use crate::sip::invite::RequestId;
 use crate::sip::key::ClientKey;
-use crate::sip::locate::{Located, Question};
+use crate::sip::locate::Question;
 use crate::sip::message::{Method, Request};
 use crate::sip::transport::size;
+use crate::ua::routes::Routes;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-/// Answers remembered, and requests waiting for one.
-const ROUTES: usize = 256;
+/// Requests waiting for an answer, and INVITEs left behind.
 const WAITING: usize = 256;
+const LEFT: usize = 64;
+/// A server that says nothing for so long is given up for the next one.
+const SILENCE: Duration = Duration::from_secs(3);
 /// What the layer adds before it sends: our Via.
 const VIA: usize = 120;
 
@@ -36,11 +39,36 @@ pub struct Errand {
     pub request: Request,
 }
 
-#[derive(Debug)]
+/// A request that was sent and has no final response.
+#[derive(Clone, Debug)]
 pub struct Pending {
     pub errand: Errand,
+    pub flow: Flow,
     /// Flows to try when this one fails to carry the request.
     pub alternatives: Vec<Flow>,
+    /// A response came.
+    pub heard: bool,
+    /// When another server is tried, if nothing comes from this one.
+    pub patience: Option<Instant>,
+}
+
+impl Pending {
+    pub fn new(now: Instant, errand: Errand, flow: Flow, alternatives: Vec<Flow>) -> Self {
+        // In a dialog only the peer that has it can answer.
+        let elsewhere = !errand.is_in_dialog() && alternatives.iter().any(|other| other.remote != flow.remote);
+        Self { errand, flow, alternatives, heard: false, patience: elsewhere.then(|| now + SILENCE) }
+    }
+
+    /// A request that goes this way or not at all.
+    pub fn alone(errand: Errand, flow: Flow) -> Self {
+        Self { errand, flow, alternatives: Vec::new(), heard: false, patience: None }
+    }
+}
+
+impl Errand {
+    pub fn is_in_dialog(&self) -> bool {
+        self.request.headers.to().is_ok_and(|to| to.tag().is_some())
+    }
 }
 
 /// A request as it was sent, and whose challenge it met.
@@ -59,29 +87,15 @@ pub struct Sending {
     /// Questions that were asked and not answered yet.
     asked: BTreeSet<Question>,
     waiting: BTreeMap<Question, Vec<Errand>>,
-    /// With when each is to be asked for again.
-    routes: BTreeMap<Question, (Instant, Vec<Flow>)>,
+    pub routes: Routes,
+    /// INVITEs to servers that kept silent, while others are tried: their answers may come yet.
+    left: BTreeMap<ClientKey, Pending>,
 }
 
 impl Sending {
-    /// The flows towards a host, if they are known and fresh.
-    pub fn route(&self, now: Instant, question: &Question) -> Option<&[Flow]> {
-        let (until, flows) = self.routes.get(question)?;
-        (now < *until).then_some(flows.as_slice())
-    }
-
-    pub fn learn(&mut self, now: Instant, question: &Question, located: &Located) {
-        if self.routes.len() >= ROUTES {
-            self.routes.retain(|_, (until, _)| now < *until);
-        }
-        if self.routes.len() < ROUTES {
-            self.routes.insert(question.clone(), (now + located.fresh, located.flows.clone()));
-        }
-    }
-
     /// What was learnt of ways is not true any more.
     pub fn forget_routes(&mut self) {
-        self.routes.clear();
+        self.routes.forget();
     }
 
     /// Keeps an errand until its question is answered; `false` when too many wait already.
@@ -107,9 +121,60 @@ impl Sending {
         self.pending.insert(key, pending);
     }
 
+    pub fn pending(&self, key: &ClientKey) -> Option<&Pending> {
+        self.pending.get(key)
+    }
+
     /// The errand a response is about; a final one ends it. (A 2xx to INVITE that comes again is the dialog's.)
     pub fn heard(&mut self, key: &ClientKey, status: u16) -> Option<Errand> {
-        if status < 200 { self.pending.get(key).map(|p| p.errand.clone()) } else { self.finish(key).map(|p| p.errand) }
+        if status >= 200 {
+            return self.finish(key).map(|p| p.errand);
+        }
+        let pending = self.pending.get_mut(key)?;
+        (pending.heard, pending.patience) = (true, None);
+        Some(pending.errand.clone())
+    }
+
+    /// What was waited for long enough; it is not waited for any longer.
+    pub fn take_silent(&mut self, now: Instant) -> Vec<(ClientKey, Pending)> {
+        let silent = |pending: &Pending| pending.patience.is_some_and(|at| at <= now);
+        let keys: Vec<ClientKey> = self.pending.iter().filter(|(_, p)| silent(p)).map(|(key, _)| key.clone()).collect();
+        let taken = keys.into_iter().filter_map(|key| self.pending.remove(&key).map(|pending| (key, pending)));
+        taken.map(|(key, pending)| (key, Pending { patience: None, ..pending })).collect()
+    }
+
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.pending.values().filter_map(|pending| pending.patience).min()
+    }
+
+    /// Keeps an INVITE that was given up; `is_open` tells whose late answers still matter.
+    pub fn leave(&mut self, key: ClientKey, pending: Pending, is_open: impl Fn(Owner) -> bool) {
+        self.left.retain(|_, left| is_open(left.errand.owner));
+        if self.left.len() >= LEFT {
+            self.left.pop_first();
+        }
+        self.left.insert(key, pending);
+    }
+
+    pub fn left(&self, key: &ClientKey) -> Option<&Pending> {
+        self.left.get(key)
+    }
+
+    /// Nothing is to be hoped for from this server any more; a very late answer of it would still be one too many.
+    pub fn left_is_over(&mut self, key: &ClientKey) {
+        if let Some(left) = self.left.get_mut(key) {
+            left.heard = true;
+        }
+    }
+
+    pub fn take_left(&mut self, key: &ClientKey) -> Option<Pending> {
+        self.left.remove(key)
+    }
+
+    /// The same request at a server that has said nothing yet.
+    pub fn silent_twin(&self, errand: &Errand) -> Option<ClientKey> {
+        let twin = |left: &Pending| left.errand.owner == errand.owner && left.errand.id == errand.id && !left.heard;
+        self.left.iter().find(|(_, left)| twin(left)).map(|(key, _)| key.clone())
     }
 
     pub fn finish(&mut self, key: &ClientKey) -> Option<Pending> {

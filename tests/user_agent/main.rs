@@ -1,4 +1,5 @@
 //! Whole calls between user agents, in virtual time.
+mod failover;
 mod hostile;
 mod peer;
 mod recovery;

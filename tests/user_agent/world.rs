@@ -28,6 +28,9 @@ pub struct World {
     rng: Rng,
     on_their_way: BTreeMap<(Instant, u64), Transmit>,
     sent: u64,
+    /// What name servers know, and for how long it is fresh.
+    pub names: BTreeMap<String, Vec<(Transport, SocketAddr)>>,
+    pub fresh: Duration,
     /// What was sent to addresses where no phone lives: a test that plays a server reads it here.
     pub mail: Vec<Transmit>,
     /// Every log line of every phone.
@@ -119,6 +122,8 @@ impl World {
             rng,
             on_their_way: BTreeMap::new(),
             sent: 0,
+            names: BTreeMap::new(),
+            fresh: Duration::from_secs(60),
             mail: Vec::new(),
             log: Vec::new(),
             ladder: Vec::new(),
@@ -183,7 +188,7 @@ impl World {
                 let mut quiet = true;
                 while let Some(question) = phone.agent.poll_question() {
                     quiet = false;
-                    let answer = locate(&question, phone.address);
+                    let answer = locate(&question, phone.address, &self.names, self.fresh);
                     phone.agent.handle_located(now, &question, answer);
                 }
                 while let Some(command) = phone.agent.poll_media() {
@@ -289,13 +294,19 @@ fn lost(request: &[u8], methods: &[&str]) -> Option<bytes::Bytes> {
     (methods.contains(&method) && in_dialog).then(|| answer.into())
 }
 
-fn locate(question: &Question, local: SocketAddr) -> Result<Located, String> {
-    match question.host {
+fn locate(
+    question: &Question,
+    local: SocketAddr,
+    names: &BTreeMap<String, Vec<(Transport, SocketAddr)>>,
+    fresh: Duration,
+) -> Result<Located, String> {
+    let targets = match &question.host {
         Host::Ip(ip) => {
             let transport = question.transport_or_default();
-            let remote = SocketAddr::new(ip, question.port.unwrap_or(transport.default_port()));
-            Ok(Located { flows: vec![Flow::new(transport, local, remote)], fresh: Duration::from_secs(60) })
+            vec![(transport, SocketAddr::new(*ip, question.port.unwrap_or(transport.default_port())))]
         }
-        Host::Name(_) => Err("no such name".to_owned()),
-    }
+        Host::Name(name) => names.get(name).cloned().ok_or("no such name")?,
+    };
+    let flow = |(transport, remote)| Flow::new(transport, local, remote);
+    Ok(Located { flows: targets.into_iter().map(flow).collect(), fresh })
 }

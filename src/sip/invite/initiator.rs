@@ -172,6 +172,20 @@ impl Session {
         }
     }
 
+    /// A 2xx to `invite`, which was sent to a server that was given up since: that dialog is ended before anybody notices it.
+    pub fn release_late(&mut self, now: Instant, invite: &Request, response: &Response) {
+        if self.acknowledge_again(cseq_of(&response.headers), response) {
+            return;
+        }
+        // Another way to the callee who has answered already is not another dialog.
+        if let Ok(mut dialog) = Dialog::of_client(invite, response)
+            && self.dialog.as_ref().is_none_or(|own| own.key() != dialog.key())
+        {
+            self.release(now, &mut dialog, invite);
+            self.settle(now);
+        }
+    }
+
     /// Ends a dialog nobody wants: ACK and BYE (RFC 3261 §13.2.2.4).
     fn release(&mut self, now: Instant, dialog: &mut Dialog, invite: &Request) {
         if self.released >= MAX_RELEASED {
