@@ -1,6 +1,7 @@
 //! The dialogs that pass through: which flow leads to which end, so that requests inside of them find their way and nobody
 //! else's do (RFC 3261 §16.4, §16.12; RFC 5626 §5.3).
 use crate::base::net::Flow;
+use crate::base::timers::TimerTable;
 use crate::sip::message::{Headers, Uri};
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -44,7 +45,6 @@ struct Call {
     forks: BTreeMap<String, Fork>,
     /// Where the request was sent, answered or not: a NOTIFY may come before the 2xx.
     sent: Vec<Fork>,
-    used: Instant,
 }
 
 /// Where a request inside of a dialog goes.
@@ -61,6 +61,8 @@ pub struct Way {
 #[derive(Debug, Default)]
 pub struct Dialogs {
     calls: BTreeMap<CallKey, Call>,
+    /// When each was used last.
+    used: TimerTable<CallKey>,
 }
 
 impl Dialogs {
@@ -75,16 +77,18 @@ impl Dialogs {
                     call.sent.clear();
                 }
                 call.caller = caller;
-                call.used = now;
             }
             None => {
-                if self.calls.len() >= MAX_CALLS {
-                    let silent = self.calls.iter().min_by_key(|(_, c)| c.used).map(|(key, _)| key.clone());
-                    silent.map(|key| self.calls.remove(&key));
+                if self.calls.len() >= MAX_CALLS
+                    && let Some((_, silent)) = self.used.next()
+                {
+                    self.calls.remove(&silent);
+                    self.used.stop(&silent);
                 }
-                self.calls.insert(key, Call { caller, forks: BTreeMap::new(), sent: Vec::new(), used: now });
+                self.calls.insert(key.clone(), Call { caller, forks: BTreeMap::new(), sent: Vec::new() });
             }
         }
+        self.used.set(key, now);
         true
     }
 
@@ -116,6 +120,7 @@ impl Dialogs {
         }
         if !call.forks.values().any(|fork| fork.confirmed) {
             self.calls.remove(key);
+            self.used.stop(key);
         }
     }
 
@@ -132,7 +137,7 @@ impl Dialogs {
             && let Some(fork) = call.forks.get(to)
         {
             let (flow, target) = (fork.flow, Some(fork.target.clone()));
-            call.used = now;
+            self.used.set(by_caller.clone(), now);
             if refreshes {
                 call.caller = source;
             }
@@ -152,7 +157,7 @@ impl Dialogs {
                 call.forks.insert(from.to_owned(), fork);
             }
         }
-        call.used = now;
+        self.used.set(by_callee.clone(), now);
         Some(Way { key: by_callee, flow: call.caller, target: None, fork: from.to_owned() })
     }
 

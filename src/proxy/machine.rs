@@ -89,7 +89,8 @@ impl Proxy {
     pub fn new(config: ProxyConfig, mut rng: Rng) -> Self {
         let realm = config.domains.first().map_or_else(String::new, Host::to_string);
         let auth = ServerConfig { hashes: config.hashes, ..ServerConfig::new(realm) };
-        let layer = Config { timers: config.timers, max_clients: MAX_TRANSACTIONS, max_servers: MAX_TRANSACTIONS };
+        let most = MAX_TRANSACTIONS;
+        let layer = Config { timers: config.timers, max_clients: most, max_servers: most, ..Config::default() };
         Self {
             policy: Policy {
                 own: Own::new(config.domains, config.addresses),

@@ -193,12 +193,14 @@ impl UserAgent {
         }
         match message::parse(&received.bytes) {
             Ok(message) => {
-                let known = self.tap(now, received.flow, false, &message, &received.bytes);
-                let first = (!known).then(|| message.clone());
+                let (known, calls) = (self.tap(now, received.flow, false, &message, &received.bytes), self.next_call);
                 self.layer.handle_message(now, message, received.flow);
                 self.settle(now);
-                // The message began a call: it is the first of that call's ladder.
-                if let Some(message) = first {
+                // The message began a call: it is the first of that call's ladder. Copies of all others would cost more.
+                if !known
+                    && self.next_call != calls
+                    && let Ok(message) = message::parse(&received.bytes)
+                {
                     self.tap(now, received.flow, false, &message, &received.bytes);
                 }
             }
@@ -299,7 +301,9 @@ impl UserAgent {
             return Some(transmit);
         }
         let transmit = self.layer.poll_transmit()?;
-        if let Ok(message) = message::parse(&transmit.bytes) {
+        if !self.sessions.is_empty()
+            && let Ok(message) = message::parse(&transmit.bytes)
+        {
             self.tap(now, transmit.flow, true, &message, &transmit.bytes);
         }
         Some(transmit)

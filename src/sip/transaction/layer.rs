@@ -21,11 +21,14 @@ pub struct Config {
     pub max_clients: usize,
     /// Most server transactions at a time; a request beyond it is answered 503.
     pub max_servers: usize,
+    /// What requests of live server transactions and the responses kept for them may take in all \[bytes\]; then, too, a new
+    /// request is answered 503. Large messages would else make many transactions many megabytes.
+    pub max_held: usize,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { timers: Timers::default(), max_clients: 16_384, max_servers: 16_384 }
+        Self { timers: Timers::default(), max_clients: 16_384, max_servers: 16_384, max_held: 32 << 20 }
     }
 }
 
@@ -83,6 +86,8 @@ pub struct Layer {
     nowhere: Host,
     pub(super) clients: BTreeMap<ClientKey, Client>,
     pub(super) servers: BTreeMap<ServerKey, Server>,
+    /// See [`Config::max_held`].
+    pub(super) held: usize,
     pub(super) timers: TimerTable<(Key, Timer)>,
     pub(super) by_flow: BTreeMap<Flow, BTreeSet<Key>>,
     /// How many server transactions carry the same request.
@@ -103,6 +108,7 @@ impl Layer {
             nowhere,
             clients: BTreeMap::new(),
             servers: BTreeMap::new(),
+            held: 0,
             timers: TimerTable::default(),
             by_flow: BTreeMap::new(),
             merges: BTreeMap::new(),
@@ -185,7 +191,11 @@ impl Layer {
             return;
         }
         server.to_tag = response.headers.to().ok().and_then(|to| to.tag().map(str::to_owned)).or(server.to_tag.take());
-        server.response = Some(response.to_bytes());
+        let bytes = response.to_bytes();
+        let before = server.response.as_ref().map_or(0, Bytes::len);
+        server.held = (server.held + bytes.len()).saturating_sub(before);
+        self.held = (self.held + bytes.len()).saturating_sub(before);
+        server.response = Some(bytes);
         self.step_server(now, key.clone(), server::Input::Response(response.status), None);
     }
 
@@ -266,7 +276,7 @@ impl Layer {
     /// Whether the indexes are empty too.
     #[cfg(test)]
     pub(super) fn holds_nothing(&self) -> bool {
-        self.by_flow.is_empty() && self.merges.is_empty() && self.timers.next().is_none()
+        self.by_flow.is_empty() && self.merges.is_empty() && self.timers.next().is_none() && self.held == 0
     }
 
     pub(super) fn leave_flow(&mut self, flow: Flow, key: &Key) {

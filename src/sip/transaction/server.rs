@@ -30,6 +30,8 @@ pub(super) struct Server {
     /// The To tag of our responses, which the answer to a CANCEL repeats.
     pub to_tag: Option<String>,
     pub cancelled: bool,
+    /// Its share of [`super::Config::max_held`] \[bytes\].
+    pub held: usize,
     /// A request outside of dialogs, to find it again when it comes on another way.
     pub merge: Option<MergeKey>,
 }
@@ -125,6 +127,13 @@ impl MergeKey {
     }
 }
 
+/// What keeping a request costs, about \[bytes\].
+fn weight(request: &Request) -> usize {
+    /// Of an entry, beside its text.
+    const ENTRY: usize = 64;
+    request.body.len() + request.headers.iter().map(|(name, value)| name.len() + value.len() + ENTRY).sum::<usize>()
+}
+
 /// Where the response to a request goes: back to its source, over UDP to the port the topmost Via says
 /// (RFC 3261 §18.2.2, RFC 3581 §4). The Via must be stamped.
 pub(super) fn response_flow(headers: &Headers, source: Flow) -> Flow {
@@ -193,7 +202,7 @@ impl Layer {
                 self.counters.retransmissions += 1;
                 self.step_server(now, key, Input::Request, None);
             }
-            _ if self.servers.len() >= self.config.max_servers => {
+            _ if self.servers.len() >= self.config.max_servers || self.held >= self.config.max_held => {
                 self.counters.refused += 1;
                 let mut answer = Response::to_request(&request, 503, Some(&self.rng.hex(8)));
                 answer.headers.push("Retry-After", 10);
@@ -235,8 +244,10 @@ impl Layer {
         }
         let flow = response_flow(&request.headers, source);
         let fallback = fallback_flow(&request.headers, source);
-        let server =
-            Server { machine, source, flow, fallback, response: None, trying, to_tag: None, cancelled: false, merge };
+        let held = weight(&request) + trying.as_ref().map_or(0, Bytes::len);
+        self.held += held;
+        let (response, to_tag, cancelled) = (None, None, false);
+        let server = Server { machine, source, flow, fallback, response, trying, to_tag, cancelled, held, merge };
         self.servers.insert(key.clone(), server);
         self.by_flow.entry(source).or_default().insert(Key::Server(key.clone()));
         self.act_server(now, &key, actions, Some((request, source)));
@@ -302,6 +313,7 @@ impl Layer {
 
     pub(super) fn remove_server(&mut self, key: &ServerKey) {
         let Some(server) = self.servers.remove(key) else { return };
+        self.held = self.held.saturating_sub(server.held);
         let key = Key::Server(key.clone());
         for timer in [Timer::G, Timer::H, Timer::I, Timer::J, Timer::L, Timer::Trying, Timer::Abandoned] {
             self.timers.stop(&(key.clone(), timer));

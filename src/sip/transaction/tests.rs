@@ -408,6 +408,34 @@ fn a_request_nobody_answers_does_not_stay_for_ever() {
     assert!(layer.is_idle());
 }
 
+/// Large requests are refused long before there are too many of them, and let in again when the others are over.
+#[test]
+fn what_transactions_hold_is_bounded() {
+    let config = Config { max_held: 1_000_000, ..Config::default() };
+    let (mut layer, mut now) = (Layer::new(config, Rng::from_u64(1)), Instant::now());
+    let flood = |layer: &mut Layer, now, from: u32| {
+        for n in from..from + 1_000 {
+            let vias = format!("UDP 192.0.2.2;branch=z9hG4bK{n};x={}", "y".repeat(4_000));
+            receive(layer, now, &from_network("OPTIONS", &vias));
+        }
+        let mut taken = 0;
+        for event in events(layer) {
+            if let Event::Request { key, request, .. } = event {
+                layer.respond(now, &key, Response::to_request(&request, 200, Some("t")));
+                taken += 1;
+            }
+        }
+        (taken, sent(layer).len())
+    };
+    let (taken, answers) = flood(&mut layer, now, 0);
+    assert!((200..260).contains(&taken) && answers == 1_000, "{taken} taken, {answers} answered");
+    assert!(layer.held <= 2_100_000, "{} bytes held", layer.held);
+    assert_eq!((flood(&mut layer, now, 1_000), layer.counters().refused), ((0, 1_000), 2_000 - taken));
+    pass(&mut layer, &mut now, ms(33_000));
+    assert!(layer.is_idle() && layer.holds_nothing());
+    assert_eq!(flood(&mut layer, now, 2_000), (taken, 1_000));
+}
+
 /// The work per message does not grow with the number of live transactions beyond the depth of a tree: this would take
 /// minutes otherwise.
 #[test]
