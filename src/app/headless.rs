@@ -198,6 +198,11 @@ impl Run {
                 };
                 self.say_fact("hold", words);
             }
+            Event::Transfer { to, status, over, .. } => match (status, over) {
+                (200..=299, true) => self.say_fact("transferred", &format!("transferred to {to}")),
+                (_, true) => self.say_fact("transfer_failed", &format!("the transfer to {to} failed ({status})")),
+                (_, false) => self.say_fact("transferring", &format!("transferring to {to} ({status})")),
+            },
             Event::Redirected { call, target } => {
                 // Nobody is there to be asked: to call somebody else is not for a program to decide.
                 self.tell("redirected", &target, || {

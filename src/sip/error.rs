@@ -116,7 +116,7 @@ mod tests {
     fn each_refusal_says_what_would_do() {
         let rows = [
             (Refusal::Header(HeaderError::Missing("Contact")), 400, None),
-            (Refusal::Method(Method::Refer), 405, Some(("Allow", ALLOW))),
+            (Refusal::Method(Method::Publish), 405, Some(("Allow", ALLOW))),
             (Refusal::NotAcceptable, 406, None),
             (Refusal::MediaType, 415, Some(("Accept", "application/sdp"))),
             (Refusal::Extension(vec!["novelty".into()]), 420, Some(("Unsupported", "novelty"))),

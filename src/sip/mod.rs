@@ -8,6 +8,7 @@ pub mod key;
 pub mod locate;
 pub mod message;
 pub mod options;
+pub mod refer;
 pub mod register;
 pub mod replaces;
 pub mod timer;

@@ -6,7 +6,7 @@ use crate::sip::dialog::outside;
 use crate::sip::message::{Headers, Method, NameAddr, Request, Response, Uri};
 
 /// The methods we serve, as the Allow header lists them (RFC 3261 §20.5).
-pub const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, PRACK, INFO, UPDATE, NOTIFY";
+pub const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, PRACK, INFO, UPDATE, REFER, NOTIFY";
 /// The extensions of calls we serve, as the Supported header lists them (RFC 3261 §20.37).
 pub const SUPPORTED: &[&str] = &["100rel", "timer", "replaces"];
 /// The body types we read, as the Accept header lists them (RFC 3261 §20.1).

@@ -24,6 +24,14 @@ pub enum Command {
     Switch(CallNumber),
     /// Answer the question a 3xx response raised: call the new target or end.
     Follow(CallNumber, bool),
+    /// Ask the peer to call somebody else in our place (blind transfer); `target` as in `Call`.
+    Transfer {
+        call: CallNumber,
+        target: String,
+    },
+    /// Connect the peers of two calls with each other (attended transfer): the first is asked to take the place of ours in
+    /// the second.
+    Connect(CallNumber, CallNumber),
     /// Send DTMF digits (RFC 4733), in order.
     Digits(CallNumber, String),
     Mute(bool),

@@ -31,6 +31,13 @@ pub enum Event {
         call: CallNumber,
         target: String,
     },
+    /// How the call fares that the peer was asked to place; `over`: the last word.
+    Transfer {
+        call: CallNumber,
+        to: String,
+        status: u16,
+        over: bool,
+    },
     Digit {
         call: CallNumber,
         digit: char,

@@ -22,6 +22,7 @@ mod sending;
 pub mod settings;
 pub mod snapshot;
 pub mod target;
+mod transfer;
 
 use crate::base::id::{AccountId, CallNumber};
 use crate::base::net::{Flow, Received, Transmit};
@@ -165,6 +166,8 @@ impl UserAgent {
                 self.with_call(call, |c, _, _| c.set_hold(now, false));
             }
             Command::Follow(call, yes) => self.with_call(call, |c, anchor, out| c.follow(now, yes, anchor, out)),
+            Command::Transfer { call, target } => self.transfer(now, call, &target),
+            Command::Connect(call, other) => self.connect(now, call, other),
             Command::Digits(call, digits) => self.with_call(call, |c, _, out| c.dial_digits(now, &digits, out)),
             Command::Mute(muted) => {
                 self.muted = muted;
@@ -428,6 +431,7 @@ impl UserAgent {
                 self.handle_layer(now, event);
             }
             quiet &= !self.drain_usages(now);
+            quiet &= !self.report_transfers(now);
             if quiet {
                 break;
             }

@@ -10,11 +10,20 @@ use crate::base::net::Flow;
 use crate::media::spec::Direction;
 use crate::sip::invite::{self, Invitation, Session};
 use crate::sip::locate::Question;
-use crate::sip::message::NameAddr;
+use crate::sip::message::{NameAddr, Uri};
 use crate::ua::event::Event;
 use crate::ua::snapshot::{CallEnd, RegistrationState};
 use std::net::SocketAddr;
 use std::time::Instant;
+
+/// What a call is placed with beside its target.
+#[derive(Debug, Default)]
+pub struct Placing {
+    /// Headers of its INVITE beside the usual.
+    pub headers: Vec<(String, String)>,
+    /// The call whose peer asked for it.
+    pub referrer: Option<CallNumber>,
+}
 
 impl UserAgent {
     /// The account a call goes out from: the one named, else the first that is registered, else the first.
@@ -32,25 +41,42 @@ impl UserAgent {
         let Some(account) = self.choose_account(wanted) else {
             return self.out.refuse("there is no account to call from; `offhook init` makes one");
         };
-        if self.shutdown.is_some() {
-            return;
-        }
-        if self.calls.values().filter(|c| !c.is_over()).count() >= CALLS {
-            return self.out.refuse(format!("{CALLS} calls are open already"));
-        }
         let target = match target::parse(typed, account.dial_domain()) {
             Ok(target) => target,
             Err(error) => return self.out.refuse(error.to_string()),
         };
+        let account = account.id;
+        self.place(now, account, target, Placing::default());
+    }
+
+    /// Places a call on an account; `None` when it cannot be placed, which the user is told.
+    pub(super) fn place(
+        &mut self,
+        now: Instant,
+        account: AccountId,
+        target: Uri,
+        placing: Placing,
+    ) -> Option<CallNumber> {
+        if self.shutdown.is_some() {
+            return None;
+        }
+        if self.calls.values().filter(|c| !c.is_over()).count() >= CALLS {
+            self.out.refuse(format!("{CALLS} calls are open already"));
+            return None;
+        }
+        let account = self.account(account)?;
         let question = match account.question(&target) {
             Ok(question) => question,
-            Err(error) => return self.out.refuse(error.to_string()),
+            Err(error) => {
+                self.out.refuse(error.to_string());
+                return None;
+            }
         };
         let (id, name) = (account.id, account.settings.name.clone());
         let wishes = self.wishes(id);
         let number = CallNumber(self.next_call);
         self.next_call += 1;
-        let call = Call::new(
+        let mut call = Call::new(
             now,
             Beginning {
                 number,
@@ -62,12 +88,17 @@ impl UserAgent {
                 plan: Plan::new(wishes, &mut self.rng),
             },
         );
+        call.headers = placing.headers;
+        if let Some(referrer) = placing.referrer {
+            call.set_referrer(referrer);
+        }
         self.out.log(format!("call {number}: to {}", call.peer_address()));
         self.out.event(Event::Outgoing { call: number, to: call.peer_address().to_owned() });
         self.calls.insert(number, call);
         self.busy_until = None;
         self.focus_on(now, number);
         self.ask(now, question);
+        Some(number)
     }
 
     pub(super) fn wishes(&self, account: AccountId) -> Wishes {
@@ -121,7 +152,7 @@ impl UserAgent {
             to,
             contact: contact_for(account.contact(&flow), &call.target.scheme),
             route: account.route(),
-            headers: Vec::new(),
+            headers: call.headers.clone(),
             body: Some(offer),
             request_uri,
         };
@@ -188,6 +219,8 @@ impl UserAgent {
                     call.set_hold(now, true);
                 }
             }
+            invite::Event::Referred { target, by } => self.referred(now, number, *target, by.as_deref()),
+            invite::Event::TransferProgress { status, over } => self.transfer_progress(now, number, status, over),
             _ => call.handle_session(now, event, &self.anchor, &mut self.out),
         }
     }

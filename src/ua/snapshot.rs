@@ -96,6 +96,8 @@ pub struct CallView {
     /// What the peer says of itself in RTCP SDES, as `item: text`.
     pub participant: Vec<(String, String)>,
     pub digits_received: String,
+    /// A transfer under way, in words: to whom, and how it fares.
+    pub transfer: Option<String>,
     pub media_flowing: bool,
     pub quality: Arc<CallQuality>,
     pub ladder: Arc<Vec<LadderEntry>>,

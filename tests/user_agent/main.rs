@@ -4,6 +4,7 @@ mod hostile;
 mod peer;
 mod recovery;
 mod served;
+mod transfer;
 mod world;
 
 use offhook::base::net::{Flow, Received, Transport};

@@ -64,6 +64,7 @@ impl Session {
             Timer::ModifyLimit,
             Timer::Refresh,
             Timer::Expiry,
+            Timer::Reports,
         ] {
             self.timers.stop(&timer);
         }

@@ -22,6 +22,7 @@ mod reason;
 mod reliable;
 mod session;
 mod session_timer;
+mod transfer;
 mod within;
 
 pub use crate::sip::body::Body;
@@ -32,6 +33,7 @@ pub use session::Session;
 pub use session_timer::MIN_SE;
 
 use crate::sip::message::{NameAddr, Request, Response, Uri};
+use crate::sip::refer::ReferTo;
 use crate::sip::timer::Timers;
 use std::time::Duration;
 
@@ -136,6 +138,11 @@ pub enum Event {
     Redirected { contacts: Vec<NameAddr>, response: Box<Response> },
     /// An INFO, or an UPDATE or re-INVITE that may carry a new identity (connected line), was received and answered.
     Notified { request: Box<Request> },
+    /// The peer asks us to call somebody else, on whose behalf is its own word; answered with 202 already. Call them, and say how
+    /// it goes by [`Session::report_transfer`].
+    Referred { target: Box<ReferTo>, by: Option<Box<NameAddr>> },
+    /// How the call fares that we asked the peer to place, or the status our REFER was refused with. `over`: the last word.
+    TransferProgress { status: u16, over: bool },
     /// The call is over.
     Ended { cause: Cause },
 }

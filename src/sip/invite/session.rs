@@ -6,6 +6,7 @@ use super::modify::Modify;
 use super::offer_answer::{Carrier, OfferAnswer, Open};
 use super::reliable::Reliable;
 use super::session_timer::SessionTimer;
+use super::transfer::Transfer;
 use super::{Answer, Body, Cause, Config, Event, Failure, OfferId, Output, Phase, RequestId};
 use crate::base::rng::Rng;
 use crate::base::timers::TimerTable;
@@ -40,6 +41,9 @@ pub(super) enum Kind {
     Prack,
     /// The question whether the dialog is still there.
     Probe,
+    Refer,
+    /// A report on a call that the peer asked for.
+    Notify,
     Bye,
 }
 
@@ -89,6 +93,8 @@ pub(super) enum Timer {
     Refresh,
     /// Nobody has refreshed it.
     Expiry,
+    /// The peer no longer says how a transfer goes.
+    Reports,
     /// Our re-INVITE got no final response.
     ModifyLimit,
     /// The 2xx acknowledged last cannot come again any longer.
@@ -119,6 +125,7 @@ pub struct Session {
     pub(super) session_timer: SessionTimer,
     /// Incoming: the caller insists on reliable provisional responses.
     pub(super) reliable: Option<Reliable>,
+    pub(super) transfer: Transfer,
     pub(super) requests: BTreeMap<RequestId, Sent>,
     pub(super) acknowledged: VecDeque<Acknowledged>,
     pub(super) unacked: Vec<Unacknowledged>,
@@ -151,6 +158,7 @@ impl Session {
             modify: Modify::IDLE,
             session_timer,
             reliable: None,
+            transfer: Transfer::default(),
             requests: BTreeMap::new(),
             acknowledged: VecDeque::new(),
             unacked: Vec::new(),
@@ -245,7 +253,7 @@ impl Session {
         if let Some(mut sent) = self.take_challenged(id)
             && let Some(response) = sent.challenge.take()
         {
-            self.refused(now, sent, *response);
+            self.finished(now, sent, *response);
             self.settle(now);
         }
     }
@@ -265,7 +273,7 @@ impl Session {
             401 | 407 => self.challenged(now, id, response),
             _ => {
                 if let Some(sent) = self.requests.remove(&id) {
-                    self.refused(now, sent, response);
+                    self.finished(now, sent, response);
                 }
             }
         }
@@ -279,8 +287,9 @@ impl Session {
             Kind::Invite => self.unreachable(now, failure),
             Kind::Reinvite => self.reinvite_refused(now, failure.status(), None),
             // The call may outlive its server for a while: a refresh is tried again, the INVITE has its own end.
-            Kind::Update | Kind::Prack | Kind::Bye => {}
+            Kind::Update | Kind::Prack | Kind::Notify | Kind::Bye => {}
             Kind::Probe => self.lost(failure.status()),
+            Kind::Refer => self.transfer_over(failure.status()),
         }
         self.settle(now);
     }
@@ -320,6 +329,7 @@ impl Session {
                 Timer::Refresh => self.refresh_session(now),
                 Timer::Expiry => self.session_expired(now),
                 Timer::Copies => self.forget_acknowledged(now),
+                Timer::Reports => self.transfer_over(408),
                 Timer::Linger => {
                     self.requests.clear();
                     self.unacked.clear();
@@ -390,7 +400,7 @@ impl Session {
         let Some(sent) = self.requests.get_mut(&id) else { return };
         if sent.tries >= MAX_TRIES || (self.ended && sent.kind != Kind::Bye) {
             if let Some(sent) = self.requests.remove(&id) {
-                self.refused(now, sent, response);
+                self.finished(now, sent, response);
             }
             return;
         }
@@ -410,13 +420,15 @@ impl Session {
         self.requests.retain(|_, sent| sent.challenge.is_none() || sent.kind == Kind::Bye);
     }
 
-    fn refused(&mut self, now: Instant, sent: Sent, response: Response) {
+    /// A final response, but for the 2xx to an INVITE.
+    fn finished(&mut self, now: Instant, sent: Sent, response: Response) {
         match sent.kind {
             Kind::Invite => self.invite_refused(now, response),
             Kind::Reinvite => self.reinvite_refused(now, response.status, Some(response)),
             Kind::Update => self.refresh_answered(now, &response),
             Kind::Probe => self.probe_answered(&response),
-            Kind::Prack | Kind::Bye => {}
+            Kind::Refer => self.refer_answered(&response),
+            Kind::Prack | Kind::Notify | Kind::Bye => {}
         }
     }
 

@@ -69,6 +69,8 @@ pub(super) fn name(event: &Event) -> String {
         Event::Challenged { .. } => "Challenged".into(),
         Event::Redirected { contacts, .. } => format!("Redirected {}", contacts[0].uri),
         Event::Notified { request } => format!("Notified {}", request.method),
+        Event::Referred { target, .. } => format!("Referred {target}"),
+        Event::TransferProgress { status, over } => format!("TransferProgress {status} {over}"),
         Event::Ended { cause } => format!("Ended {}", why(cause)),
     }
 }
@@ -612,11 +614,14 @@ fn each_target_refresh_moves_the_bye() {
 fn requests_within_the_dialog() {
     /// Method, CSeq, headers and body; what we say, what we tell.
     type Row = (&'static str, u32, &'static str, &'static [&'static str], &'static [&'static str]);
-    let rows: [Row; 18] = [
+    let rows: [Row; 21] = [
         ("INFO", 4, "", &["500"], &[]),
         ("OPTIONS", 6, "Require: novelty", &["420"], &[]),
         ("MESSAGE", 6, "", &["405"], &[]),
-        ("REFER", 6, "", &["405"], &[]),
+        ("REFER", 6, "", &["400"], &[]),
+        ("REFER", 6, "Refer-To: <tel:1>", &["400"], &[]),
+        ("REFER", 6, "Refer-To: <sip:a@h>\nRefer-To: <sip:b@h>", &["400"], &[]),
+        ("REFER", 6, "Refer-To: sip:602@192.0.2.1", &["202", "NOTIFY"], &["Referred <sip:602@192.0.2.1>"]),
         ("PRACK", 6, "", &["481"], &[]),
         ("UPDATE", 6, "Supported: timer\nSession-Expires: 5", &["422"], &[]),
         ("INVITE", 6, "Supported: timer\nSession-Expires: 5", &["422"], &[]),

@@ -55,15 +55,14 @@ impl Session {
                 describe(&mut response.headers);
                 self.outputs.push_back(Output::Response { key: key.clone(), response });
             }
-            // We have no subscription in this dialog (RFC 6665 §4.1.3).
-            Method::Notify => return Err(Refusal::NoDialog),
+            Method::Refer => return self.handle_refer(key.clone(), request),
+            Method::Notify => return self.handle_notify(now, key.clone(), request),
             method @ (Method::Ack
             | Method::Cancel
             | Method::Register
             | Method::Subscribe
             | Method::Publish
             | Method::Message
-            | Method::Refer
             | Method::Other(_)) => return Err(Refusal::Method(method.clone())),
         }
         Ok(())

@@ -162,6 +162,7 @@ impl Screen {
             session_information: String::new(),
             participant: if established { vec![("tool".into(), "Asterisk 22".into())] } else { Vec::new() },
             digits_received: String::new(),
+            transfer: None,
             media_flowing: established,
             quality: Arc::new(if established { quality() } else { CallQuality::default() }),
             ladder: Arc::new(self.ladder()),

@@ -87,6 +87,9 @@ pub fn event(model: &mut Model, event: Event) -> Vec<Effect> {
             let name = model.call(call).map_or("The other side", |c| c.peer_name.as_str()).to_owned();
             model.notify(format!("{name} pressed {digit}"), false);
         }
+        Event::Transfer { to, over: true, status: 200..=299, .. } => {
+            model.notify(format!("Transferred to {to}"), false);
+        }
         Event::Finished => return vec![Effect::Leave],
         // What is true now is in the snapshot, which the screen draws anyway.
         Event::Registration { .. }
@@ -96,6 +99,7 @@ pub fn event(model: &mut Model, event: Event) -> Vec<Effect> {
         | Event::Established(_)
         | Event::HoldChanged { .. }
         | Event::Redirected { .. }
+        | Event::Transfer { .. }
         | Event::Ended { .. } => {}
     }
     Vec::new()

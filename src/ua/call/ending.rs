@@ -24,7 +24,9 @@ impl Call {
             invite::Cause::HungUp => (CallEnd::Normal, Some(200), "you hung up".to_owned()),
             invite::Cause::PeerHungUp { reasons } => {
                 let because = reason(reasons).map(|r| format!(" ({r})")).unwrap_or_default();
-                (CallEnd::Normal, Some(200), format!("the other side hung up{because}"))
+                // Some hang up before they have told that they got through.
+                let words = self.transfer_words().unwrap_or_else(|| "the other side hung up".to_owned());
+                (CallEnd::Normal, Some(200), format!("{words}{because}"))
             }
             invite::Cause::Cancelled => (CallEnd::Cancelled, Some(487), "given up by you".to_owned()),
             invite::Cause::Refused { response, reasons } => {

@@ -2,6 +2,7 @@
 mod digits;
 mod ending;
 mod recovery;
+mod transfer;
 mod view;
 
 use crate::base::id::{AccountId, CallNumber, StreamId};
@@ -81,6 +82,10 @@ pub struct Call {
     opening_until: Option<Instant>,
     /// Why we end the call, when that is more than "hung up".
     verdict: Option<Verdict>,
+    transfer: Option<transfer::Transfer>,
+    referrer: Option<transfer::Referrer>,
+    /// What its INVITE says beside the usual.
+    pub headers: Vec<(String, String)>,
     ended: Option<Arc<CallSummary>>,
     /// Until when a call that is over is shown.
     epitaph: Option<Instant>,
@@ -153,6 +158,9 @@ impl Call {
             media_heard: now,
             opening_until: None,
             verdict: None,
+            transfer: None,
+            referrer: None,
+            headers: Vec::new(),
             ended: None,
             epitaph: None,
         }
@@ -412,8 +420,10 @@ impl Call {
             invite::Event::Alive => self.alive(now, out),
             // The agent deals with it before events come here; nobody else lets it come to this.
             invite::Event::Lost { status } => self.end_lost(now, status, anchor, out),
-            // The agent answers challenges before events come here.
-            invite::Event::Challenged { .. } => {}
+            // The agent deals with these before events come here.
+            invite::Event::Challenged { .. }
+            | invite::Event::Referred { .. }
+            | invite::Event::TransferProgress { .. } => {}
             invite::Event::Redirected { contacts, response } => {
                 match contacts.into_iter().map(|contact| contact.uri).find(Uri::is_sip) {
                     Some(mut uri) => {

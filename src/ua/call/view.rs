@@ -58,6 +58,7 @@ impl Call {
             session_information: session_text(negotiated.map(|n| &n.session_information)),
             participant: self.participant(),
             digits_received: self.digits_received.clone(),
+            transfer: self.transfer_words(),
             media_flowing: self.media_flowing,
             quality: Arc::clone(&self.quality),
             ladder: self.ladder.entries(),

@@ -1,0 +1,89 @@
+//! A call that is handed on, and a call that was placed because another's peer asked for it.
+use super::{Call, Verdict};
+use crate::base::id::CallNumber;
+use crate::base::time::WallAnchor;
+use crate::ua::outbox::Outbox;
+use crate::ua::snapshot::CallEnd;
+use std::time::Instant;
+
+/// The peer was asked to call somebody.
+#[derive(Debug)]
+pub(super) struct Transfer {
+    to: String,
+    status: Option<u16>,
+    /// The call whose peer it is, when both are to be connected.
+    other: Option<CallNumber>,
+}
+
+/// Somebody's wish that this call was placed for.
+#[derive(Debug)]
+pub(super) struct Referrer {
+    call: CallNumber,
+    /// What they were told last.
+    told: u16,
+}
+
+impl Call {
+    pub fn begin_transfer(&mut self, to: String, other: Option<CallNumber>) {
+        self.transfer = Some(Transfer { to, status: None, other });
+    }
+
+    /// Takes news of the transfer; whom it is to, and the call that is part of it.
+    pub fn transfer_progress(&mut self, status: u16, over: bool) -> Option<(String, Option<CallNumber>)> {
+        let transfer = self.transfer.as_mut()?;
+        transfer.status = Some(status);
+        let news = (transfer.to.clone(), transfer.other);
+        if over && status >= 300 {
+            self.transfer = None;
+        }
+        Some(news)
+    }
+
+    /// What is under way, in words.
+    pub(super) fn transfer_words(&self) -> Option<String> {
+        let Transfer { to, status, .. } = self.transfer.as_ref()?;
+        let how = match status {
+            None => "asking",
+            Some(180..=199) => "it rings",
+            Some(200..=299) => "done",
+            Some(_) => "calling",
+        };
+        Some(format!("transfer to {to}: {how}"))
+    }
+
+    /// The peer has somebody else to talk to.
+    pub fn leave(&mut self, now: Instant, words: String, anchor: &WallAnchor, out: &mut Outbox) {
+        self.expect_end(words);
+        if let Some(session) = &mut self.session {
+            session.hang_up(now, None);
+        }
+        self.drain_events(now, anchor, out);
+    }
+
+    /// However it ends now, that is why.
+    pub fn expect_end(&mut self, words: String) {
+        if !self.is_over() {
+            self.verdict = Some(Verdict { end: CallEnd::Normal, status: Some(200), cause: words });
+        }
+    }
+
+    pub fn set_referrer(&mut self, call: CallNumber) {
+        self.referrer = Some(Referrer { call, told: 100 });
+    }
+
+    /// Who asked for this call, and its status, when they do not know it yet.
+    pub fn news_for_referrer(&mut self) -> Option<(CallNumber, u16)> {
+        let status = match (&self.ended, self.answered) {
+            (_, Some(_)) => 200,
+            (Some(summary), None) => summary.status.filter(|status| *status >= 300).unwrap_or(503),
+            (None, None) if self.ringing => 180,
+            (None, None) => 100,
+        };
+        let referrer = self.referrer.as_mut()?;
+        if referrer.told == status || referrer.told >= 200 {
+            return None;
+        }
+        referrer.told = status;
+        Some((referrer.call, status))
+    }
+}

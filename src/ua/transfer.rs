@@ -1,0 +1,110 @@
+//! Transfer: a call is handed to somebody else, by us or by the peer (RFC 5589).
+//!
+//! As the transferor we ask by REFER and hang up once the peer has somebody else to talk to; as the transferee we call whom we
+//! are asked to call, on the account of the call we were asked in, and tell how it goes.
+use super::outgoing::Placing;
+use super::{UserAgent, target};
+use crate::base::id::CallNumber;
+use crate::sip::message::NameAddr;
+use crate::sip::refer::ReferTo;
+use crate::ua::account::shown;
+use crate::ua::event::Event;
+use std::time::Instant;
+
+impl UserAgent {
+    /// Blind transfer: the peer is asked to call what the user typed.
+    pub(super) fn transfer(&mut self, now: Instant, number: CallNumber, typed: &str) {
+        let account = self.calls.get(&number).and_then(|call| self.account(call.account));
+        let Some(account) = account else { return self.out.refuse(format!("there is no call {number}")) };
+        match target::parse(typed, account.dial_domain()) {
+            Ok(uri) => self.refer(now, number, &ReferTo { uri, replaces: None }, typed, None),
+            Err(error) => self.out.refuse(error.to_string()),
+        }
+    }
+
+    /// Attended transfer: the peers of two calls are connected, and both calls end for us.
+    pub(super) fn connect(&mut self, now: Instant, number: CallNumber, other: CallNumber) {
+        let with = self.calls.get(&other).filter(|call| call.is_established() && other != number);
+        let replaces = with.and_then(|call| call.session.as_ref()?.replaces());
+        let (Some(with), Some(replaces)) = (with, replaces) else {
+            return self.out.refuse("only two calls that are up can be connected with each other");
+        };
+        let (target, label) = (with.target.clone(), with.peer_label());
+        self.refer(now, number, &ReferTo { uri: target, replaces: Some(replaces) }, &label, Some(other));
+    }
+
+    fn refer(&mut self, now: Instant, number: CallNumber, to: &ReferTo, label: &str, other: Option<CallNumber>) {
+        let Some(call) = self.calls.get_mut(&number).filter(|call| call.is_established()) else {
+            return self.out.refuse("only a call that is up can be transferred");
+        };
+        let Some(by) = self.accounts.get(super::index(call.account)).map(super::Account::aor) else { return };
+        let taken = call.session.as_mut().is_some_and(|session| session.refer(now, to, &by));
+        if !taken {
+            return self.out.refuse("the call is being transferred already");
+        }
+        let label = shown(label, 80);
+        self.out.log(format!("call {number}: asking the other side to call {label}"));
+        call.begin_transfer(label, other);
+    }
+
+    /// The peer tells how the call fares that we asked it for.
+    pub(super) fn transfer_progress(&mut self, now: Instant, number: CallNumber, status: u16, over: bool) {
+        let Some(call) = self.calls.get_mut(&number) else { return };
+        let Some((label, other)) = call.transfer_progress(status, over) else { return };
+        self.out.event(Event::Transfer { call: number, to: label.clone(), status, over });
+        if !over {
+            return;
+        }
+        if (200..300).contains(&status) {
+            let words = format!("transferred to {label}");
+            self.with_call(number, |call, anchor, out| call.leave(now, words, anchor, out));
+            // The other call is ended by its peer, for whom it was replaced.
+            if let Some(other) = other.and_then(|other| self.calls.get_mut(&other)) {
+                other.expect_end(format!("connected with {}", shown(&label, 80)));
+            }
+        } else {
+            self.out.refuse(format!("the transfer to {label} failed: {}", super::cause::call_refused(status, "")));
+        }
+    }
+
+    /// The peer of a call asks us to call somebody else.
+    pub(super) fn referred(&mut self, now: Instant, number: CallNumber, to: ReferTo, by: Option<&NameAddr>) {
+        let Some(call) = self.calls.get(&number) else { return };
+        let (account, from) = (call.account, call.peer_label());
+        self.out.log(format!("call {number}: {from} transfers us to {}", shown(&to.uri.to_string(), 80)));
+        let mut headers = Vec::new();
+        if let Some(by) = by {
+            headers.push(("Referred-By".to_owned(), by.to_string()));
+        }
+        if let Some(replaces) = to.replaces {
+            // Who does not know the call that is to be replaced must not ring as if it were a new one.
+            headers.push(("Replaces".to_owned(), replaces));
+            headers.push(("Require".to_owned(), "replaces".to_owned()));
+        }
+        let placed = self.place(now, account, to.uri, Placing { headers, referrer: Some(number) });
+        if let (None, Some(session)) = (placed, self.calls.get_mut(&number).and_then(|call| call.session.as_mut())) {
+            session.report_transfer(503);
+        }
+    }
+
+    /// Tells those who asked for a call how it fares, as far as they do not know yet; `true` when there was anything.
+    pub(super) fn report_transfers(&mut self, now: Instant) -> bool {
+        let fares = |(number, call): (&CallNumber, &mut super::Call)| {
+            let (referrer, status) = call.news_for_referrer()?;
+            Some((*number, referrer, status))
+        };
+        let news: Vec<_> = self.calls.iter_mut().filter_map(fares).collect();
+        for (number, referrer, status) in &news {
+            if let Some(session) = self.calls.get_mut(referrer).and_then(|call| call.session.as_mut()) {
+                session.report_transfer(*status);
+            }
+            // It came to nothing: back to who wanted it.
+            if *status >= 300 && self.calls.get(referrer).is_some_and(super::Call::is_established) {
+                self.out.log(format!("call {number}: the transfer failed, back to call {referrer}"));
+                self.focus_on(now, *referrer);
+                self.with_call(*referrer, |call, _, _| call.set_hold(now, false));
+            }
+        }
+        !news.is_empty()
+    }
+}
