@@ -51,6 +51,8 @@ pub struct Job {
     pub digits: Option<String>,
     /// Put the call on hold so long after the answer, and take it back so long after that.
     pub hold: Option<(Duration, Duration)>,
+    /// Ask the other side to call somebody else, so long after the answer.
+    pub transfer: Option<(Duration, String)>,
     /// Stop after the first call, or after the registration.
     pub once: bool,
     /// The microphone, the speaker was asked for by name: without it the job fails.
@@ -85,6 +87,7 @@ pub fn run_watched(
         failed: BTreeSet::new(),
         notice: None,
         talks: BTreeMap::new(),
+        placed: BTreeSet::new(),
         code: None,
         typed: typed_lines(&job),
         phone,
@@ -121,6 +124,7 @@ enum Step {
     Talk,
     Held,
     Resumed,
+    Transferred,
     HungUp,
 }
 
@@ -143,6 +147,8 @@ struct Run {
     notice: Option<String>,
     /// The calls that are up.
     talks: BTreeMap<CallNumber, Talk>,
+    /// Calls of ours that are not over.
+    placed: BTreeSet<CallNumber>,
     code: Option<ExitCode>,
     typed: Option<Receiver<String>>,
 }
@@ -180,7 +186,10 @@ impl Run {
                     self.say_fact("question", "type a and Enter to answer, r to refuse; later h to hang up");
                 }
             }
-            Event::Outgoing { to, .. } => self.tell("calling", &to, || format!("calling {to}")),
+            Event::Outgoing { call, to } => {
+                self.placed.insert(call);
+                self.tell("calling", &to, || format!("calling {to}"));
+            }
             Event::Ringing(_) => self.say_fact("ringing", "the other side rings"),
             Event::Established(call) => {
                 self.talks.insert(call, Talk { since: now, step: Step::Talk });
@@ -268,7 +277,9 @@ impl Run {
     fn handle_end(&mut self, call: CallNumber, summary: &CallSummary) {
         self.say(&report::summary(summary), || format!("{}: {}", report::end(summary.end), summary.cause));
         self.talks.remove(&call);
-        if self.job.target.is_some() || self.job.once {
+        self.placed.remove(&call);
+        // The other side may have asked us to call somebody else: that call goes on.
+        if (self.job.target.is_some() || self.job.once) && self.placed.is_empty() {
             self.code = Some(code_of(summary));
         }
     }
@@ -309,6 +320,10 @@ impl Run {
             let command = match step {
                 Step::Held => Command::Hold(call),
                 Step::Talk | Step::Resumed => Command::Resume(call),
+                Step::Transferred => match &self.job.transfer {
+                    Some((_, target)) => Command::Transfer { call, target: target.clone() },
+                    None => continue,
+                },
                 Step::HungUp => Command::HangUp(call),
             };
             // What the phone is too busy to take is tried again.
@@ -330,11 +345,14 @@ impl Run {
         if talk.step != Step::HungUp && self.job.duration.is_some_and(|duration| talked >= duration) {
             return Some(Step::HungUp);
         }
+        if let Some((after, _)) = &self.job.transfer {
+            return (talk.step == Step::Talk && talked >= *after).then_some(Step::Transferred);
+        }
         let (after, lasts) = self.job.hold?;
         match talk.step {
             Step::Talk if talked >= after => Some(Step::Held),
             Step::Held if talked >= after + lasts => Some(Step::Resumed),
-            Step::Talk | Step::Held | Step::Resumed | Step::HungUp => None,
+            Step::Talk | Step::Held | Step::Resumed | Step::Transferred | Step::HungUp => None,
         }
     }
 

@@ -71,6 +71,7 @@ fn attempt(cli: &Cli) -> Result<ExitCode, Failure> {
                 duration: call.duration,
                 digits: call.dtmf.clone(),
                 hold: call.hold_after.map(|after| (after, call.hold_for)),
+                transfer: call.transfer_to.clone().map(|target| (call.transfer_after, target)),
                 json: call.json,
                 ..Job::default()
             };

@@ -110,6 +110,12 @@ pub struct Call {
     /// Take it off hold again after so long (seconds).
     #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "2", requires = "hold_after")]
     pub hold_for: Duration,
+    /// Ask the other side to call TARGET instead (blind transfer), and hang up when it has got through.
+    #[arg(long, value_name = "TARGET", conflicts_with = "hold_after")]
+    pub transfer_to: Option<String>,
+    /// Transfer so long after the answer (seconds).
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "2", requires = "transfer_to")]
+    pub transfer_after: Duration,
     /// Call without registering first.
     #[arg(long)]
     pub no_register: bool,
@@ -283,6 +289,8 @@ mod tests {
             "offhook call a --duration inf",
             "offhook call a --dtmf 12x",
             "offhook call a --hold-for 3",
+            "offhook call a --transfer-after 3",
+            "offhook call a --transfer-to b --hold-after 1",
             "offhook answer --auto --reject busy",
             "offhook answer --reject rudely",
             "offhook register --codecs g729",

@@ -7,6 +7,7 @@ use super::{UserAgent, target};
 use crate::base::id::CallNumber;
 use crate::sip::message::NameAddr;
 use crate::sip::refer::ReferTo;
+use crate::sip::replaces::{self, Replaces};
 use crate::ua::account::shown;
 use crate::ua::event::Event;
 use std::time::Instant;
@@ -25,12 +26,12 @@ impl UserAgent {
     /// Attended transfer: the peers of two calls are connected, and both calls end for us.
     pub(super) fn connect(&mut self, now: Instant, number: CallNumber, other: CallNumber) {
         let with = self.calls.get(&other).filter(|call| call.is_established() && other != number);
-        let replaces = with.and_then(|call| call.session.as_ref()?.replaces());
+        let replaces = with.and_then(|call| call.session.as_ref()?.dialog()).map(Replaces::of_ours);
         let (Some(with), Some(replaces)) = (with, replaces) else {
             return self.out.refuse("only two calls that are up can be connected with each other");
         };
         let (target, label) = (with.target.clone(), with.peer_label());
-        self.refer(now, number, &ReferTo { uri: target, replaces: Some(replaces) }, &label, Some(other));
+        self.refer(now, number, &ReferTo { uri: target, replaces: Some(replaces.to_string()) }, &label, Some(other));
     }
 
     fn refer(&mut self, now: Instant, number: CallNumber, to: &ReferTo, label: &str, other: Option<CallNumber>) {
@@ -76,10 +77,10 @@ impl UserAgent {
         if let Some(by) = by {
             headers.push(("Referred-By".to_owned(), by.to_string()));
         }
-        if let Some(replaces) = to.replaces {
+        if let Some(dialog) = to.replaces {
             // Who does not know the call that is to be replaced must not ring as if it were a new one.
-            headers.push(("Replaces".to_owned(), replaces));
-            headers.push(("Require".to_owned(), "replaces".to_owned()));
+            headers.push(("Replaces".to_owned(), dialog));
+            headers.push(("Require".to_owned(), replaces::TAG.to_owned()));
         }
         let placed = self.place(now, account, to.uri, Placing { headers, referrer: Some(number) });
         if let (None, Some(session)) = (placed, self.calls.get_mut(&number).and_then(|call| call.session.as_mut())) {

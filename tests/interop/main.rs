@@ -32,6 +32,7 @@ mod quality;
 mod recovering;
 mod registering;
 mod transports;
+mod transfer;
 
 fn main() -> std::process::ExitCode {
     let together: [&[harness::Case]; 3] = [recovering::CASES, kamailio::CASES, transports::CASES];
@@ -42,6 +43,7 @@ fn main() -> std::process::ExitCode {
         calling::CASES,
         answering::CASES,
         freeswitch::CASES,
+        transfer::CASES,
         proxy::CASES,
         quality::CASES,
         devices::CASES,

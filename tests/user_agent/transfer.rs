@@ -84,3 +84,28 @@ fn what_cannot_be_transferred_is_said() {
     let refused = world.phones[0].events.iter().filter(|event| matches!(event, Event::Refused { .. })).count();
     assert_eq!(refused, 3, "{:?}", world.phones[0].events);
 }
+
+#[test]
+fn an_attended_transfer_puts_one_in_the_place_of_the_other() {
+    let mut world = talking(64);
+    let first = world.number(0);
+    world.command(0, Command::Call { account: None, target: "phone3@192.0.2.3".to_owned() });
+    world.run(SECOND);
+    world.command(2, Command::Answer(world.number(2)));
+    world.run(2 * SECOND);
+    let second = world.number(0);
+    assert!(first != second && world.is_established(0) && world.is_established(2), "{:#?}", world.ladder);
+    world.command(0, Command::Connect(first, second));
+    world.run(3 * SECOND);
+    let causes: Vec<_> = summaries(&world, 0).into_iter().map(|s| (s.end, s.cause)).collect();
+    assert_eq!(causes.len(), 2, "{:#?}", world.ladder);
+    assert!(causes.iter().all(|(end, _)| *end == CallEnd::Normal), "{causes:?}");
+    assert!(causes.iter().any(|(_, cause)| cause.starts_with("transferred to")), "{causes:?}");
+    // The third phone never rang a second time, and the two hear each other.
+    assert!(world.is_established(1) && world.is_established(2));
+    assert_eq!(world.spec(2).remote_rtp.ip(), world.phones[1].address.ip());
+    assert_eq!(world.spec(1).remote_rtp.ip(), world.phones[2].address.ip());
+    assert!(world.spec(1).direction.sends() && world.spec(1).direction.receives());
+    let rang = world.phones[2].events.iter().filter(|event| matches!(event, Event::Incoming { .. })).count();
+    assert_eq!(rang, 1);
+}

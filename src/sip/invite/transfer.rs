@@ -60,12 +60,6 @@ impl Session {
         self.send(Sent::new(Kind::Notify, request, next_hop));
     }
 
-    /// The value of a Replaces header by which a third party takes our place in this call, as the peer sees its tags (RFC 3891 §3).
-    pub fn replaces(&self) -> Option<String> {
-        let key = self.dialog.as_ref()?.key();
-        Some(format!("{};to-tag={};from-tag={}", key.call_id, key.remote_tag, key.local_tag))
-    }
-
     /// A final response to our REFER.
     pub(super) fn refer_answered(&mut self, response: &Response) {
         if response.status >= 300 {
