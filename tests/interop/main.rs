@@ -31,8 +31,8 @@ mod proxy;
 mod quality;
 mod recovering;
 mod registering;
-mod transports;
 mod transfer;
+mod transports;
 
 fn main() -> std::process::ExitCode {
     let together: [&[harness::Case]; 3] = [recovering::CASES, kamailio::CASES, transports::CASES];
