@@ -407,8 +407,11 @@ impl UserAgent {
         }
     }
 
-    /// A call in which nothing is heard for too long is ended with that cause.
+    /// A call in which nothing is heard is asked for, and ended with that cause when it takes too long.
     fn watch_silence(&mut self, now: Instant) {
+        for call in self.calls.values_mut() {
+            call.ask_in_silence(now, &mut self.out);
+        }
         let limit = self.settings.no_media_timeout;
         if limit.is_zero() {
             return;

@@ -110,7 +110,7 @@ impl UserAgent {
     /// A request in the dialog found no dialog, or nobody.
     pub(super) fn signalling_lost(&mut self, now: Instant, number: CallNumber, status: u16) {
         let Some(call) = self.calls.get_mut(&number).filter(|call| !call.is_over()) else { return };
-        if call.recovery.replacing.is_some() {
+        if call.recovery.replacing.is_some() || call.stays_silent(status, &mut self.out) {
             return;
         }
         call.withdraw_wishes(status, &mut self.out);

@@ -21,6 +21,7 @@ pub enum Need {
     Sipp,
     Tshark,
     PulseAudio,
+    Namespaces,
 }
 
 impl Need {
@@ -33,6 +34,7 @@ impl Need {
             Self::Kamailio => crate::peers_kamailio::missing(),
             Self::Sipp => program("sipp"),
             Self::Tshark => program("tshark").or_else(|| program("dumpcap")),
+            Self::Namespaces => crate::namespaces::missing(),
             Self::PulseAudio => program("pulseaudio").or_else(|| program("pactl")).or_else(|| program("parecord")),
         }
     }

@@ -7,6 +7,7 @@ mod common;
 
 mod certificates;
 mod harness;
+mod namespaces;
 mod peers_asterisk;
 mod peers_baresip;
 mod peers_kamailio;
@@ -26,6 +27,7 @@ mod freeswitch;
 mod hostile;
 mod kamailio;
 mod measuring;
+mod networks;
 mod peers_check;
 mod proxy;
 mod quality;
@@ -49,6 +51,7 @@ fn main() -> std::process::ExitCode {
         devices::CASES,
         demo::CASES,
         hostile::CASES,
+        networks::CASES,
     ];
     harness::run(&together, &alone, &compare::CASE)
 }

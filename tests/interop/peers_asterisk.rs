@@ -2,11 +2,12 @@
 use crate::certificates::Authority;
 use crate::common::sound::Sound;
 use crate::harness;
+use crate::namespaces::{self, Network};
 use crate::phone;
 use crate::process::{Process, wait_for};
 use crate::tools;
 use offhook::base::net::Transport;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -48,6 +49,9 @@ pub struct Asterisk {
     root: PathBuf,
     /// The instance's folder as seen inside the chroot.
     inside: String,
+    /// The network namespace it runs in, if not everybody's.
+    namespace: Option<String>,
+    host: IpAddr,
     /// UDP and TCP, TLS, WS, WSS.
     ports: [u16; 4],
     process: Mutex<Option<Process>>,
@@ -55,6 +59,15 @@ pub struct Asterisk {
 
 impl Asterisk {
     pub fn start() -> Self {
+        Self::run(IpAddr::from([127, 0, 0, 1]), None)
+    }
+
+    /// In a network of its own.
+    pub fn start_in(network: &Network) -> Self {
+        Self::run(Network::SERVER, Some(network.server.clone()))
+    }
+
+    fn run(host: IpAddr, namespace: Option<String>) -> Self {
         let root = chroot();
         let ports: [u16; 4] = std::array::from_fn(|_| tools::free_port());
         let ([sip, tls, ws, wss], (first, last)) = (ports, tools::free_range(400));
@@ -65,6 +78,7 @@ impl Asterisk {
         }
         let values = [
             ("DIR", inside.clone()),
+            ("HOST", host.to_string()),
             ("SIP", sip.to_string()),
             ("TLS", tls.to_string()),
             ("WS", ws.to_string()),
@@ -77,7 +91,7 @@ impl Asterisk {
         let identity = Authority::new(&folder.join("tls"), "authority").identity(&["localhost", "127.0.0.1"]);
         fs::copy(&identity.certificate, folder.join("tls/server.crt")).expect("copies");
         fs::copy(&identity.key, folder.join("tls/server.key")).expect("copies");
-        let asterisk = Self { root, inside, ports, process: Mutex::new(None) };
+        let asterisk = Self { root, inside, namespace, host, ports, process: Mutex::new(None) };
         asterisk.boot();
         asterisk
     }
@@ -95,7 +109,7 @@ impl Asterisk {
             Transport::Ws => ws,
             Transport::Wss => wss,
         };
-        SocketAddr::from(([127, 0, 0, 1], port))
+        SocketAddr::new(self.host, port)
     }
 
     /// An account of `user`, for a configuration file; its certificate says `localhost`.
@@ -125,6 +139,13 @@ impl Asterisk {
         self.process().take();
         std::thread::sleep(pause);
         self.boot();
+    }
+
+    /// Ends it at once, as when the power goes: it forgets its calls and says no goodbye.
+    pub fn kill(&self) {
+        if let Some(mut process) = self.process().take() {
+            process.kill_group();
+        }
     }
 
     /// Runs a command of its console; what it printed.
@@ -158,8 +179,13 @@ impl Asterisk {
         wait_for(&format!("{user} to be registered"), limit, || self.is_registered(user).then_some(()));
     }
 
+    /// Who is registered, and where.
+    pub fn contacts(&self) -> String {
+        self.cli("pjsip show contacts")
+    }
+
     pub fn is_registered(&self, user: &str) -> bool {
-        self.cli("pjsip show contacts").contains(&format!("{user}/sip:"))
+        self.contacts().contains(&format!("{user}/sip:"))
     }
 
     fn process(&self) -> MutexGuard<'_, Option<Process>> {
@@ -171,7 +197,10 @@ impl Asterisk {
     }
 
     fn command(&self) -> Command {
-        let mut command = Command::new("chroot");
+        let mut command = match &self.namespace {
+            Some(namespace) => namespaces::inside(namespace, "chroot"),
+            None => Command::new("chroot"),
+        };
         let config = Path::new(&self.inside).join("etc/asterisk.conf");
         command.arg(&self.root).args(["/usr/sbin/asterisk", "-C"]).arg(config);
         command

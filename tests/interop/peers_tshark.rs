@@ -34,10 +34,25 @@ impl Capture {
         Self { process, file }
     }
 
-    /// Ends the capture and analyses it; `ports` are taken for RTP.
-    pub fn streams(mut self, ports: &[u16]) -> Vec<RtpStream> {
+    /// Ends the capture; these fields of each packet.
+    pub fn fields(mut self, names: &[&str]) -> Vec<Vec<String>> {
+        self.end();
+        let mut command = Command::new("tshark");
+        command.arg("-r").arg(&self.file).args(["-T", "fields"]);
+        command.args(names.iter().flat_map(|name| ["-e", name]));
+        let output = command.output().expect("tshark runs");
+        let text = String::from_utf8_lossy(&output.stdout);
+        text.lines().map(|line| line.split('\t').map(str::to_owned).collect()).collect()
+    }
+
+    fn end(&mut self) {
         self.process.signal(libc::SIGINT);
         self.process.wait(Duration::from_secs(10));
+    }
+
+    /// Ends the capture and analyses it; `ports` are taken for RTP.
+    pub fn streams(mut self, ports: &[u16]) -> Vec<RtpStream> {
+        self.end();
         let mut command = Command::new("tshark");
         command.arg("-r").arg(&self.file).args(["-q", "-z", "rtp,streams"]);
         for port in ports {

@@ -1,6 +1,7 @@
 //! The phone under test: the real program, headless, in an environment of its own.
 use crate::common::sound::Sound;
 use crate::harness::Case;
+use crate::namespaces;
 use crate::process::{Process, wait_for};
 use crate::tools;
 use offhook::base::net::Transport;
@@ -60,11 +61,20 @@ impl Setup {
     /// - `subcommand`: `call`, `answer` or `register`.
     /// - `name`: of this phone in the case's folder.
     pub fn new(case: &Case, name: &str, subcommand: &'static str) -> Self {
+        let sip = SocketAddr::from(([127, 0, 0, 1], tools::free_port()));
+        Self::with(case, name, subcommand, Command::new(env!("CARGO_BIN_EXE_offhook")), sip)
+    }
+
+    /// In a network namespace, at whatever addresses it has.
+    pub fn within(namespace: &str, case: &Case, name: &str, subcommand: &'static str) -> Self {
+        let sip = SocketAddr::from(([0, 0, 0, 0], tools::free_port()));
+        Self::with(case, name, subcommand, namespaces::inside(namespace, env!("CARGO_BIN_EXE_offhook")), sip)
+    }
+
+    fn with(case: &Case, name: &str, subcommand: &'static str, mut command: Command, sip: SocketAddr) -> Self {
         let folder = case.folder();
         let home = folder.join(format!("{name}-home"));
         fs::create_dir_all(&home).expect("a folder");
-        let sip = SocketAddr::from(([127, 0, 0, 1], tools::free_port()));
-        let mut command = Command::new(env!("CARGO_BIN_EXE_offhook"));
         command.arg(subcommand).args(["--bind", &sip.to_string()]);
         command.env("HOME", &home);
         for variable in ["XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME", "XDG_RUNTIME_DIR"] {
@@ -187,13 +197,18 @@ impl Phone {
         Sound::read(&self.speaker)
     }
 
+    /// When the recording began [s since 1970].
+    pub fn recording_began(&self) -> f64 {
+        let path = self.speaker.with_extension("wav.t0");
+        let start: f64 = fs::read_to_string(path).expect("the start").trim().parse().expect("seconds");
+        start + tools::unix_less_monotonic()
+    }
+
     /// Where in the recording the call came up [s]: the microphone began to speak then.
     pub fn established_at(&self) -> f64 {
         let line = self.lines().into_iter().find(|line| line["type"] == "established").expect("an established call");
         let up = line["time"].as_f64().expect("a time");
-        let path = self.speaker.with_extension("wav.t0");
-        let start: f64 = fs::read_to_string(path).expect("the start").trim().parse().expect("seconds");
-        up - (start + tools::unix_less_monotonic())
+        up - self.recording_began()
     }
 
     /// Hangs up as a user would with Ctrl-C, and waits for the end.

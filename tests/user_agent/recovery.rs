@@ -3,6 +3,7 @@ use crate::hostile::{SECOND, SERVER, registered};
 use crate::peer::{Letter, request, sdp};
 use crate::world::{World, address};
 use offhook::base::id::StreamId;
+use offhook::base::untrusted::Untrusted;
 use offhook::media::event::MediaEvent;
 use offhook::media::spec::MediaCommand;
 use offhook::ua::command::Command;
@@ -65,6 +66,14 @@ impl World {
     fn sound(&mut self, phone: usize) {
         let (now, stream) = (self.now, StreamId(self.number(phone).0));
         self.phones[phone].agent.handle_media(now, MediaEvent::Flowing { stream });
+        self.drain();
+    }
+
+    /// Any event of a stream makes the agent look at the clock.
+    pub fn stir(&mut self, phone: usize) {
+        let (now, stream) = (self.now, StreamId(self.number(phone).0));
+        let event = MediaEvent::Goodbye { stream, reason: Untrusted::new("") };
+        self.phones[phone].agent.handle_media(now, event);
         self.drain();
     }
 
@@ -241,6 +250,42 @@ fn a_call_that_cannot_be_set_up_again_goes_on_for_as_long_as_sound_arrives() {
     world.run(6 * SECOND);
     assert!(summary(&world, 0).cause.contains("the server lost the call"), "{}", summary(&world, 0).cause);
     assert!(world.phones[0].streams.is_empty());
+}
+
+#[test]
+fn silence_is_asked_about_once_and_ends_only_a_call_that_is_not_there() {
+    // What the OPTIONS gets; `None`: no answer at all.
+    for (answer, ends) in [(None, false), (Some("405 Method Not Allowed"), false), (Some("481 No Such Call"), true)] {
+        let (mut world, invite) = served(13);
+        for _ in 0..4 {
+            world.sound(0);
+            world.run(SECOND);
+        }
+        let probes = |world: &mut World| -> Vec<Letter> {
+            let mail = world.mail_for(address(SERVER)).into_iter();
+            mail.filter(|l| l.text.starts_with("OPTIONS") && l.header("Call-ID") == invite.header("Call-ID")).collect()
+        };
+        assert!(probes(&mut world).is_empty());
+        world.run(4 * SECOND);
+        world.stir(0);
+        world.run(TENTH);
+        let asked = probes(&mut world);
+        assert!(world.call(0).recovery.contains("no sound arrives"), "{}", world.call(0).recovery);
+        if let Some(status) = answer {
+            world.answer(0, &asked[0], status, "", "");
+        }
+        world.run(if ends { SECOND } else { 40 * SECOND });
+        assert_eq!(world.is_established(0), !ends, "{answer:?}");
+        if ends {
+            assert!(summary(&world, 0).cause.contains("the server lost the call"), "{}", summary(&world, 0).cause);
+            continue;
+        }
+        assert!(world.call(0).recovery.is_empty(), "{answer:?}: {}", world.call(0).recovery);
+        let cseq = |l: &Letter| l.header("CSeq");
+        world.stir(0);
+        world.run(TENTH);
+        assert!(probes(&mut world).iter().all(|again| cseq(again) == cseq(&asked[0])), "asked once");
+    }
 }
 
 #[test]

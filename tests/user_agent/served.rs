@@ -2,10 +2,7 @@
 use crate::hostile::{CHALLENGE, SECOND, SERVER, registered};
 use crate::peer::{Letter, request, sdp};
 use crate::world::{World, account, address, settings};
-use offhook::base::id::StreamId;
 use offhook::base::net::Transport;
-use offhook::base::untrusted::Untrusted;
-use offhook::media::event::MediaEvent;
 use offhook::ua::command::Command;
 use offhook::ua::event::Event;
 use offhook::ua::snapshot::{CallEnd, CallSummary, RegistrationState};
@@ -17,15 +14,6 @@ impl World {
     fn latest_sent(&mut self, address: SocketAddr, start: &str) -> Letter {
         self.run(self.delay);
         self.latest(address, start)
-    }
-
-    /// Media of a phone's latest call tells something, but not that it hears anything.
-    fn stir(&mut self, phone: usize) {
-        let (now, stream) = (self.now, StreamId(self.number(phone).0));
-        // Any event of a stream makes the agent look at the clock.
-        let event = MediaEvent::Goodbye { stream, reason: Untrusted::new("") };
-        self.phones[phone].agent.handle_media(now, event);
-        self.drain();
     }
 }
 

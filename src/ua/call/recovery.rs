@@ -14,6 +14,8 @@ use std::time::{Duration, Instant};
 
 /// Sound that was heard so lately still flows: twice the time between two reports of media, and one for the way.
 const HEARD: Duration = Duration::from_secs(3);
+/// Silence that long is asked about.
+const SILENCE: Duration = Duration::from_secs(5);
 /// How often a call without signalling is looked after.
 const WATCH: Duration = Duration::from_secs(1);
 /// How soon what the network refused is tried again.
@@ -42,6 +44,10 @@ pub struct Recovery {
     /// How the lost session ended meanwhile.
     pub ended: Option<Cause>,
     watch_at: Option<Instant>,
+    /// Since when nothing was heard when the dialog was asked for because of that.
+    asked_in_silence: Option<Instant>,
+    /// The question is open.
+    asking_in_silence: bool,
     sessions: u32,
 }
 
@@ -148,6 +154,7 @@ impl Call {
     pub fn alive(&mut self, now: Instant, out: &mut Outbox) {
         self.recovery.lost = None;
         self.recovery.watch_at = None;
+        self.recovery.asking_in_silence = false;
         if self.recovery.moving {
             self.ask_to_follow(now);
         } else {
@@ -159,6 +166,26 @@ impl Call {
         if self.recovery.lost.is_none() {
             self.note("", out);
         }
+    }
+
+    /// Nothing is heard that should be: perhaps the call is not there any more.
+    pub fn ask_in_silence(&mut self, now: Instant, out: &mut Outbox) {
+        let silent = self.silent_since().filter(|since| now.saturating_duration_since(*since) >= SILENCE);
+        let (Some(since), true) = (silent, self.recovery.note.is_empty()) else { return };
+        if self.recovery.asked_in_silence != Some(since) {
+            (self.recovery.asked_in_silence, self.recovery.asking_in_silence) = (Some(since), true);
+            self.note("no sound arrives: asking whether the call is still there", out);
+            self.probe();
+        }
+    }
+
+    /// A question because of silence got no answer: what the silence means is decided by its own time limit.
+    pub fn stays_silent(&mut self, status: u16, out: &mut Outbox) -> bool {
+        let asking = std::mem::take(&mut self.recovery.asking_in_silence);
+        if asking && status != 481 {
+            self.settled(out);
+        }
+        asking && status != 481
     }
 
     /// Asks whether the dialog is still there.
