@@ -286,6 +286,9 @@ impl Run {
 
     /// A device that does not work is said once. One that was chosen by name has to work.
     fn watch_devices(&mut self) {
+        if self.job.kind == Kind::Register {
+            return;
+        }
         let devices = self.phone.snapshot().devices.clone();
         let chosen = (self.job.microphone_chosen && devices.capture_fails)
             || (self.job.speaker_chosen && devices.playback_fails);

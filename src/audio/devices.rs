@@ -46,7 +46,7 @@ pub enum DeviceError {
     NotFound { direction: &'static str, name: String },
     #[error("there is no default {0}")]
     NoDefault(&'static str),
-    #[error("{device}: {source}; `offhook devices` tries what there is")]
+    #[error("{device}: {}; `offhook devices` lists and tries what there is", reason(source))]
     Refused {
         device: String,
         #[source]
@@ -56,6 +56,14 @@ pub enum DeviceError {
     Format { device: String },
     #[error("{path}: {reason}")]
     File { path: String, reason: String },
+}
+
+/// In few words; cpal's own are sentences.
+fn reason(error: &cpal::Error) -> String {
+    match error.kind() {
+        ErrorKind::DeviceNotAvailable => "not available".to_owned(),
+        _ => error.to_string().trim_end_matches('.').to_owned(),
+    }
 }
 
 impl DeviceError {
