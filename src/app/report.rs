@@ -18,6 +18,7 @@ pub fn progress(call: &CallView, now: Instant) -> Value {
         "codec": text(&call.codec),
         "security": text(&call.security),
         "signalling": call.ladder.last().and_then(|entry| entry.flow.split(' ').next()),
+        "recovery": text(&call.recovery),
         "held_by_us": call.held_by_us,
         "held_by_peer": call.held_by_peer,
         "digits_received": call.digits_received,

@@ -61,6 +61,17 @@ fn in_a_call() {
     keep_sizes("call", Screen::talking);
     keep_roles("call", &Screen::talking(80, 24));
     keep_roles("call_wide", &Screen::talking(120, 40));
+    keep_sizes("call_recovers", |columns, rows| {
+        let mut screen = Screen::talking(columns, rows);
+        screen.change(|s| {
+            for call in &mut s.calls {
+                call.recovery = "the network changed; asking them to follow".into();
+                let ladder = Arc::make_mut(&mut call.ladder);
+                ladder.iter_mut().for_each(|entry| entry.flow = "tls 192.0.2.10:5061".into());
+            }
+        });
+        screen
+    });
     keep_sizes("two_calls_demo", |columns, rows| Screen::two_calls(columns, rows).simulated());
     keep("call_200x50", &Screen::talking(200, 50).simulated().picture());
 }

@@ -69,6 +69,7 @@ fn lines(model: &Model, call: &CallView, width: usize) -> Vec<(&'static str, Str
         ("address", or_dash(&call.peer_address)),
         ("direction", format!("{direction}, account {}", or_dash(model.account_name(call.account)))),
         ("messages", words::signalling(call).map_or(dash.clone(), |way| words::way(model.glyphs, way))),
+        ("recovery", or_dash(&call.recovery)),
         ("codec", or_dash(&call.codec)),
         ("sound", if call.security == "none" { "not encrypted".into() } else { or_dash(&call.security) }),
         ("sound from", or_dash(&call.media_remote)),

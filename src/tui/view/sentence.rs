@@ -67,6 +67,9 @@ fn established(model: &Model, g: &Glyphs, call: &CallView) -> Sentence {
         (false, true) => return Sentence::new(Role::Fair, g.fair, format!("{} holds this call.", call.peer_name)),
         (false, false) => {}
     }
+    if !call.recovery.is_empty() {
+        return Sentence::new(Role::Fair, g.fair, format!("Keeping the call: {}.", call.recovery));
+    }
     let quality = &call.quality;
     let grade = Grade::from(quality.verdict);
     if quality.diagnosis.is_empty() && words::is_silent(model, call) {

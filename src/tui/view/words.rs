@@ -91,6 +91,7 @@ pub fn call_state(model: &Model, call: &CallView) -> (String, Role) {
         CallState::Ringing { .. } => word("ringing", Role::Fair),
         CallState::Redirected { .. } => word("moved?", Role::Accent),
         CallState::Answering => word("answering", Role::Fair),
+        CallState::Established if !call.recovery.is_empty() => word("recovers", Role::Fair),
         CallState::Established if call.held_by_us => word("on hold", Role::Fair),
         CallState::Established if call.held_by_peer => word("holds us", Role::Fair),
         CallState::Established => (clock::short(talked(model, call)), Role::Good),
