@@ -9,11 +9,11 @@
 //!       ^                                                        |       2xx
 //!       +---------- the first answer, or nobody else left -------+
 //! ```
-use super::UserAgent;
 use super::sending::{Errand, Owner, Pending};
+use super::{UserAgent, secure};
 use crate::base::net::Flow;
 use crate::sip::key::ClientKey;
-use crate::sip::message::{Method, NameAddr, Response, Scheme};
+use crate::sip::message::{Method, Response};
 use std::time::{Duration, Instant};
 
 impl UserAgent {
@@ -158,7 +158,7 @@ impl UserAgent {
             return;
         }
         let Some(account) = self.account_of(errand.owner) else { return };
-        let contact = contact_for(account.contact(flow), &errand.request.uri.scheme);
+        let contact = secure::contact(account.contact(flow), &errand.request.uri);
         if errand.request.headers.get("Contact").is_some_and(|old| old != contact.to_string()) {
             errand.request.headers.set("Contact", &contact);
         }
@@ -179,12 +179,4 @@ impl UserAgent {
             Owner::Registration(..) | Owner::Probe(_) => {}
         }
     }
-}
-
-/// Who is called by a `sips:` address is given one, too (RFC 3261 §12.1.1).
-pub(super) fn contact_for(mut contact: NameAddr, scheme: &Scheme) -> NameAddr {
-    if *scheme == Scheme::Sips {
-        contact.uri.scheme = Scheme::Sips;
-    }
-    contact
 }

@@ -4,7 +4,7 @@ use super::call::{Beginning, Call, warning};
 use super::outgoing::session_config;
 use super::plan::Plan;
 use super::sending::{Challenged, Owner};
-use super::{CALLS, UserAgent, index};
+use super::{CALLS, UserAgent, index, secure};
 use crate::base::id::{AccountId, CallNumber};
 use crate::base::net::Flow;
 use crate::sip::invite::{Failure, Session};
@@ -121,7 +121,13 @@ impl UserAgent {
         if merged {
             return self.respond(now, &key, &request, 482, &[]);
         }
-        if !matches!(request.uri.scheme, Scheme::Sip) {
+        let understood = match request.uri.scheme {
+            Scheme::Sip => true,
+            // Somebody on the way let the protection go.
+            Scheme::Sips => flow.transport.is_secure(),
+            Scheme::Tel | Scheme::Other(_) => false,
+        };
+        if !understood {
             return self.respond(now, &key, &request, 416, &[]);
         }
         if request.method != Method::Invite && self.refuses_extension(now, &key, &request) {
@@ -208,7 +214,8 @@ impl UserAgent {
             return self.respond(now, &key, request, 486, &[]);
         }
         let (Some(account), Ok(from)) = (self.account(account_id), request.headers.from()) else { return };
-        let (contact, name) = (account.contact(&flow), account.settings.name.clone());
+        let contact = secure::contact(account.contact(&flow), &request.uri);
+        let name = account.settings.name.clone();
         let made = Session::incoming(
             now,
             session_config(&self.settings.user_agent),

@@ -18,6 +18,7 @@ mod recovery;
 mod registering;
 mod requests;
 mod routes;
+mod secure;
 mod sending;
 pub mod settings;
 pub mod snapshot;

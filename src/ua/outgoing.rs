@@ -1,10 +1,9 @@
 //! Calls that go out: whose account, what is offered, and what their sessions tell.
 use super::account::{Account, shown};
 use super::call::{Beginning, Call};
-use super::failover::contact_for;
 use super::plan::{Plan, Wishes};
 use super::sending::Owner;
-use super::{CALLS, UserAgent, index, target};
+use super::{CALLS, UserAgent, index, secure, target};
 use crate::base::id::{AccountId, CallNumber};
 use crate::base::net::Flow;
 use crate::media::spec::Direction;
@@ -150,8 +149,8 @@ impl UserAgent {
         let invitation = Invitation {
             from: account.aor(),
             to,
-            contact: contact_for(account.contact(&flow), &call.target.scheme),
-            route: account.route(),
+            contact: secure::contact(account.contact(&flow), &call.target),
+            route: secure::route(account.route(), &call.target),
             headers: call.headers.clone(),
             body: Some(offer),
             request_uri,

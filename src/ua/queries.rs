@@ -1,7 +1,7 @@
 //! Questions to peers: OPTIONS outside of any call, to learn whether somebody is there and what it can do (RFC 3261 §11).
 use super::account::shown;
 use super::sending::{Challenged, Errand, Owner};
-use super::{UserAgent, index, target};
+use super::{UserAgent, index, secure, target};
 use crate::base::id::AccountId;
 use crate::base::net::Flow;
 use crate::sip::invite;
@@ -65,7 +65,9 @@ impl UserAgent {
                 }
             };
             let (Some(account), Some(flow)) = (self.accounts.get(index(account)), flows.first()) else { continue };
-            let (from, contact, route) = (account.aor(), account.contact(flow), account.route());
+            let from = account.aor();
+            let (contact, route) =
+                (secure::contact(account.contact(flow), &target), secure::route(account.route(), &target));
             let request = options::query(target, from, contact, &route, &self.settings.user_agent, &mut self.rng);
             let errand = Errand { owner: Owner::Query(id), id: Some(invite::RequestId(0)), request };
             self.send(now, errand, flows);

@@ -2,7 +2,7 @@
 use super::account::{Account, shown};
 use super::call::Call;
 use super::sending::{Errand, Owner, Pending, by_size};
-use super::{UserAgent, index};
+use super::{UserAgent, index, secure};
 use crate::base::id::CallNumber;
 use crate::base::net::{Flow, Transport};
 use crate::sip::invite::{Failure, Output, Session};
@@ -122,7 +122,9 @@ impl UserAgent {
             // What the records of a domain say does not depend on what was used before.
             (preferred, next_hop) = (account.settings.transport, account.lead(next_hop));
         }
-        let question = match Question::of(&next_hop, preferred, access) {
+        let set = preferred.filter(|_| !errand.is_in_dialog());
+        let protected = secure::hop(next_hop, &errand.request.uri, set);
+        let question = match protected.and_then(|next_hop| Question::of(&next_hop, preferred, access)) {
             Ok(question) => question,
             Err(error) => {
                 self.out.log(error.to_string());

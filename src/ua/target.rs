@@ -26,7 +26,7 @@ pub fn parse(typed: &str, domain: Option<(&Host, Option<u16>)>) -> Result<Uri, T
         return Err(not_an_address());
     }
     let lower = typed.to_ascii_lowercase();
-    if lower.starts_with("sip:") {
+    if lower.starts_with("sip:") || lower.starts_with("sips:") {
         return Uri::parse(typed).map_err(|_| not_an_address());
     }
     if let Some(number) = lower.strip_prefix("tel:") {
@@ -36,7 +36,7 @@ pub fn parse(typed: &str, domain: Option<(&Host, Option<u16>)>) -> Result<Uri, T
     if let Some((scheme, _)) = lower.split_once(':')
         && !scheme.contains(['@', '.', '[', ']'])
         && scheme.chars().all(|c| c.is_ascii_alphanumeric())
-        && matches!(Uri::parse(typed).map(|u| u.scheme), Ok(Scheme::Sips | Scheme::Other(_)))
+        && matches!(Uri::parse(typed).map(|u| u.scheme), Ok(Scheme::Other(_)))
         && lower.rsplit(':').next().is_none_or(|port| port.parse::<u16>().is_err())
     {
         return Err(TargetError::Scheme(scheme.to_owned()));
@@ -99,6 +99,7 @@ mod tests {
             ("", Err(TargetError::Empty)),
             ("two words", Err(TargetError::NotAnAddress("two words".to_owned()))),
             ("sip:", Err(TargetError::NotAnAddress("sip:".to_owned()))),
+            ("sips:", Err(TargetError::NotAnAddress("sips:".to_owned()))),
             ("a\r\nb@h", Err(TargetError::NotAnAddress("a\r\nb@h".to_owned()))),
             ("mailto:bob", Err(TargetError::Scheme("mailto".to_owned()))),
             ("600", Ok("sip:600@pbx.example:5070")),
@@ -111,6 +112,7 @@ mod tests {
             ("192.0.2.1:5080", Ok("sip:192.0.2.1:5080")),
             ("2001:db8::1", Ok("sip:[2001:db8::1]")),
             ("sip:bob@h;transport=tcp", Ok("sip:bob@h;transport=tcp")),
+            ("SIPS:bob@h:5071", Ok("sips:bob@h:5071")),
         ];
         for (typed, expected) in rows {
             let got = parse(typed, Some((&domain, Some(5070)))).map(|u| u.to_string());

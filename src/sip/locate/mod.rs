@@ -46,6 +46,11 @@ pub enum LocateError {
     Transport(String),
     #[error("a sips: address is never reached over {0}, which is not protected")]
     Downgrade(&'static str),
+    #[error(
+        "a sips: address is reached over TLS or secure WebSockets only, and this account is set to {0}; call sip: instead, or set \
+         transport = \"tls\""
+    )]
+    Unprotected(&'static str),
     #[error("the name {0} is not known")]
     NoSuchName(String),
     #[error("no server of {0} has an address")]

@@ -54,6 +54,8 @@ pub struct Target {
 pub struct Found {
     /// The best first, never empty.
     pub targets: Vec<Target>,
+    /// So many of them, from the first on, are addresses of one server: whichever is reached first will do.
+    pub alike: usize,
     /// How long the answer may be used.
     pub fresh: Duration,
 }
@@ -70,6 +72,7 @@ struct Candidate {
 #[derive(Default)]
 struct Known {
     targets: Vec<Target>,
+    alike: usize,
     /// Something is awaited that would stand before the first target.
     waits_before: bool,
     /// Something is awaited.
@@ -190,7 +193,8 @@ impl Search {
         }
         // What could not be waited for is asked again soon.
         let fresh = known.fresh.filter(|_| !known.waits).unwrap_or(LEAST_FRESH).clamp(LEAST_FRESH, MOST_FRESH);
-        self.end(Ok(Found { targets, fresh }));
+        let alike = known.alike.min(targets.len());
+        self.end(Ok(Found { targets, alike, fresh }));
     }
 
     fn end(&mut self, outcome: Result<Found, LocateError>) {
@@ -211,6 +215,7 @@ impl Search {
             Host::Ip(ip) => {
                 let address = SocketAddr::new(ip, port.unwrap_or(usual.default_port()));
                 known.targets.push(Target { transport: usual, address });
+                known.alike = 1;
                 known.fresh = Some(NUMERIC_FRESH);
                 return Ok(known);
             }
@@ -321,7 +326,11 @@ impl Search {
         let [four, six] = families;
         let target = |ip| Target { transport: candidate.transport, address: SocketAddr::new(ip, candidate.port) };
         // The other family does not keep this one waiting beyond the time of grace.
+        let first = known.targets.is_empty();
         known.targets.extend(interleaved(&four, &six).into_iter().map(target));
+        if first {
+            known.alike = known.targets.len();
+        }
         if waits {
             known.waits();
         }

@@ -12,6 +12,7 @@ use crate::sip::locate::{AccessId, LocateError, Question};
 use crate::sip::message::{Host, Method, NameAddr, Params, Request, Response, Scheme, Uri};
 use crate::sip::register::{self, Registration};
 use crate::ua::cause;
+use crate::ua::secure;
 use crate::ua::sending::Challenged;
 use crate::ua::settings::AccountSettings;
 use crate::ua::snapshot::{AccountView, FlowView, RegistrationState};
@@ -114,6 +115,7 @@ impl Account {
     /// Where a request outside of a dialog goes that is for `target`: to the first Route of the account, else to the target.
     pub fn question(&self, target: &Uri) -> Result<Question, LocateError> {
         let hop = self.route().into_iter().next().map_or_else(|| self.lead(target.clone()), |route| route.uri);
+        let hop = secure::hop(hop, target, self.settings.transport)?;
         Question::of(&hop, self.settings.transport, self.access())
     }
 

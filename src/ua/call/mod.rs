@@ -15,7 +15,7 @@ use crate::qos::monitor::CallMonitor;
 use crate::qos::snapshot::CallQuality;
 use crate::sdp::SdpError;
 use crate::sip::invite::{self, Answer, Body, Fork, OfferId, Phase, Session};
-use crate::sip::message::{NameAddr, Uri};
+use crate::sip::message::{NameAddr, Scheme, Uri};
 use crate::ua::account::shown;
 use crate::ua::event::Event;
 use crate::ua::ladder::Ladder;
@@ -425,7 +425,10 @@ impl Call {
             | invite::Event::Referred { .. }
             | invite::Event::TransferProgress { .. } => {}
             invite::Event::Redirected { contacts, response } => {
-                match contacts.into_iter().map(|contact| contact.uri).find(Uri::is_sip) {
+                // From a protected address nobody leads us to one that is not (RFC 5630 §3.3).
+                let secure = self.target.scheme == Scheme::Sips;
+                let usable = |uri: &Uri| uri.is_sip() && (!secure || uri.scheme == Scheme::Sips);
+                match contacts.into_iter().map(|contact| contact.uri).find(usable) {
                     Some(mut uri) => {
                         // Headers and method in a URI are for those who click on it (RFC 3261 §19.1.5).
                         uri.headers = None;
