@@ -36,6 +36,8 @@ pub enum TlsError {
     NotYet { name: String, date: String },
     #[error("the certificate names {presented}, not {name}; use a name it has as the server, or have it renewed")]
     WrongName { name: String, presented: String },
+    #[error("the certificate names no server at all; have it made anew with the subjectAltName DNS:{0}")]
+    NoName(String),
     #[error("the certificate of {0} is signed by itself; if it is the right one, save it and set tls_ca to that file")]
     SelfSigned(String),
     #[error("nobody trusted has signed the certificate of {0}; set tls_ca to the file of its certificate authority")]
@@ -224,6 +226,9 @@ fn explain(error: io::Error, name: String, verifier: &Verifier, identity: &Ident
             CertificateError::ExpiredContext { not_after, .. } => TlsError::Expired { name, date: date(not_after) },
             CertificateError::NotValidYetContext { not_before, .. } => {
                 TlsError::NotYet { name, date: date(not_before) }
+            }
+            CertificateError::NotValidForNameContext { presented, .. } if presented.is_empty() => {
+                TlsError::NoName(name)
             }
             CertificateError::NotValidForNameContext { presented, .. } => {
                 TlsError::WrongName { name, presented: names(&presented) }

@@ -122,5 +122,5 @@ pub fn names(presented: &[String]) -> String {
     if presented.len() > NAMES {
         shown.push(format!("{} more", presented.len() - NAMES));
     }
-    if shown.is_empty() { "nobody".to_owned() } else { shown.join(", ") }
+    shown.join(", ")
 }
