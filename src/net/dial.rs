@@ -112,7 +112,8 @@ fn binds(local: &SocketAddr) -> bool {
 
 /// The Host header: the port only where it is not the one everybody expects (RFC 6455 §4.1).
 fn authority(flow: &Flow, server: &Server) -> String {
-    let host = if server.name.contains(':') { format!("[{}]", server.name) } else { server.name.clone() };
+    let name = server.bare_name();
+    let host = if name.contains(':') { format!("[{name}]") } else { name.to_owned() };
     match flow.remote.port() {
         port if port == flow.transport.default_port() => host,
         port => format!("{host}:{port}"),
@@ -153,6 +154,8 @@ mod tests {
             (Transport::Wss, "192.0.2.1:443", "a.example", "a.example"),
             (Transport::Wss, "192.0.2.1:80", "a.example", "a.example:80"),
             (Transport::Ws, "[2001:db8::1]:80", "2001:db8::1", "[2001:db8::1]"),
+            (Transport::Ws, "[2001:db8::1]:80", "[2001:db8::1]", "[2001:db8::1]"),
+            (Transport::Ws, "192.0.2.1:80", "a.example.", "a.example"),
             (Transport::Ws, "[2001:db8::1]:8088", "2001:db8::1", "[2001:db8::1]:8088"),
         ];
         for (transport, remote, name, host) in rows {

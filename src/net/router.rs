@@ -14,8 +14,16 @@ const SERVERS: usize = 1024;
 /// Whom a connection is opened to: the domain it was looked up for, which its certificate must name, and the account's way in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Server {
+    /// As it stands in a URI: an IPv6 address may have its brackets.
     pub name: String,
     pub access: AccessId,
+}
+
+impl Server {
+    /// The name as certificates have it.
+    pub fn bare_name(&self) -> &str {
+        self.name.trim_start_matches('[').trim_end_matches(']').trim_end_matches('.')
+    }
 }
 
 /// Servers that have a number; no number is used twice.

@@ -126,7 +126,7 @@ pub async fn handshake(
     access: &Access,
     roots: &Roots,
 ) -> Result<TlsStream<TcpStream>, TlsError> {
-    let plain = server.name.trim_end_matches('.').to_owned();
+    let plain = server.bare_name().to_owned();
     let name = ServerName::try_from(plain.clone()).map_err(|_| TlsError::Name(plain.clone()))?;
     let (access, roots, account) = (access.clone(), roots.clone(), u32::from(server.access.0) + 1);
     // Files are read anew for each connection: what was renewed or put right counts from then on.

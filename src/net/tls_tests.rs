@@ -131,7 +131,8 @@ fn the_right_certificate_is_accepted() {
         let six = IpAddr::V6(Ipv6Addr::LOCALHOST);
         if std::net::TcpListener::bind((six, 0)).is_ok() {
             let at = tls_server(six, &names(&["::1"]), true, None).await;
-            assert_eq!(reach(trusting, at, &server("::1"), PATIENCE).await, Ok(()));
+            assert_eq!(reach(trusting.clone(), at, &server("::1"), PATIENCE).await, Ok(()));
+            assert_eq!(reach(trusting, at, &server("[::1]"), PATIENCE).await, Ok(()), "as it stands in a URI");
         }
     });
 }
