@@ -1,15 +1,16 @@
 //! What reaches the agent: who may, what is answered at once, and what becomes a call.
+use super::account::Account;
 use super::account::shown;
 use super::call::{Beginning, Call, warning};
 use super::outgoing::session_config;
 use super::plan::Plan;
 use super::sending::{Challenged, Owner};
-use super::{CALLS, UserAgent, index, secure};
+use super::{CALLS, UserAgent, secure};
 use crate::base::id::{AccountId, CallNumber};
 use crate::base::net::Flow;
 use crate::sip::invite::{Failure, Session};
 use crate::sip::key::{ClientKey, DialogKey, ServerKey, SessionKey};
-use crate::sip::message::{Method, Request, Response, Scheme};
+use crate::sip::message::{Method, Request, Response, Scheme, Uri};
 use crate::sip::replaces::Replaces;
 use crate::sip::{options, transaction};
 use crate::ua::event::Event;
@@ -91,11 +92,8 @@ impl UserAgent {
                     session.handle_response(now, id, response);
                 }
             }
-            Owner::Registration(account, _) => {
-                if let Some(registration) = self.accounts.get_mut(index(account)).and_then(|a| a.registration.as_mut())
-                {
-                    registration.handle_response(now, id, response);
-                }
+            Owner::Registration(account, number) => {
+                self.registration_response(now, (account, number), id, response);
             }
             Owner::Query(query) if response.status >= 200 => {
                 self.query_answered(now, query, &met, &response);
@@ -186,14 +184,17 @@ impl UserAgent {
     /// The account a request from outside is for: named by our secret Contact, else known by its server.
     fn addressee(&self, request: &Request, flow: &Flow) -> Option<AccountId> {
         let (uri, source) = (&request.uri, flow.remote.ip());
-        let named = self.accounts.iter().find(|a| a.names_us(uri));
-        let by_user = || {
-            let user = uri.user.as_deref();
-            self.accounts.iter().find(|a| a.is_server(source) && user == Some(a.settings.user.as_str()))
+        let to = request.headers.to().ok().map(|to| to.uri);
+        let from = request.headers.from().ok().map(|from| from.uri);
+        let is_user = |a: &Account, uri: &Uri| uri.plain_user().as_deref() == Some(a.settings.user.as_str());
+        // What tells more comes first.
+        let rank = |a: &&Account| {
+            let called = is_user(a, uri) || to.as_ref().is_some_and(|to| is_user(a, to));
+            let domain = [to.as_ref(), from.as_ref()].into_iter().flatten().any(|uri| uri.host == a.settings.domain);
+            let over = a.bindings.iter().any(|b| b.uses(flow));
+            std::cmp::Reverse((a.names_us(uri), a.trust.is_server(source), is_user(a, uri), called, domain, over))
         };
-        let by_server = || self.accounts.iter().find(|a| a.is_server(source));
-        let direct = || self.accounts.iter().find(|a| a.accepts(source, uri));
-        named.or_else(by_user).or_else(by_server).or_else(direct).map(|a| a.id)
+        self.accounts.iter().filter(|a| a.accepts(source, uri)).min_by_key(rank).map(|a| a.id)
     }
 
     fn handle_invite(&mut self, now: Instant, key: ServerKey, request: &Request, flow: Flow, account_id: AccountId) {

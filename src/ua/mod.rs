@@ -10,6 +10,7 @@ pub mod event;
 mod failover;
 mod incoming;
 mod ladder;
+mod liveness;
 mod outbox;
 mod outgoing;
 mod plan;
@@ -95,8 +96,7 @@ pub struct UserAgent {
 impl UserAgent {
     pub fn new(settings: Settings, anchor: WallAnchor, mut rng: Rng) -> Self {
         let layer = transaction::Layer::new(transaction::Config::default(), rng.fork());
-        let ids = (0..u16::MAX).map(AccountId);
-        let accounts = ids.zip(&settings.accounts).map(|(id, s)| Account::new(id, s.clone(), &mut rng)).collect();
+        let accounts = registering::accounts(&settings, &layer, &mut rng);
         Self {
             settings,
             anchor,
@@ -222,17 +222,6 @@ impl UserAgent {
         self.settle(now);
     }
 
-    fn flow_failed(&mut self, now: Instant, flow: Flow, error: &str) {
-        self.out.log(format!("{} {}: {}", flow.transport.name(), flow.remote, account::shown(error, 240)));
-        for call in self.calls.values_mut().filter(|call| call.flow.is_some_and(|own| own.remote == flow.remote)) {
-            call.refusal = Some(account::shown(error, 240));
-        }
-        self.layer.handle_transport_error(now, &flow);
-        for account in &mut self.accounts {
-            account.flow_lost(now, &flow, &mut self.rng);
-        }
-    }
-
     pub fn handle_media(&mut self, now: Instant, event: MediaEvent) {
         match event {
             MediaEvent::Levels { capture, playback } => self.levels = (Some(capture), Some(playback)),
@@ -271,9 +260,7 @@ impl UserAgent {
     pub fn handle_timeout(&mut self, now: Instant) {
         self.layer.handle_timeout(now);
         self.lose_patience(now);
-        for index in 0..self.accounts.len() {
-            self.account_timeout(now, index);
-        }
+        self.registrations_timeout(now);
         self.keep_alive(now);
         let due: Vec<CallNumber> =
             self.calls.values().filter(|c| c.poll_timeout().is_some_and(|at| at <= now)).map(|c| c.number).collect();
@@ -287,8 +274,7 @@ impl UserAgent {
     }
 
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let accounts =
-            self.accounts.iter().flat_map(|a| [a.retry_at, a.registration.as_ref().and_then(|r| r.poll_timeout())]);
+        let accounts = self.accounts.iter().map(Account::poll_timeout);
         let calls = self.calls.values().map(Call::poll_timeout);
         let own = [
             self.layer.poll_timeout(),
@@ -436,6 +422,7 @@ impl UserAgent {
             }
             quiet &= !self.drain_usages(now);
             quiet &= !self.report_transfers(now);
+            quiet &= !self.drain_registrations(now);
             if quiet {
                 break;
             }

@@ -169,7 +169,7 @@ impl UserAgent {
             match answer {
                 Ok(flows) => {
                     // A call goes by the server the account is registered at.
-                    if let Some(flow) = self.sending.routes.staying(now, flows.clone(), account.flow).first() {
+                    if let Some(flow) = self.sending.routes.staying(now, flows.clone(), account.flow()).first() {
                         call.open_media(now, *flow, &mut self.out);
                     }
                 }
@@ -186,7 +186,7 @@ impl UserAgent {
             invite::Event::Challenged { id, response, .. } => {
                 let met = self.sending.take_challenged(Owner::Call(number), id);
                 let account = self.accounts.get_mut(index(call.account));
-                let credentials = met.zip(account).map(|(met, account)| account.authorize(&met, &response));
+                let credentials = met.zip(account).map(|(met, account)| account.trust.authorize(&met, &response));
                 let Some(session) = call.sender_of(id) else { return };
                 match credentials {
                     Some(Ok(headers)) => session.authenticate(now, id, headers),

@@ -1,5 +1,5 @@
 //! Questions to peers: OPTIONS outside of any call, to learn whether somebody is there and what it can do (RFC 3261 §11).
-use super::account::shown;
+use super::account::{Account, shown};
 use super::sending::{Challenged, Errand, Owner};
 use super::{UserAgent, index, secure, target};
 use crate::base::id::AccountId;
@@ -57,7 +57,10 @@ impl UserAgent {
         }
         for (id, target, account) in begun {
             let flows = match answer {
-                Ok(flows) => flows.clone(),
+                Ok(flows) => {
+                    let used = self.accounts.get(index(account)).and_then(Account::flow);
+                    self.sending.routes.staying(now, flows.clone(), used)
+                }
                 Err(cause) => {
                     self.queries.remove(&id);
                     self.out.refuse(shown(cause, 120));
@@ -79,7 +82,7 @@ impl UserAgent {
         if matches!(response.status, 401 | 407)
             && let Some(account) = self.queries.get(&id).map(|q| q.account)
             && let Some(account) = self.accounts.get_mut(index(account))
-            && let Ok(headers) = account.authorize(met, response)
+            && let Ok(headers) = account.trust.authorize(met, response)
         {
             let mut request = met.request.clone();
             ["Authorization", "Proxy-Authorization"].iter().for_each(|name| request.headers.remove(name));

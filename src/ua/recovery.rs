@@ -46,13 +46,13 @@ impl UserAgent {
 
     /// The flows of what is registered and talked on: whoever watches the network looks which of our addresses leads there.
     pub fn flows(&self) -> Vec<Flow> {
-        let accounts = self.accounts.iter().filter_map(|account| account.flow);
+        let accounts = self.accounts.iter().flat_map(Account::flows);
         let calls = self.calls.values().filter(|call| !call.is_over()).filter_map(|call| call.flow);
         accounts.chain(calls).collect()
     }
 
     fn find_ways(&mut self, now: Instant, repeat: bool) {
-        self.renew_accounts(now);
+        self.renew_accounts(now, repeat);
         let mut questions = Vec::new();
         for call in self.calls.values_mut().filter(|call| call.is_established()) {
             let (Some(flow), Some(account)) = (call.flow, self.accounts.get(index(call.account))) else { continue };
@@ -251,7 +251,7 @@ impl UserAgent {
 /// What is asked to learn the address that leads to the far end of a flow now.
 fn way(account: &Account, flow: &Flow) -> Question {
     // A connection is opened to a server by its name; a datagram only needs an address.
-    if flow.transport != Transport::Udp && account.flow.is_some_and(|own| own.remote == flow.remote) {
+    if flow.transport != Transport::Udp && account.flows().any(|own| own.remote == flow.remote) {
         return account.server_question();
     }
     Question {

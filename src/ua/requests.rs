@@ -69,17 +69,6 @@ impl UserAgent {
             }
             self.forget_sessions(number);
         }
-        for at in 0..self.accounts.len() {
-            let Some(id) = self.accounts.get(at).map(|a| a.id) else { continue };
-            while let Some(output) = self.accounts.get_mut(at).and_then(|a| a.registration.as_mut()?.poll_output()) {
-                busy = true;
-                self.carry_out(now, Owner::Registration(id, 0), output);
-            }
-            while let Some(event) = self.accounts.get_mut(at).and_then(|a| a.registration.as_mut()?.poll_event()) {
-                busy = true;
-                self.registration_event(now, at, event);
-            }
-        }
         busy
     }
 
@@ -159,9 +148,8 @@ impl UserAgent {
     pub(super) fn preference(&self, owner: Owner) -> (Option<Transport>, Option<Flow>) {
         let flow = match owner {
             Owner::Call(number) => self.calls.get(&number).and_then(|c| c.flow),
-            Owner::Registration(id, _) => self.account(id).and_then(|a| a.flow),
             Owner::Query(id) => self.queries.get(&id).and_then(|q| q.flow),
-            Owner::Probe(_) => None,
+            Owner::Registration(..) | Owner::Probe(_) => None,
         };
         let configured = self.account_of(owner).and_then(|a| a.settings.transport);
         (flow.map_or(configured, |f| Some(f.transport)), flow)
@@ -171,7 +159,7 @@ impl UserAgent {
         if let Some(account) = self.account_of(errand.owner).map(|a| a.id)
             && let Some(account) = self.accounts.get_mut(index(account))
         {
-            account.put_credentials(&mut errand.request, &flows);
+            account.trust.put_credentials(&mut errand.request, &flows);
         }
         if let (Owner::Call(number), Method::Invite) = (errand.owner, &errand.request.method)
             && let Some(call) = self.calls.get_mut(&number)
@@ -198,12 +186,7 @@ impl UserAgent {
                     session.handle_failure(now, id, failure);
                 }
             }
-            Owner::Registration(account, _) => {
-                if let Some(registration) = self.accounts.get_mut(index(account)).and_then(|a| a.registration.as_mut())
-                {
-                    registration.handle_failure(now, id, failure);
-                }
-            }
+            Owner::Registration(account, number) => self.registration_failed(now, (account, number), id, failure),
             // Its own time limit tells.
             Owner::Probe(_) => {}
             Owner::Query(query) => {

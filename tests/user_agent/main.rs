@@ -3,6 +3,7 @@ mod failover;
 mod hostile;
 mod peer;
 mod recovery;
+mod registering;
 mod secure;
 mod served;
 mod transfer;

@@ -5,9 +5,8 @@ use crate::world::{World, account, address, settings};
 use offhook::base::net::Transport;
 use offhook::ua::command::Command;
 use offhook::ua::event::Event;
-use offhook::ua::snapshot::{CallEnd, CallSummary, RegistrationState};
+use offhook::ua::snapshot::{CallEnd, CallSummary};
 use std::net::SocketAddr;
-use std::time::Duration;
 
 impl World {
     /// The latest message to an address that begins with this, on its way or arrived.
@@ -247,43 +246,4 @@ fn shutdown_ends_at_every_stage() {
         assert!(world.phones[0].events.contains(&Event::Finished), "stage {number}");
         assert!(world.phones[0].streams.is_empty(), "stage {number}");
     }
-}
-
-#[test]
-fn a_lost_connection_to_the_registrar_is_made_anew_and_not_in_a_hurry() {
-    let mut tcp = account("a", address(SERVER), true);
-    tcp.transport = Some(Transport::Tcp);
-    let mut world = World::new(vec![settings(vec![tcp])], 9);
-    world.run(SECOND);
-    let register = world.latest(address(SERVER), "REGISTER");
-    let contact = format!("Contact: {};expires=600\r\n", register.header("Contact"));
-    let accepted = |world: &mut World, register: &Letter| world.answer(0, register, "200 OK", &contact, "");
-    accepted(&mut world, &register);
-    for _ in 0..3 {
-        let now = world.now;
-        world.phones[0].agent.handle_refused(now, register.flow, "closed by the peer");
-        world.drain();
-        world.run(4 * SECOND);
-        assert!(world.mail_for(address(SERVER)).iter().all(|letter| !letter.text.starts_with("REGISTER")));
-        world.run(8 * SECOND);
-        let again = world.latest(address(SERVER), "REGISTER");
-        accepted(&mut world, &again);
-    }
-    let state = &world.phones[0].agent.snapshot(world.now).accounts[0].state;
-    assert!(matches!(state, RegistrationState::Registered { .. }), "{state:?}");
-}
-
-#[test]
-fn a_name_that_cannot_be_resolved_is_tried_again_soon_and_less_often() {
-    let mut named = account("a", address(SERVER), true);
-    named.registrar = Some((offhook::sip::message::Host::Name("pbx.example".to_owned()), None));
-    let mut world = World::new(vec![settings(vec![named])], 10);
-    let tries = |world: &World| {
-        let failed = |e: &&Event| matches!(e, Event::Registration { state: RegistrationState::Failed { .. }, .. });
-        world.phones[0].events.iter().filter(failed).count()
-    };
-    world.run(SECOND + Duration::from_millis(100));
-    assert!(tries(&world) >= 2, "the first retry comes within a second");
-    world.run(600 * SECOND);
-    assert!(tries(&world) < 30, "{}", tries(&world));
 }

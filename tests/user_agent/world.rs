@@ -33,6 +33,8 @@ pub struct World {
     pub fresh: Duration,
     /// What was sent to addresses where no phone lives: a test that plays a server reads it here.
     pub mail: Vec<Transmit>,
+    /// Connections the phones gave up.
+    pub closed: Vec<Flow>,
     /// Every log line of every phone.
     pub log: Vec<String>,
     /// Every datagram that was sent, as `sender -> receiver: first line`.
@@ -98,6 +100,10 @@ impl World {
     }
 
     pub fn new(phones: Vec<Settings>, seed: u64) -> Self {
+        Self::with_names(phones, BTreeMap::new(), seed)
+    }
+
+    pub fn with_names(phones: Vec<Settings>, names: BTreeMap<String, Vec<(Transport, SocketAddr)>>, seed: u64) -> Self {
         let (now, mut rng) = (Instant::now(), Rng::from_u64(seed));
         let anchor = WallAnchor::new(now, UNIX_EPOCH + Duration::from_secs(1_700_000_000));
         let phones = (1..).zip(phones).map(|(n, settings)| {
@@ -122,9 +128,10 @@ impl World {
             rng,
             on_their_way: BTreeMap::new(),
             sent: 0,
-            names: BTreeMap::new(),
+            names,
             fresh: Duration::from_secs(60),
             mail: Vec::new(),
+            closed: Vec::new(),
             log: Vec::new(),
             ladder: Vec::new(),
         };
@@ -195,6 +202,7 @@ impl World {
                     quiet = false;
                     phone.obey(now, command);
                 }
+                self.closed.extend(std::iter::from_fn(|| phone.agent.poll_close()));
                 while let Some(transmit) = phone.agent.poll_transmit(now) {
                     quiet = false;
                     Self::deliver(

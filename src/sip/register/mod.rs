@@ -1,28 +1,34 @@
-//! Registration: keeps one binding of our Contact at the registrar (RFC 3261 §10).
+//! Registration: keeps one binding of our Contact at the registrar (RFC 3261 §10), over one flow (RFC 5626 §4.2).
 //!
 //! A [`Registration`] hears the responses to its own requests, speaks through [`Output`] and tells facts through [`Event`],
-//! exactly as `invite::Session` does.
+//! exactly as `invite::Session` does. Before each try it asks for a way ([`Event::Due`]) and is given it by
+//! [`Registration::register`], or told that there is none by [`Registration::fail`].
 //!
 //! ```text
 //!                start                  2xx: refresh in time
 //!      +-----+ ---------> +-------------+ -----------------> +------------+ ---+ refresh, 2xx
 //!      | Off |            | Registering |                    | Registered | <--+
-//!      +-----+ <--+       +-------------+ <--+               +------------+
-//!         ^       |          |  failure      | timer              |     |
-//!         |       |          v               | (back-off)         |     | stop
-//!         |       |       +-------------+ ---+      failure       |     |
-//!         |       |       |   Failed    | <-----------------------+     |
-//!         |       |       +-------------+                               v
-//!         |       +------------- stop  \-- stop, maybe bound --> +---------------+
-//!         +----------------- any final answer, or none --------- | Unregistering |
-//!                                                                +---------------+
+//!      +-----+ <--+       +-------------+ <----- renew ----- +------------+
+//!         ^       |          |  failure                          |     |
+//!         |       |          v                                   |     | stop
+//!         |       |       +-------------+ ---+ timer, failure    |     |
+//!         |       |       |   Failed    | <--+                   |     |
+//!         |       |       +-------------+ <----- failure, lost --+     |
+//!         |       |          |      \ 2xx: Registered                  v
+//!         |       +----------+ stop  \-- stop, maybe bound --> +---------------+
+//!         +----------------- any final answer, or none -------- | Unregistering |
+//!                                                               +---------------+
 //! ```
-//! A challenge (401, 407), 423 and a corrected Contact send the request again within a state.
-mod binding;
+//! A challenge (401, 407), 423, 439, 420 and a corrected Contact send the request again within a state; a redirection (3xx)
+//! asks for another way, once.
+mod grant;
+mod recovery;
 
 pub use crate::sip::transaction::{Failure, Output, RequestId};
+pub use grant::Grant;
 
-use binding::{corrected, granted};
+use grant::{Ours, corrected};
+use recovery::Recovery;
 
 use crate::base::rng::Rng;
 use crate::base::untrusted::Untrusted;
@@ -32,15 +38,17 @@ use crate::sip::options::{ALLOW, name_software};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// The longest time between two tries.
-const MAX_BACKOFF: Duration = Duration::from_secs(300);
+/// The time between two tries when only a person can change anything.
+const LONG: Duration = Duration::from_secs(300);
 /// The longest Retry-After that is obeyed.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(3600);
 /// Shorter lifetimes are not refreshed faster than this.
 const MIN_REFRESH: Duration = Duration::from_secs(5);
 const MAX_EXPIRES: u32 = 86_400;
-/// How often one registration may be sent again for 401, 407 or 423.
+/// How often one registration may be sent again for 401, 407, 420, 423 or 439.
 const MAX_TRIES: u32 = 4;
+/// Targets of a redirection that are looked at.
+const MAX_TARGETS: usize = 8;
 
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -53,22 +61,26 @@ pub struct Config {
     /// The lifetime to ask for.
     pub expires: Duration,
     pub user_agent: String,
+    /// Names this phone for good: `urn:uuid:..` (RFC 5626 §4.1).
+    pub instance: Option<String>,
+    /// Numbers the flow among those of this phone (RFC 5626 §4.2); `None` without outbound.
+    pub reg_id: Option<u32>,
 }
 
 /// What is true of the registration now.
 #[derive(Clone, Debug, PartialEq)]
 pub enum State {
     Off,
-    /// Asking for the first time, or again after a failure.
+    /// Asking for the first time, or from another address.
     Registering,
     /// Bound until `expires`; refreshed in time.
     Registered {
         expires: Instant,
     },
-    /// Tried again at `retry`.
+    /// Tried again at `retry`; `None` while that is done.
     Failed {
         cause: Cause,
-        retry: Instant,
+        retry: Option<Instant>,
     },
     Unregistering,
 }
@@ -78,6 +90,8 @@ pub enum State {
 pub enum Cause {
     /// No response, or it could not be sent.
     Unreachable(Failure),
+    /// What the user of this machine knows, in words: no such name, the flow is dead, the server sent us elsewhere.
+    Told(String),
     /// Refused. `permanent`: nothing will change until the configuration does (403, 404, wrong password); tried again slowly.
     Refused { status: u16, reason: Untrusted, permanent: bool },
 }
@@ -86,10 +100,16 @@ pub enum Cause {
 pub enum Event {
     /// [`Registration::state`] changed.
     Changed(State),
+    /// It is time to register: find the way, then call [`Registration::register`] or [`Registration::fail`].
+    Due,
     /// 401 or 407: call [`Registration::authenticate`] or [`Registration::give_up`].
     Challenged { id: RequestId, request: Box<Request>, response: Box<Response> },
     /// The registrar saw us at another address than our Contact said: new dialogs should use this one.
     ContactChanged(Uri),
+    /// 3xx: call [`Registration::follow`] with one of these, or [`Registration::fail`].
+    Redirected { targets: Vec<Uri>, status: u16 },
+    /// A way failed, and there is another one: [`Event::Due`] follows.
+    WayFailed(Cause),
 }
 
 /// The REGISTER that is under way.
@@ -104,50 +124,72 @@ struct Pending {
     challenge: Option<Box<Response>>,
 }
 
-/// One account at its registrar.
+/// What we say we can do, unless the registrar takes offence (RFC 3327, RFC 5626, RFC 5627).
+#[derive(Clone, Copy, Debug)]
+struct Extensions {
+    path: bool,
+    gruu: bool,
+    outbound: bool,
+}
+
+/// One flow of an account at its registrar.
 #[derive(Debug)]
 pub struct Registration {
     config: Config,
     rng: Rng,
     state: State,
-    contact: Uri,
+    /// As it was given, and as it was corrected since.
+    given: Option<Uri>,
+    contact: Option<Uri>,
     /// The Contact the registrar has, as far as we know.
     bound: Option<Uri>,
+    grant: Grant,
     from: NameAddr,
     call_id: String,
     cseq: u32,
     expires: u32,
+    extensions: Extensions,
+    /// Where a redirection sent us, until it fails.
+    redirected: Option<Uri>,
     pending: Option<Pending>,
     next_id: u32,
-    failures: u32,
+    recovery: Recovery,
+    /// There are other ways than the one that is tried now.
+    others: bool,
     /// The registration under way corrects the Contact: it is not corrected again.
     correcting: bool,
     /// When to refresh or to try again.
     timer: Option<Instant>,
+    /// When the try under way is given up.
+    deadline: Option<Instant>,
     outputs: VecDeque<Output>,
     events: VecDeque<Event>,
 }
 
 impl Registration {
-    /// `contact` is our address towards the registrar; its user part is replaced by a random one, which tells requests meant
-    /// for us from those of strangers.
-    pub fn new(config: Config, contact: Uri, mut rng: Rng) -> Self {
+    pub fn new(config: Config, mut rng: Rng) -> Self {
         let from = config.aor.clone().with_tag(&rng.hex(16));
-        let contact = Uri { user: Some(rng.hex(12)), ..contact };
         let expires = u32::try_from(config.expires.as_secs()).unwrap_or(MAX_EXPIRES).clamp(1, MAX_EXPIRES);
+        let gruu = config.instance.is_some();
         Self {
             state: State::Off,
-            contact,
+            given: None,
+            contact: None,
             bound: None,
+            grant: Grant::default(),
             from,
             call_id: rng.hex(32),
             cseq: rng.range(1, 10_000),
             expires,
+            extensions: Extensions { path: true, gruu, outbound: gruu && config.reg_id.is_some() },
+            redirected: None,
             pending: None,
             next_id: 0,
-            failures: 0,
+            recovery: Recovery::default(),
+            others: false,
             correcting: false,
             timer: None,
+            deadline: None,
             outputs: VecDeque::new(),
             events: VecDeque::new(),
             config,
@@ -155,23 +197,68 @@ impl Registration {
         }
     }
 
-    /// Registers now, whatever the state: at start, on the user's wish, after suspend or a network change.
-    pub fn start(&mut self, now: Instant) {
-        self.failures = 0;
+    /// Registers now, whatever happened before: at start, and on the user's wish.
+    pub fn start(&mut self, _now: Instant) {
+        self.recovery = Recovery::default();
+        self.redirected = None;
+        self.withdraw();
+        if !matches!(self.state, State::Registered { .. }) {
+            self.set_state(State::Registering);
+        }
+        self.due();
+    }
+
+    /// Our address or the way may be another one now: the binding is moved there at once, if there is to be any.
+    pub fn renew(&mut self, now: Instant) {
+        if !matches!(self.state, State::Off | State::Unregistering) {
+            self.set_state(State::Registering);
+            self.start(now);
+        }
+    }
+
+    /// The answer to [`Event::Due`]: registers with this Contact, our address on the way that was found.
+    ///
+    /// - `others`: there are other ways: when this one fails, the next is asked for at once.
+    pub fn register(&mut self, now: Instant, contact: Uri, others: bool) {
+        if matches!(self.state, State::Off | State::Unregistering) {
+            return;
+        }
+        self.timer = None;
+        self.others = others;
         self.correcting = false;
-        self.register(now);
+        if !self.given.as_ref().is_some_and(|given| given.matches(&contact)) {
+            self.contact = Some(contact.clone());
+            self.given = Some(contact);
+        }
+        self.send_own(now);
+    }
+
+    /// There is no way, it does not work any more, or a redirection is not followed; the words say which.
+    pub fn fail(&mut self, now: Instant, words: &str) {
+        if matches!(self.state, State::Off | State::Unregistering) {
+            return;
+        }
+        self.withdraw();
+        self.failed(now, Cause::Told(words.to_owned()), Duration::ZERO);
+    }
+
+    /// Goes to this registrar instead, as the response told; once.
+    pub fn follow(&mut self, _now: Instant, registrar: Uri) {
+        self.redirected = Some(registrar);
+        self.due();
     }
 
     /// Removes our binding; ends in `Off`, also when the registrar does not answer.
-    pub fn stop(&mut self, _now: Instant) {
+    pub fn stop(&mut self, now: Instant) {
         self.timer = None;
-        let maybe_bound = self.pending.take().map(|pending| pending.contact);
+        let maybe_bound = self.pending.as_ref().map(|pending| pending.contact.clone());
+        self.withdraw();
         self.bound = self.bound.take().or(maybe_bound);
         match (&self.state, self.bound.clone()) {
             (State::Off, _) | (_, None) => self.set_state(State::Off),
             (_, Some(bound)) => {
                 self.set_state(State::Unregistering);
-                self.send(bound, 0);
+                self.send(now, bound, 0);
             }
         }
     }
@@ -180,24 +267,29 @@ impl Registration {
         &self.state
     }
 
-    /// The Contact that is or will be bound; also right for calls of this account.
-    pub fn contact(&self) -> &Uri {
-        &self.contact
+    /// The Contact that is or will be bound, once there was a way.
+    pub fn contact(&self) -> Option<&Uri> {
+        self.contact.as_ref()
     }
 
-    /// Our address changed (another network): the binding is moved with the next registration; call `start` to do it now.
-    pub fn set_contact(&mut self, contact: Uri) {
-        self.contact = Uri { user: self.contact.user.clone(), ..contact };
+    /// What the newest 2xx said; nothing, while there is no binding.
+    pub fn grant(&self) -> Option<&Grant> {
+        matches!(self.state, State::Registered { .. }).then_some(&self.grant)
+    }
+
+    /// Where a redirection sent us.
+    pub fn redirected(&self) -> Option<&Uri> {
+        self.redirected.as_ref()
     }
 
     /// Sends the challenged request again with these credentials in place of those it had.
-    pub fn authenticate(&mut self, _now: Instant, id: RequestId, headers: Vec<(String, String)>) {
+    pub fn authenticate(&mut self, now: Instant, id: RequestId, headers: Vec<(String, String)>) {
         let Some(mut pending) = self.pending.take_if(|p| p.id == id && p.challenge.is_some()) else { return };
         ["Authorization", "Proxy-Authorization"].iter().for_each(|name| pending.request.headers.remove(name));
         headers.iter().for_each(|(name, value)| pending.request.headers.push(name, value));
         self.cseq += 1;
         pending.request.headers.set("CSeq", format_args!("{} REGISTER", self.cseq));
-        self.emit(Pending { tries: pending.tries + 1, challenge: None, ..pending });
+        self.emit(now, Pending { tries: pending.tries + 1, challenge: None, ..pending });
     }
 
     /// The challenge cannot be met: counts as a permanent refusal.
@@ -213,6 +305,7 @@ impl Registration {
             return;
         }
         let Some(mut pending) = self.pending.take_if(|p| p.id == id && p.challenge.is_none()) else { return };
+        self.deadline = None;
         let again = pending.tries < MAX_TRIES;
         match response.status {
             401 | 407 if again => {
@@ -224,12 +317,19 @@ impl Registration {
             }
             _ if self.state == State::Unregistering => self.unbound(),
             200..=299 => self.bound(now, pending, &response),
-            423 if again && self.raise_expires(&response.headers) => {
-                self.send(pending.contact, self.expires);
-                if let Some(sent) = &mut self.pending {
-                    sent.tries = pending.tries + 1;
-                }
+            300..=399 if self.redirected.is_none() => {
+                let contacts = response.headers.all("Contact").take(MAX_TARGETS);
+                let targets = contacts.filter_map(|value| NameAddr::parse(value).ok()).map(|c| c.uri);
+                let targets = targets.filter(Uri::is_sip).collect();
+                self.events.push_back(Event::Redirected { targets, status: response.status });
             }
+            423 if again && self.raise_expires(&response.headers) => self.send_again(now, &pending),
+            // The first hop knows no flows (RFC 5626 §11.6): then without.
+            439 if again && self.extensions.outbound => {
+                self.extensions.outbound = false;
+                self.send_again(now, &pending);
+            }
+            420 if again && self.renounce(&response.headers) => self.send_again(now, &pending),
             status => self.refused(now, &response, is_permanent(status)),
         }
     }
@@ -238,18 +338,30 @@ impl Registration {
         if self.pending.take_if(|p| p.id == id).is_none() {
             return;
         }
+        self.deadline = None;
         if self.state == State::Unregistering {
             self.unbound();
         } else {
-            let delay = self.backoff();
-            self.failed(now, Cause::Unreachable(failure), delay);
+            self.failed(now, Cause::Unreachable(failure), Duration::ZERO);
         }
     }
 
     pub fn handle_timeout(&mut self, now: Instant) {
+        if self.deadline.is_some_and(|at| at <= now) {
+            self.withdraw();
+            self.failed(now, Cause::Unreachable(Failure::Timeout), Duration::ZERO);
+        }
         if self.timer.take_if(|at| *at <= now).is_some() {
             self.correcting = false;
-            self.register(now);
+            match &mut self.state {
+                State::Registered { .. } => self.send_own(now),
+                State::Failed { retry, .. } => {
+                    *retry = None;
+                    self.events.push_back(Event::Changed(self.state.clone()));
+                    self.due();
+                }
+                State::Off | State::Registering | State::Unregistering => {}
+            }
         }
     }
 
@@ -262,55 +374,103 @@ impl Registration {
     }
 
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.timer
+        [self.timer, self.deadline].into_iter().flatten().min()
     }
 
-    fn register(&mut self, now: Instant) {
+    /// Asks for a way.
+    fn due(&mut self) {
         self.timer = None;
-        if !matches!(self.state, State::Registered { expires } if expires > now) {
-            self.set_state(State::Registering);
-        }
-        self.send(self.contact.clone(), self.expires);
+        self.events.push_back(Event::Due);
     }
 
-    /// Sends a REGISTER for this Contact. A binding at another address of ours is removed with the same request.
-    fn send(&mut self, contact: Uri, expires: u32) {
+    /// What is under way is not waited for any more.
+    fn withdraw(&mut self) {
+        self.deadline = None;
+        if let Some(pending) = self.pending.take().filter(|p| p.challenge.is_none()) {
+            self.outputs.push_back(Output::Cancel { id: pending.id, reason: None });
+        }
+    }
+
+    fn send_own(&mut self, now: Instant) {
+        if let Some(contact) = self.contact.clone() {
+            self.send(now, contact, self.expires);
+        }
+    }
+
+    fn send_again(&mut self, now: Instant, refused: &Pending) {
+        self.send(now, refused.contact.clone(), self.expires);
+        if let Some(sent) = &mut self.pending {
+            sent.tries = refused.tries + 1;
+        }
+    }
+
+    /// Sends a REGISTER for this Contact. A binding at another address of ours is removed with the same request, unless the
+    /// registrar knows by the flow's number which one is replaced (RFC 5626 §6: no other Contact beside one of a flow).
+    fn send(&mut self, now: Instant, contact: Uri, expires: u32) {
+        self.withdraw();
         self.cseq += 1;
         let Config { aor, registrar, route, .. } = &self.config;
+        let registrar = self.redirected.as_ref().unwrap_or(registrar);
         let (mut request, next_hop) =
             outside(Method::Register, registrar, route, &self.from, aor, &self.call_id, self.cseq);
-        request.headers.push("Contact", NameAddr::new(contact.clone()));
-        if let Some(old) = self.bound.as_ref().filter(|old| !old.matches(&contact) && expires > 0) {
+        request.headers.push("Contact", self.name(&contact));
+        let replaces_itself = self.extensions.outbound && self.grant.outbound;
+        let old = self.bound.as_ref().filter(|old| !old.matches(&contact) && expires > 0 && !replaces_itself);
+        if let Some(old) = old {
             request.headers.push("Contact", format_args!("<{old}>;expires=0"));
         }
         request.headers.push("Expires", expires);
+        let Extensions { path, gruu, outbound } = self.extensions;
+        let supported = [(path, "path"), (gruu, "gruu"), (outbound, "outbound")];
+        let supported: Vec<&str> = supported.into_iter().filter_map(|(on, name)| on.then_some(name)).collect();
+        if !supported.is_empty() {
+            request.headers.push("Supported", supported.join(", "));
+        }
         request.headers.push("Allow", ALLOW);
         name_software(&mut request.headers, "User-Agent", &self.config.user_agent);
-        self.emit(Pending { id: RequestId(0), request, next_hop, contact, tries: 0, challenge: None });
+        self.emit(now, Pending { id: RequestId(0), request, next_hop, contact, tries: 0, challenge: None });
     }
 
-    fn emit(&mut self, pending: Pending) {
+    /// The Contact with what names this phone and this flow (RFC 5626 §4.2).
+    fn name(&self, contact: &Uri) -> NameAddr {
+        let mut contact = NameAddr::new(contact.clone());
+        if let Some(instance) = &self.config.instance {
+            contact.params.set("+sip.instance", Some(&format!("\"<{instance}>\"")));
+        }
+        if let Some(id) = self.config.reg_id.filter(|_| self.extensions.outbound) {
+            contact.params.set("reg-id", Some(&id.to_string()));
+        }
+        contact
+    }
+
+    fn emit(&mut self, now: Instant, pending: Pending) {
         let id = RequestId(self.next_id);
         self.next_id += 1;
         let (request, next_hop) = (pending.request.clone(), pending.next_hop.clone());
         self.outputs.push_back(Output::Request { id, request, next_hop });
         self.pending = Some(Pending { id, ..pending });
+        self.deadline = if self.state == State::Unregistering { None } else { self.recovery.tried(now, self.others) };
     }
 
     fn bound(&mut self, now: Instant, pending: Pending, response: &Response) {
-        let granted = granted(&response.headers, &pending.contact).unwrap_or(self.expires).clamp(1, MAX_EXPIRES);
+        let reg_id = self.config.reg_id.filter(|_| self.extensions.outbound);
+        let ours = Ours { contact: &pending.contact, instance: self.config.instance.as_deref(), reg_id };
+        self.grant = Grant::of(&response.headers, ours);
+        let granted = self.grant.lifetime.unwrap_or(self.expires).clamp(1, MAX_EXPIRES);
         let lifetime = Duration::from_secs(granted.into());
-        self.failures = 0;
+        self.recovery.succeeded(now);
         self.bound = Some(pending.contact);
         // Between 75 % and 90 % of the lifetime: early enough for a lost refresh, and not all phones at once.
         let refresh = lifetime.mul_f64(0.75 + 0.15 * self.rng.unit()).max(MIN_REFRESH);
         self.timer = Some(now + refresh);
         self.set_state(State::Registered { expires: now + lifetime });
-        if let Some(contact) = corrected(&response.headers, &self.contact).filter(|_| !self.correcting) {
-            self.contact = contact.clone();
+        // Who knows flows reaches us over them, whatever the Contact says.
+        let seen = self.contact.as_ref().filter(|_| !self.correcting && !self.grant.outbound);
+        if let Some(contact) = seen.and_then(|contact| corrected(&response.headers, contact)) {
+            self.contact = Some(contact.clone());
             self.correcting = true;
             self.events.push_back(Event::ContactChanged(contact));
-            self.register(now);
+            self.send_own(now);
         }
     }
 
@@ -330,28 +490,44 @@ impl Registration {
         }
     }
 
+    /// 420: what the registrar cannot bear to hear of is not mentioned again (RFC 3261 §8.1.3.5).
+    fn renounce(&mut self, headers: &Headers) -> bool {
+        let Extensions { path, gruu, outbound } = &mut self.extensions;
+        let mut any = false;
+        for (on, name) in [(path, "path"), (gruu, "gruu"), (outbound, "outbound")] {
+            any |= *on && headers.has_token("Unsupported", name);
+            *on &= !headers.has_token("Unsupported", name);
+        }
+        any
+    }
+
     fn refused(&mut self, now: Instant, response: &Response, permanent: bool) {
         if self.state == State::Unregistering {
             return self.unbound();
         }
         let asked = response.headers.number("Retry-After").ok().flatten().unwrap_or(0);
         let asked = Duration::from_secs(asked.into()).min(MAX_RETRY_AFTER);
-        let delay = if permanent { MAX_BACKOFF.mul_f64(0.8 + 0.2 * self.rng.unit()) } else { self.backoff() };
+        let least = if permanent { LONG.mul_f64(0.8 + 0.2 * self.rng.unit()) } else { Duration::ZERO };
         let reason = Untrusted::new(&response.reason);
-        self.failed(now, Cause::Refused { status: response.status, reason, permanent }, delay.max(asked));
+        let cause = Cause::Refused { status: response.status, reason, permanent };
+        // What one server of the domain refuses for good, the others would refuse too.
+        self.others &= !permanent;
+        self.failed(now, cause, least.max(asked));
     }
 
-    fn failed(&mut self, now: Instant, cause: Cause, delay: Duration) {
+    /// - `least`: the registrar wants to be left alone for so long.
+    fn failed(&mut self, now: Instant, cause: Cause, least: Duration) {
         self.correcting = false;
-        self.timer = Some(now + delay);
-        self.set_state(State::Failed { cause, retry: now + delay });
-    }
-
-    /// 1 s, 2 s, 4 s, ... 5 min, and of that a random part of at least one half.
-    fn backoff(&mut self) -> Duration {
-        let longest = Duration::from_secs(1 << self.failures.min(16)).min(MAX_BACKOFF);
-        self.failures += 1;
-        longest.mul_f64(0.5 + 0.5 * self.rng.unit())
+        self.redirected = None;
+        let was_up = matches!(self.state, State::Registered { .. });
+        if std::mem::take(&mut self.others) && !was_up {
+            self.events.push_back(Event::WayFailed(cause));
+            return self.due();
+        }
+        let retry = self.recovery.failed(now, &mut self.rng);
+        let retry = if least.is_zero() { retry } else { now + least };
+        self.timer = Some(retry);
+        self.set_state(State::Failed { cause, retry: Some(retry) });
     }
 
     fn set_state(&mut self, state: State) {
@@ -364,7 +540,7 @@ impl Registration {
 
 /// Whether trying again cannot help until something is changed by a person.
 fn is_permanent(status: u16) -> bool {
-    matches!(status, 401..=407 | 410 | 416 | 484 | 501 | 604)
+    matches!(status, 401..=407 | 410 | 416 | 420 | 421 | 439 | 484 | 501 | 505 | 600..)
 }
 
 #[cfg(test)]

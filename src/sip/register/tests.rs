@@ -5,24 +5,41 @@ fn uri(text: &str) -> Uri {
     Uri::parse(text).expect("a URI")
 }
 
+const URN: &str = "urn:uuid:0c67446e-f1a1-11d9-94d3-000a95a0e128";
+const CONTACT: &str = "sip:0a1b2c@192.0.2.1:5070";
+
 fn registration() -> (Registration, Instant) {
+    registration_as(None, None)
+}
+
+fn registration_as(instance: Option<&str>, reg_id: Option<u32>) -> (Registration, Instant) {
     let config = Config {
+        instance: instance.map(str::to_owned),
+        reg_id,
         aor: NameAddr::parse("Alice <sip:alice@example.com>").expect("an address"),
         registrar: uri("sip:example.com"),
         route: Vec::new(),
         expires: Duration::from_secs(600),
         user_agent: "phone/1".into(),
     };
-    (Registration::new(config, uri("sip:192.0.2.1:5070"), Rng::from_u64(1)), Instant::now())
+    (Registration::new(config, Rng::from_u64(1)), Instant::now())
+}
+
+/// Finds the way, as whoever is asked for it does.
+fn go(registration: &mut Registration, now: Instant, others: bool) {
+    let due = events(registration).iter().any(|event| matches!(event, Event::Due));
+    assert!(due, "not due: {:?}", registration.state());
+    registration.register(now, uri(CONTACT), others);
 }
 
 fn sent(registration: &mut Registration) -> Vec<(RequestId, Request)> {
     std::iter::from_fn(|| registration.poll_output())
-        .map(|output| match output {
+        .filter_map(|output| match output {
             Output::Request { id, request, next_hop } => {
-                assert_eq!(next_hop.to_string(), "sip:example.com");
-                (id, request)
+                assert!(next_hop.to_string().ends_with("example.com"), "{next_hop}");
+                Some((id, request))
             }
+            Output::Cancel { .. } => None,
             other => panic!("{other:?}"),
         })
         .collect()
@@ -45,8 +62,16 @@ fn response(request: &Request, status: u16, headers: &[(&str, &str)]) -> Respons
 
 /// Starts and gets this answer.
 fn answered(status: u16, headers: &[(&str, &str)]) -> (Registration, Instant) {
-    let (mut registration, now) = registration();
+    answered_as(registration(), status, headers)
+}
+
+fn answered_as(
+    (mut registration, now): (Registration, Instant),
+    status: u16,
+    headers: &[(&str, &str)],
+) -> (Registration, Instant) {
     registration.start(now);
+    go(&mut registration, now, false);
     let (id, request) = only(&mut registration);
     let response = response(&request, status, headers);
     registration.handle_response(now, id, response);
@@ -59,37 +84,59 @@ fn events(registration: &mut Registration) -> Vec<Event> {
 
 #[test]
 fn the_request_is_as_the_rfc_wants_it() {
-    let (mut registration, now) = registration();
+    let (mut registration, now) = registration_as(Some(URN), Some(2));
     registration.start(now);
+    go(&mut registration, now, false);
     let (_, request) = only(&mut registration);
     assert_eq!(request.uri.to_string(), "sip:example.com");
     assert_eq!(request.headers.get("To"), Some("\"Alice\" <sip:alice@example.com>"));
     assert!(request.headers.from().expect("From").tag().is_some());
     assert_eq!(request.headers.get("Expires"), Some("600"));
-    let contact = request.headers.get("Contact").expect("Contact");
-    assert!(contact.starts_with("<sip:") && contact.ends_with("@192.0.2.1:5070>"), "{contact}");
-    assert_eq!(registration.contact().user.as_ref().map(String::len), Some(12));
+    let contact = format!("<{CONTACT}>;+sip.instance=\"<{URN}>\";reg-id=2");
+    assert_eq!(request.headers.get("Contact"), Some(contact.as_str()));
+    assert_eq!(request.headers.get("Supported"), Some("path, gruu, outbound"));
     assert_eq!(*registration.state(), State::Registering);
 }
 
 #[test]
-fn refusals_are_tried_again_fast_or_slowly() {
+fn only_what_is_configured_is_said_to_be_supported() {
+    for (instance, reg_id, supported) in
+        [(None, None, "path"), (None, Some(1), "path"), (Some(URN), None, "path, gruu")]
+    {
+        let (mut registration, now) = registration_as(instance, reg_id);
+        registration.start(now);
+        go(&mut registration, now, false);
+        let (_, request) = only(&mut registration);
+        assert_eq!(request.headers.get("Supported"), Some(supported));
+        let contact = request.headers.get("Contact").expect("Contact");
+        assert!(!contact.contains("reg-id"), "{contact}");
+        assert_eq!(contact.contains("+sip.instance"), instance.is_some(), "{contact}");
+    }
+}
+
+#[test]
+fn refusals_are_tried_again_briskly_or_slowly() {
     // status, Retry-After, permanent, shortest and longest time to the next try [ms]
     let rows = [
-        (500, None, false, 500, 1_000),
-        (503, None, false, 500, 1_000),
+        (500, None, false, 4_000, 4_400),
+        (503, None, false, 4_000, 4_400),
         (503, Some("20"), false, 20_000, 20_000),
         (503, Some("999999"), false, 3_600_000, 3_600_000),
-        (503, Some("soon"), false, 500, 1_000),
-        (423, None, false, 500, 1_000),
-        (302, None, false, 500, 1_000),
+        (503, Some("soon"), false, 4_000, 4_400),
+        (423, None, false, 4_000, 4_400),
         (403, None, true, 240_000, 300_000),
         (404, None, true, 240_000, 300_000),
+        (404, Some("900"), true, 900_000, 900_000),
+        (420, None, true, 240_000, 300_000),
+        (421, None, true, 240_000, 300_000),
+        (439, None, true, 240_000, 300_000),
+        (600, None, true, 240_000, 300_000),
     ];
     for (status, retry_after, permanent, least, most) in rows {
         let headers: Vec<_> = retry_after.map(|value| ("Retry-After", value)).into_iter().collect();
         let (registration, now) = answered(status, &headers);
-        let State::Failed { cause: Cause::Refused { status: told, permanent: p, .. }, retry } = registration.state()
+        let State::Failed { cause: Cause::Refused { status: told, permanent: p, .. }, retry: Some(retry) } =
+            registration.state()
         else {
             panic!("{status}: {:?}", registration.state())
         };
@@ -101,27 +148,90 @@ fn refusals_are_tried_again_fast_or_slowly() {
 }
 
 #[test]
-fn the_back_off_doubles_to_five_minutes_and_starts_anew_after_success() {
-    let (mut registration, mut now) = registration();
-    registration.start(now);
-    for tried in 0..14 {
-        let (id, _) = only(&mut registration);
-        registration.handle_failure(now, id, Failure::Timeout);
-        let retry = registration.poll_timeout().expect("a retry");
-        let most = (1_u128 << tried).min(300) * 1_000;
-        let delay = (retry - now).as_millis();
-        assert!((most / 2..=most).contains(&delay), "{tried}: {delay}");
-        now = retry;
+fn a_try_without_an_answer_is_given_up_and_the_next_one_asks_for_a_way() {
+    let (mut registration, start) = registration();
+    registration.start(start);
+    let mut now = start;
+    for _ in 0..5 {
+        go(&mut registration, now, false);
+        let (id, request) = only(&mut registration);
+        let deadline = registration.poll_timeout().expect("a deadline");
+        assert_eq!(deadline - now, Duration::from_secs(4));
+        registration.handle_timeout(deadline);
+        assert!(matches!(registration.poll_output(), Some(Output::Cancel { id: given_up, .. }) if given_up == id));
+        let State::Failed { cause: Cause::Unreachable(Failure::Timeout), retry: Some(retry) } = registration.state()
+        else {
+            panic!("{:?}", registration.state())
+        };
+        assert!(*retry - now < Duration::from_millis(4_500));
+        now = *retry;
+        // Too late: it was given up.
+        registration.handle_response(now, id, response(&request, 200, &[]));
         registration.handle_timeout(now);
-        assert_eq!(*registration.state(), State::Registering);
+        assert!(matches!(registration.state(), State::Failed { retry: None, .. }), "the cause stays to be seen");
     }
+    go(&mut registration, now, false);
     let (id, request) = only(&mut registration);
     registration.handle_response(now, id, response(&request, 200, &[]));
-    now = registration.poll_timeout().expect("a refresh");
-    registration.handle_timeout(now);
+    assert!(matches!(registration.state(), State::Registered { .. }));
+}
+
+#[test]
+fn another_way_is_tried_at_once() {
+    let (mut registration, now) = registration();
+    registration.start(now);
+    go(&mut registration, now, true);
     let (id, _) = only(&mut registration);
+    assert_eq!(registration.poll_timeout(), Some(now + Duration::from_secs(3)));
     registration.handle_failure(now, id, Failure::Transport);
-    assert!(registration.poll_timeout().expect("a retry") - now <= Duration::from_secs(1));
+    assert_eq!(*registration.state(), State::Registering);
+    go(&mut registration, now, false);
+    let (id, request) = only(&mut registration);
+    // What one server of the domain forbids, no other allows.
+    registration.handle_response(now, id, response(&request, 503, &[]));
+    assert!(matches!(registration.state(), State::Failed { retry: Some(_), .. }));
+    registration.start(now);
+    go(&mut registration, now, true);
+    let (id, request) = only(&mut registration);
+    registration.handle_response(now, id, response(&request, 403, &[]));
+    assert!(matches!(registration.state(), State::Failed { cause: Cause::Refused { status: 403, .. }, .. }));
+}
+
+#[test]
+fn what_is_lost_is_made_anew() {
+    let (mut registration, now) = answered(200, &[]);
+    let later = now + Duration::from_secs(300);
+    registration.fail(later, "closed by the peer");
+    let State::Failed { cause: Cause::Told(words), retry: Some(retry) } = registration.state().clone() else {
+        panic!("{:?}", registration.state())
+    };
+    assert_eq!(words, "closed by the peer");
+    assert!(retry - later <= Duration::from_secs(1));
+    registration.handle_timeout(retry);
+    go(&mut registration, retry, false);
+    let (id, request) = only(&mut registration);
+    registration.handle_response(retry, id, response(&request, 200, &[]));
+    assert!(matches!(registration.state(), State::Registered { .. }));
+}
+
+#[test]
+fn another_network_moves_the_binding_at_once() {
+    for (reg_id, grants, contacts) in [(None, "", 2), (Some(1), "", 2), (Some(1), "outbound", 1)] {
+        let (mut registration, now) = answered_as(registration_as(Some(URN), reg_id), 200, &[("Require", grants)]);
+        events(&mut registration);
+        registration.renew(now);
+        assert_eq!(*registration.state(), State::Registering);
+        assert!(events(&mut registration).iter().any(|event| matches!(event, Event::Due)));
+        registration.register(now, uri("sip:0a1b2c@198.51.100.7:5070"), false);
+        let (_, request) = only(&mut registration);
+        let all: Vec<&str> = request.headers.all("Contact").collect();
+        assert!(all[0].contains("198.51.100.7"), "{all:?}");
+        assert_eq!(all.len(), contacts, "{all:?}");
+        assert!(all.iter().skip(1).all(|old| old.contains("192.0.2.1:5070>;expires=0")), "{all:?}");
+    }
+    let (mut off, now) = registration();
+    off.renew(now);
+    assert!(events(&mut off).is_empty(), "what nobody wants is not begun");
 }
 
 #[test]
@@ -137,10 +247,55 @@ fn it_is_refreshed_before_it_expires_with_rising_cseq_and_the_same_call_id() {
     let (id, second) = only(&mut registration);
     registration.handle_response(refresh, id, response(&second, 200, &[("Expires", "1")]));
     assert!(registration.poll_timeout().expect("a refresh") >= refresh + MIN_REFRESH);
+    events(&mut registration);
     registration.start(refresh);
+    go(&mut registration, refresh, false);
     let (_, third) = only(&mut registration);
     assert_eq!(second.headers.get("Call-ID"), third.headers.get("Call-ID"));
     assert!(second.headers.cseq().expect("CSeq").number < third.headers.cseq().expect("CSeq").number);
+}
+
+#[test]
+fn a_first_hop_without_outbound_is_asked_again_without_it() {
+    let (mut registration, now) = answered_as(registration_as(Some(URN), Some(1)), 439, &[]);
+    let (id, again) = only(&mut registration);
+    assert_eq!(again.headers.get("Supported"), Some("path, gruu"));
+    assert!(!again.headers.get("Contact").expect("Contact").contains("reg-id"));
+    registration.handle_response(now, id, response(&again, 200, &[("Supported", "outbound")]));
+    assert!(!registration.grant().expect("registered").outbound, "nothing was asked for");
+    let (mut registration, now) = answered_as(registration_as(Some(URN), Some(1)), 439, &[]);
+    let (id, again) = only(&mut registration);
+    registration.handle_response(now, id, response(&again, 439, &[]));
+    assert!(matches!(registration.state(), State::Failed { .. }), "once only");
+}
+
+#[test]
+fn an_extension_that_is_refused_is_not_named_again() {
+    let (mut registration, now) =
+        answered_as(registration_as(Some(URN), Some(1)), 420, &[("Unsupported", "path, gruu")]);
+    let (id, again) = only(&mut registration);
+    assert_eq!(again.headers.get("Supported"), Some("outbound"));
+    registration.handle_response(now, id, response(&again, 420, &[("Unsupported", "path")]));
+    assert!(matches!(registration.state(), State::Failed { cause: Cause::Refused { status: 420, .. }, .. }));
+}
+
+#[test]
+fn a_redirection_is_followed_once() {
+    let contacts = [("Contact", "<sip:reg2.example.com>;q=0.5")];
+    let (mut registration, now) = answered(302, &contacts);
+    let told = events(&mut registration);
+    assert!(matches!(&told[..], [.., Event::Redirected { targets, status: 302 }] if targets.len() == 1), "{told:?}");
+    registration.follow(now, uri("sip:reg2.example.com"));
+    go(&mut registration, now, false);
+    let (id, request) = only(&mut registration);
+    assert_eq!(request.uri.to_string(), "sip:reg2.example.com");
+    assert!(registration.redirected().is_some());
+    registration.handle_response(now, id, response(&request, 302, &contacts));
+    assert!(matches!(registration.state(), State::Failed { cause: Cause::Refused { status: 302, .. }, .. }));
+    assert!(registration.redirected().is_none(), "the next round begins where it is configured");
+    let (mut registration, _) = answered(302, &[("Contact", "<tel:+1>")]);
+    let told = events(&mut registration);
+    assert!(matches!(&told[..], [.., Event::Redirected { targets, .. }] if targets.is_empty()), "{told:?}");
 }
 
 #[test]
@@ -220,11 +375,23 @@ fn unregistering_ends_in_off_whatever_the_registrar_says() {
 }
 
 #[test]
+fn a_connection_of_our_own_is_not_corrected_where_the_server_keeps_flows() {
+    let seen = [
+        ("Via", "SIP/2.0/UDP 192.0.2.1:5070;branch=z9hG4bKx;received=198.51.100.4;rport=61000"),
+        ("Require", "outbound"),
+    ];
+    let (mut registration, _) = answered_as(registration_as(Some(URN), Some(1)), 200, &seen);
+    assert!(sent(&mut registration).is_empty());
+    assert_eq!(registration.contact().map(|contact| contact.to_string()).as_deref(), Some(CONTACT));
+}
+
+#[test]
 fn what_was_never_bound_is_not_unregistered() {
     let (mut registration, now) = registration();
     registration.stop(now);
     assert!(sent(&mut registration).is_empty());
     registration.start(now);
+    go(&mut registration, now, false);
     sent(&mut registration);
     registration.stop(now);
     assert_eq!(sent(&mut registration).len(), 1, "the answer may still be on its way");

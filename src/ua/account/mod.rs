@@ -1,84 +1,58 @@
-//! One account: its registration, its credentials, and how requests of its server are told from those of strangers.
+//! One account: its registrations, its credentials, and how requests of its server are told from those of strangers.
+mod binding;
 mod keep_alive;
+mod trust;
 
+pub use binding::{Binding, is_other_server};
 pub use keep_alive::{KeepAlives, Task, Wanted};
+pub use trust::Trust;
 
 use crate::base::id::AccountId;
 use crate::base::net::{Flow, Transport};
 use crate::base::rng::Rng;
 use crate::base::untrusted::Untrusted;
-use crate::sip::auth::{Client, Credentials};
 use crate::sip::locate::{AccessId, LocateError, Question};
-use crate::sip::message::{Host, Method, NameAddr, Params, Request, Response, Scheme, Uri};
+use crate::sip::message::{Host, NameAddr, Uri};
 use crate::sip::register::{self, Registration};
-use crate::ua::cause;
 use crate::ua::secure;
-use crate::ua::sending::Challenged;
 use crate::ua::settings::AccountSettings;
-use crate::ua::snapshot::{AccountView, FlowView, RegistrationState};
-use std::collections::BTreeSet;
+use crate::ua::snapshot::{AccountView, RegistrationState};
 use std::net::IpAddr;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-/// Servers' addresses remembered for an account.
-const SERVERS: usize = 32;
-/// Waits before a name that could not be resolved is asked for again.
-const FIRST_RETRY: Duration = Duration::from_secs(1);
-const LAST_RETRY: Duration = Duration::from_secs(60);
-/// How soon a lost connection to the registrar is made anew.
-const REVIVE: Duration = Duration::from_secs(10);
+/// Flows an account registers over at most (RFC 5626 §4.2.1 wants two or more).
+pub const FLOWS: usize = 2;
+
+/// What all accounts of a phone share.
+#[derive(Clone, Debug)]
+pub struct Phone {
+    /// Stands for us where nobody can connect to us (RFC 7118 §5).
+    pub nowhere: Host,
+    /// `urn:uuid:..`
+    pub instance: Option<String>,
+    pub user_agent: String,
+}
 
 #[derive(Debug)]
 pub struct Account {
     pub id: AccountId,
     pub settings: AccountSettings,
-    pub registration: Option<Registration>,
     pub state: RegistrationState,
-    /// The way to the registrar, once it is known.
-    pub flow: Option<Flow>,
+    pub trust: Trust,
+    /// None until it is to register.
+    pub bindings: Vec<Binding>,
+    phone: Phone,
     /// Names us to those who learnt it from our server, and to nobody else.
     contact_user: String,
-    servers: BTreeSet<IpAddr>,
-    credentials: Option<Client>,
-    /// The registration is wanted but has not begun: the registrar's address is not known yet.
-    pub waits_for_address: bool,
-    retry_wait: Duration,
-    pub retry_at: Option<Instant>,
 }
 
 impl Account {
-    pub fn new(id: AccountId, settings: AccountSettings, rng: &mut Rng) -> Self {
-        let credentials = settings.password.as_ref().map(|password| Credentials {
-            user: settings.auth_user.clone().unwrap_or_else(|| settings.user.clone()),
-            password: password.clone(),
-            realm: settings.realm.clone(),
-        });
-        let mut account = Self {
-            id,
-            credentials: credentials.map(|credentials| Client::new(credentials, rng.fork())),
-            settings,
-            registration: None,
-            state: RegistrationState::Off,
-            flow: None,
-            contact_user: rng.hex(12),
-            servers: BTreeSet::new(),
-            waits_for_address: false,
-            retry_wait: FIRST_RETRY,
-            retry_at: None,
-        };
-        for host in account.own_hosts() {
-            if let Host::Ip(ip) = host {
-                account.trust(ip);
-            }
-        }
-        account
-    }
-
-    /// The hosts the configuration names: proxy, registrar, domain.
-    pub fn own_hosts(&self) -> Vec<Host> {
-        let settings = &self.settings;
-        let servers = settings.outbound_proxy.iter().chain(&settings.registrar).map(|(host, _)| host.clone());
-        servers.chain([settings.domain.clone()]).collect()
+    pub fn new(id: AccountId, settings: AccountSettings, phone: Phone, rng: &mut Rng) -> Self {
+        let mut trust = Trust::new(&settings, rng);
+        let contact_user = rng.hex(12);
+        let own_hosts = own_hosts(&settings);
+        own_hosts.into_iter().filter_map(|host| host.ip()).for_each(|ip| trust.learn(ip));
+        Self { id, settings, state: RegistrationState::Off, trust, bindings: Vec::new(), phone, contact_user }
     }
 
     /// `user@domain`
@@ -94,6 +68,11 @@ impl Account {
         aor
     }
 
+    /// The domain of the location service (RFC 3261 §10.2).
+    pub fn registrar(&self) -> Uri {
+        Uri::sip(None, self.settings.domain.clone(), self.settings.domain_port)
+    }
+
     /// The domain that numbers and bare names belong to; none for calls without any server.
     pub fn dial_domain(&self) -> Option<(&Host, Option<u16>)> {
         let settings = &self.settings;
@@ -107,9 +86,57 @@ impl Account {
         self.settings.outbound_proxy.clone().or_else(|| self.settings.registrar.clone()).unwrap_or(own)
     }
 
+    /// Where the registrations go.
     pub fn server_question(&self) -> Question {
         let (host, port) = self.server();
         Question { host, port, transport: self.settings.transport, secure: false, access: self.access() }
+    }
+
+    /// Where this registration goes: where a redirection sent it, else to the server.
+    pub fn binding_question(&self, binding: &Binding) -> Question {
+        let redirected = binding.registration.redirected().filter(|_| self.settings.outbound_proxy.is_none());
+        let question = redirected.and_then(|uri| self.safe_question(uri, None));
+        question.unwrap_or_else(|| self.server_question())
+    }
+
+    /// The question for a URI that a server named; none when it would leave a protected transport.
+    fn safe_question(&self, uri: &Uri, flow: Option<&Flow>) -> Option<Question> {
+        let preferred = flow.map(|flow| flow.transport).or(self.settings.transport);
+        let question = Question::of(uri, preferred, self.access()).ok()?;
+        let is_downgrade = preferred.is_some_and(Transport::is_secure) && !question.transport_or_default().is_secure();
+        (!is_downgrade).then_some(question)
+    }
+
+    /// The target of a redirection that our registration follows: within our own domain, and no less protected.
+    pub fn followed(&self, targets: Vec<Uri>) -> Option<Uri> {
+        targets.into_iter().find(|uri| self.owns(&uri.host) && self.safe_question(uri, None).is_some()).map(|uri| {
+            let mut registrar = Uri::sip(None, uri.host, uri.port);
+            registrar.scheme = uri.scheme;
+            if let Some(transport) = uri.params.value("transport") {
+                registrar.params.set("transport", Some(transport));
+            }
+            registrar
+        })
+    }
+
+    /// Whether a host belongs to the account's own domain, or is named by the configuration.
+    fn owns(&self, host: &Host) -> bool {
+        let is_below = match (host, &self.settings.domain) {
+            (Host::Name(host), Host::Name(domain)) => {
+                host.strip_suffix(domain.as_str()).is_some_and(|rest| rest.ends_with('.'))
+            }
+            (Host::Ip(ip), _) => self.trust.is_server(*ip),
+            (Host::Name(_), Host::Ip(_)) => false,
+        };
+        is_below || own_hosts(&self.settings).contains(host)
+    }
+
+    /// Whether what answers at this host may ask for our password: the servers the configuration names, and those they
+    /// sent us on to within the domain.
+    pub fn trusts(&self, host: &Host) -> bool {
+        let redirected = self.bindings.iter().filter_map(|b| b.registration.redirected()).any(|uri| uri.host == *host);
+        let on_route = || self.route().first().is_some_and(|hop| hop.uri.host == *host && self.owns(host));
+        own_hosts(&self.settings).contains(host) || redirected || on_route()
     }
 
     /// Where a request outside of a dialog goes that is for `target`: to the first Route of the account, else to the target.
@@ -123,12 +150,32 @@ impl Account {
         AccessId(self.id.0)
     }
 
-    /// The Route of a request outside of a dialog: the outbound proxy, if there is one.
-    pub fn route(&self) -> Vec<NameAddr> {
+    /// The outbound proxy of the configuration, if there is one.
+    pub fn proxy_route(&self) -> Vec<NameAddr> {
         let Some((host, port)) = &self.settings.outbound_proxy else { return Vec::new() };
         let mut uri = self.hop(host.clone(), *port);
         uri.params.set("lr", None);
         vec![NameAddr::new(uri)]
+    }
+
+    /// The Route of a request outside of a dialog: what the registrar told of the way out (RFC 3608 §6.1). The outbound
+    /// proxy stays the first hop, unless the registrar's way begins with it.
+    pub fn route(&self) -> Vec<NameAddr> {
+        let proxy = self.proxy_route();
+        let service = self.service_route();
+        let begins_there = match (proxy.first(), service.first()) {
+            (Some(proxy), Some(first)) => (&proxy.uri.host, proxy.uri.port) == (&first.uri.host, first.uri.port),
+            (_, _) => false,
+        };
+        if begins_there { service } else { proxy.into_iter().chain(service).collect() }
+    }
+
+    /// The Service-Route of the flow that calls take, if it is no less protected than that.
+    fn service_route(&self) -> Vec<NameAddr> {
+        let Some(binding) = self.best() else { return Vec::new() };
+        let route = binding.registration.grant().map(|grant| grant.service_route.clone()).unwrap_or_default();
+        let safe = route.first().is_some_and(|hop| self.safe_question(&hop.uri, binding.flow()).is_some());
+        if safe { route } else { Vec::new() }
     }
 
     /// Where a request outside of a dialog goes that is addressed to `uri`: our own domain is served by the registrar.
@@ -148,145 +195,109 @@ impl Account {
         uri
     }
 
-    /// The Contact for a dialog over `flow`: the registered one where it is the same interface.
+    /// The Contact for a dialog over `flow`: the GRUU of the registration there, else its Contact, marked to be reached over
+    /// that flow where the server keeps flows (RFC 5626 §4.3); else our address on that way.
     pub fn contact(&self, flow: &Flow) -> NameAddr {
-        let same = self.flow.is_some_and(|f| f.local == flow.local && f.transport == flow.transport);
-        let mut contact = match self.registration.as_ref().filter(|_| same) {
-            Some(registration) => registration.contact().clone(),
-            None => contact_uri(self.user_part(), flow),
+        let same_interface = |b: &&Binding| {
+            let own = b.flow().filter(|own| !own.transport.is_websocket());
+            own.is_some_and(|own| own.local == flow.local && own.transport == flow.transport)
         };
-        contact.headers = None;
+        let over = self.bindings.iter().find(|b| b.uses(flow)).or_else(|| self.bindings.iter().find(same_interface));
+        let grant = over.and_then(|binding| binding.registration.grant());
+        if let Some(gruu) = grant.and_then(|grant| grant.gruu.clone()) {
+            return NameAddr::new(gruu);
+        }
+        // After a change of the network the registration may still be on its way to the new address.
+        let here = over.filter(|b| b.flow().is_some_and(|own| own.local.ip() == flow.local.ip()));
+        let bound = here.and_then(|binding| binding.registration.contact().cloned());
+        let mut contact = bound.unwrap_or_else(|| self.contact_uri(flow));
+        if grant.is_some_and(|grant| grant.outbound) {
+            contact.params.set("ob", None);
+        }
         NameAddr::new(contact)
     }
 
-    fn user_part(&self) -> &str {
-        let registered = self.registration.as_ref().and_then(|r| r.contact().user.as_deref());
-        registered.unwrap_or(&self.contact_user)
-    }
-
-    /// The registrar's address is known: register from there.
-    pub fn begin(&mut self, now: Instant, flow: Flow, user_agent: &str, rng: &mut Rng) {
-        self.flow = Some(flow);
-        self.waits_for_address = false;
-        self.retry_at = None;
-        self.retry_wait = FIRST_RETRY;
-        let contact = contact_uri(&self.contact_user, &flow);
-        match &mut self.registration {
-            Some(registration) => {
-                if registration.contact().host != contact.host || registration.contact().port != contact.port {
-                    registration.set_contact(contact);
-                }
-                registration.start(now);
-            }
-            None => {
-                let registrar = Uri {
-                    scheme: Scheme::Sip,
-                    user: None,
-                    password: None,
-                    host: self.settings.domain.clone(),
-                    port: self.settings.domain_port,
-                    params: Params::default(),
-                    headers: None,
-                };
-                let config = register::Config {
-                    aor: self.aor(),
-                    route: self.route(),
-                    registrar,
-                    expires: self.settings.expires,
-                    user_agent: user_agent.to_owned(),
-                };
-                let mut registration = Registration::new(config, contact, rng.fork());
-                registration.start(now);
-                self.registration = Some(registration);
-            }
+    /// Our address on a way.
+    pub fn contact_uri(&self, flow: &Flow) -> Uri {
+        let user = Some(self.contact_user.as_str());
+        let mut uri = if flow.transport.is_websocket() {
+            Uri::sip(user, self.phone.nowhere.clone(), None)
+        } else {
+            Uri::sip(user, Host::Ip(flow.local.ip()), Some(flow.local.port()))
+        };
+        if flow.transport != Transport::Udp {
+            uri.params.set("transport", Some(flow.transport.uri_token()));
         }
+        uri
     }
 
-    /// The registrar's name leads nowhere: said, and tried again.
-    pub fn postpone(&mut self, now: Instant, cause: &str, rng: &mut Rng) {
-        let wait = self.retry_wait.mul_f64(0.5 + rng.unit() / 2.0);
-        self.retry_wait = (self.retry_wait * 2).min(LAST_RETRY);
-        self.retry_at = Some(now + wait);
-        self.state = RegistrationState::Failed { cause: cause.to_owned(), status: None, retry: self.retry_at };
+    /// Adds a flow that is to register.
+    pub fn add_binding(&mut self, rng: &mut Rng) {
+        let number = u8::try_from(self.bindings.len()).unwrap_or(u8::MAX);
+        let config = register::Config {
+            aor: self.aor(),
+            route: self.proxy_route(),
+            registrar: self.registrar(),
+            expires: self.settings.expires,
+            user_agent: self.phone.user_agent.clone(),
+            instance: self.phone.instance.clone(),
+            reg_id: self.settings.outbound.then(|| u32::from(number) + 1),
+        };
+        self.bindings.push(Binding::new(number, Registration::new(config, rng.fork())));
     }
 
-    /// Learns an address our own server speaks from.
-    pub fn trust(&mut self, address: IpAddr) {
-        if self.servers.len() < SERVERS {
-            self.servers.insert(address);
-        }
+    /// The flow that calls take: the first that is registered, else the first there is.
+    pub fn best(&self) -> Option<&Binding> {
+        self.bindings.iter().find(|b| b.is_registered()).or(self.bindings.first())
+    }
+
+    /// The flows it is registered over, or tries to be.
+    pub fn flows(&self) -> impl Iterator<Item = Flow> {
+        self.bindings.iter().filter_map(|binding| binding.flow().copied())
+    }
+
+    /// The flow that calls take: one that works.
+    pub fn flow(&self) -> Option<Flow> {
+        self.best().filter(|binding| binding.is_registered()).and_then(|binding| binding.flow().copied())
+    }
+
+    /// Where the other flows of the account lead.
+    pub fn taken(&self, number: usize) -> Vec<Flow> {
+        let others =
+            self.bindings.iter().enumerate().filter(|(at, b)| *at != number && b.state != RegistrationState::Off);
+        others.filter_map(|(_, b)| b.flow().copied()).collect()
     }
 
     /// Whether a request from `source` to `target` may reach this account.
     pub fn accepts(&self, source: IpAddr, target: &Uri) -> bool {
-        self.settings.direct_calls || self.names_us(target) || self.servers.contains(&source)
+        self.settings.direct_calls || self.names_us(target) || self.trust.is_server(source)
     }
 
     /// Whether the Request-URI has the secret user part only our server knows.
     pub fn names_us(&self, target: &Uri) -> bool {
-        target.user.as_deref() == Some(self.user_part())
+        target.user.as_deref() == Some(self.contact_user.as_str())
     }
 
-    pub fn is_server(&self, source: IpAddr) -> bool {
-        self.servers.contains(&source)
-    }
-
-    /// The headers that answer a challenge, or why it is not answered: nobody but the account's own server learns anything
-    /// that a password could be guessed from.
-    pub fn authorize(&mut self, met: &Challenged, response: &Response) -> Result<Vec<(String, String)>, String> {
-        if !self.is_server(met.by) {
-            return Err(format!("{} asks for a password; it is not a server of the account and gets none", met.by));
-        }
-        let Some(client) = &mut self.credentials else {
-            return Err("the server asks for a password, and none is set for this account".to_owned());
+    /// Puts the states of the flows together: one that works is enough. Returns whether what is to be told changed.
+    pub fn sum_up(&mut self) -> bool {
+        let rank = |state: &RegistrationState| match state {
+            RegistrationState::Registered { .. } => 0,
+            RegistrationState::Registering => 1,
+            RegistrationState::Unregistering => 2,
+            RegistrationState::Failed { .. } => 3,
+            RegistrationState::Off => 4,
         };
-        client.answer(&met.request, response).map_err(|refusal| shown(&refusal.to_string(), 160))
-    }
-
-    /// Adds credentials that served before, so that a request need not be challenged first; takes those out that it has
-    /// when it goes to somebody who is not a server of ours, as the ACK of a call may.
-    pub fn put_credentials(&mut self, request: &mut Request, flows: &[Flow]) {
-        let names = ["Authorization", "Proxy-Authorization"];
-        if !flows.iter().all(|flow| self.is_server(flow.remote.ip())) {
-            return names.iter().for_each(|name| request.headers.remove(name));
+        let best = self.bindings.iter().map(|b| &b.state).min_by_key(|state| rank(state));
+        let new = best.cloned().unwrap_or(RegistrationState::Off);
+        let old = std::mem::replace(&mut self.state, new.clone());
+        match (old, new) {
+            // A try more, and when the next one is due, is seen on the screen; it is no news.
+            (
+                RegistrationState::Failed { cause: old, status: before, .. },
+                RegistrationState::Failed { cause: new, status: now, .. },
+            ) => (old, before) != (new, now),
+            (old, new) => old != new,
         }
-        if request.method == Method::Ack || names.iter().any(|name| request.headers.get(name).is_some()) {
-            return;
-        }
-        let headers = self.credentials.as_mut().map(|client| client.anticipate(request)).unwrap_or_default();
-        for (name, value) in headers {
-            request.headers.push(&name, value);
-        }
-    }
-
-    /// Takes over what the registration machine reports.
-    pub fn set_state(&mut self, state: &register::State) {
-        self.state = match state {
-            register::State::Off => RegistrationState::Off,
-            register::State::Registering => RegistrationState::Registering,
-            register::State::Registered { expires } => RegistrationState::Registered { expires: *expires },
-            register::State::Unregistering => RegistrationState::Unregistering,
-            register::State::Failed { cause, retry } => {
-                let (words, status) = failure_words(cause, &self.server());
-                RegistrationState::Failed { cause: words, status, retry: Some(*retry) }
-            }
-        };
-    }
-
-    /// The connection the registrar reaches us by is gone: registered again soon, so that calls find us
-    /// (RFC 5626 §4.5); not at once, since a server that restarts needs a moment, and one that closes always, peace.
-    pub fn flow_lost(&mut self, now: Instant, flow: &Flow, rng: &mut Rng) {
-        let registered = matches!(self.state, RegistrationState::Registered { .. });
-        if registered && flow.transport.is_reliable() && self.flow == Some(*flow) && self.retry_at.is_none() {
-            self.retry_at = Some(now + REVIVE.mul_f64(0.5 + rng.unit() / 2.0));
-        }
-    }
-
-    /// The flows that must be known to live.
-    pub fn watched(&self) -> Option<Wanted> {
-        let registered = matches!(self.state, RegistrationState::Registered { .. });
-        let flow = self.flow.filter(|_| registered)?;
-        Some(Wanted { flow, account: self.id, flow_timer: None })
     }
 
     pub fn view(&self) -> AccountView {
@@ -295,41 +306,19 @@ impl Account {
             name: self.settings.name.clone(),
             address: self.address(),
             state: self.state.clone(),
-            flows: self.flow.map(|flow| self.flow_view(&flow)).into_iter().collect(),
+            flows: self.bindings.iter().filter_map(Binding::view).collect(),
         }
     }
 
-    fn flow_view(&self, flow: &Flow) -> FlowView {
-        FlowView {
-            transport: flow.transport,
-            server: flow.remote,
-            secure: flow.transport.is_secure(),
-            state: self.state.clone(),
-        }
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.bindings.iter().filter_map(|b| b.registration.poll_timeout()).min()
     }
 }
 
-fn failure_words(cause: &register::Cause, server: &(Host, Option<u16>)) -> (String, Option<u16>) {
-    let port = server.1.map(|p| format!(":{p}")).unwrap_or_default();
-    match cause {
-        register::Cause::Unreachable(register::Failure::Timeout) => {
-            (format!("no answer from {}{port}; is the server running, and is the port open?", server.0), None)
-        }
-        register::Cause::Unreachable(register::Failure::Transport) => {
-            (format!("{}{port} cannot be reached", server.0), None)
-        }
-        register::Cause::Refused { status, reason, .. } => {
-            (cause::registration_refused(*status, &reason.sanitize(60)), Some(*status))
-        }
-    }
-}
-
-fn contact_uri(user: &str, flow: &Flow) -> Uri {
-    let mut uri = Uri::sip(Some(user), Host::Ip(flow.local.ip()), Some(flow.local.port()));
-    if flow.transport != Transport::Udp {
-        uri.params.set("transport", Some(flow.transport.uri_token()));
-    }
-    uri
+/// The hosts the configuration names: proxy, registrar, domain.
+fn own_hosts(settings: &AccountSettings) -> Vec<Host> {
+    let servers = settings.outbound_proxy.iter().chain(&settings.registrar).map(|(host, _)| host.clone());
+    servers.chain([settings.domain.clone()]).collect()
 }
 
 /// A header's text for the screen.
