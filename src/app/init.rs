@@ -57,7 +57,10 @@ pub fn run(path: &Path, input: &mut impl BufRead, output: &mut impl Write) -> Re
     let text = dialogue.answers()?.to_toml();
     crate::config::parse(&text).map_err(InitError::Mistakes)?;
     write(path, &text).map_err(|source| InitError::Write { path: path.to_owned(), source })?;
-    dialogue.say(&format!("Wrote {}, readable by you alone. `offhook` starts the phone.\n", path.display()))?;
+    dialogue.say(&format!(
+        "Wrote {}, readable by you alone.\n`offhook config check` looks it over, `offhook` starts the phone.\n",
+        path.display()
+    ))?;
     Ok(Outcome::Written(path.to_owned()))
 }
 
@@ -88,12 +91,12 @@ impl<I: BufRead, O: Write> Dialogue<'_, I, O> {
         })?;
         let ca = match transport.0 {
             Some(transport) if transport.is_secure() => {
-                self.ask("   Certificate file of a CA of your own, or Enter for those of the system: ")?
+                self.ask("   CA certificate of your own (file), or Enter for the system's: ")?
             }
             Some(_) | None => String::new(),
         };
-        self.say("   `offhook devices` lists sound devices. Two names with a comma: microphone, speaker.\n")?;
-        let devices = self.ask("5. Sound device for microphone and speaker [default]: ")?;
+        self.say("5. Sound device, or two with a comma: microphone, speaker.\n")?;
+        let devices = self.ask("   `offhook devices` lists them [default]: ")?;
         let (microphone, speaker) = devices.split_once(',').unwrap_or((&devices, &devices));
         let or_default =
             |name: &str| if name.trim().is_empty() { "default".to_owned() } else { name.trim().to_owned() };

@@ -33,10 +33,7 @@ fn lines(model: &Model, account: &AccountView, width: usize) -> Vec<(&'static st
     for flow in &account.flows {
         let (sign, state, _) = words::reachable(model.glyphs, &flow.state, model.now);
         rows.push(("", String::new()));
-        rows.push((
-            "flow",
-            format!("{} {} {}", words::way(model.glyphs, flow.transport), model.glyphs.dot, flow.server),
-        ));
+        rows.push(("flow", format!("{} {} {}", words::way_of(model.glyphs, flow), model.glyphs.dot, flow.server)));
         rows.push(("", format!("{sign} {state}")));
     }
     details::folded(rows, width)

@@ -9,6 +9,8 @@ use ratatui::layout::Rect;
 
 /// Rows of one account, the blank one below it included.
 const ROWS: u16 = 5;
+/// Columns of the names.
+const NAME: u16 = 13;
 
 pub fn draw(model: &Model, p: &mut Painter<'_>, area: Rect) {
     let inside = p.frame(area, "Accounts", Role::Focus, &[]);
@@ -33,10 +35,14 @@ pub fn draw(model: &Model, p: &mut Painter<'_>, area: Rect) {
 fn one(model: &Model, p: &mut Painter<'_>, area: Rect, account: &AccountView) {
     let (sign, state, role) = words::account(p.glyphs, account, model.now);
     p.cell(area.x, area.y, sign, role);
-    let name = text::left(&account.name, 12, p.glyphs.ellipsis);
-    let x = p.put(area.x + 2, area.y, 13, &format!("{name} "), Role::Strong);
     let wide = u16::try_from(text::width(&state)).unwrap_or(0);
-    p.put(x, area.y, area.right().saturating_sub(x + wide + 2), &account.address, Role::Text);
+    let x = area.x + 2 + NAME;
+    if account.name == account.address {
+        p.put(area.x + 2, area.y, area.width.saturating_sub(wide + 4), &account.name, Role::Strong);
+    } else {
+        p.put(area.x + 2, area.y, NAME - 1, &account.name, Role::Strong);
+        p.put(x, area.y, area.right().saturating_sub(x + wide + 2), &account.address, Role::Text);
+    }
     p.put_right(area.right().saturating_sub(1), area.y, wide, &state, role);
     let room = area.right().saturating_sub(x + 1);
     let mut rows = area.y + 1..area.bottom().min(area.y + ROWS - 1);

@@ -58,10 +58,14 @@ fn title(accounts: &[AccountView]) -> (&'static str, Role) {
 fn draw_account(model: &Model, p: &mut Painter<'_>, area: Rect, y: u16, spare: u16, account: &AccountView) -> u16 {
     let (sign, state, role) = words::account(p.glyphs, account, model.now);
     p.cell(area.x, y, sign, role);
-    p.put(area.x + 2, y, NAME - 1, &account.name, Role::Strong);
     let x = area.x + 2 + NAME;
     let room = area.right().saturating_sub(x);
-    p.put(x, y, room, &account.address, Role::Text);
+    if account.name == account.address {
+        p.put(area.x + 2, y, area.width.saturating_sub(2), &account.name, Role::Strong);
+    } else {
+        p.put(area.x + 2, y, NAME - 1, &account.name, Role::Strong);
+        p.put(x, y, room, &account.address, Role::Text);
+    }
     let wide = u16::try_from(text::width(&state)).unwrap_or(0);
     let end = p.put(x, y + 1, wide, &state, role) + 2;
     let beside = area.right().saturating_sub(end);

@@ -49,7 +49,17 @@ pub fn ways(glyphs: &Glyphs, account: &AccountView) -> Option<String> {
         (up, all) if up == all => format!("{all} flows"),
         (up, all) => format!("{up} of {all} flows"),
     };
-    Some(format!("{}, {flows}", way(glyphs, best.transport)))
+    Some(format!("{}, {flows}", way_of(glyphs, best)))
+}
+
+/// How one flow travels: nothing is protected before it works.
+pub fn way_of(glyphs: &Glyphs, flow: &FlowView) -> String {
+    match flow.state {
+        RegistrationState::Registered { .. } | RegistrationState::Unregistering => way(glyphs, flow.transport),
+        RegistrationState::Off | RegistrationState::Registering | RegistrationState::Failed { .. } => {
+            flow.transport.name().to_owned()
+        }
+    }
 }
 
 /// The transport a call's last message took.
