@@ -97,7 +97,16 @@ impl Shared {
         Some(receiver)
     }
 
-    /// The connection whose queue this was is over. Another one on that flow, opened since, stays.
+    /// The connection whose queue this was is over, for `error`. Another one on that flow, opened since, stays, and hears
+    /// nothing of one that had been given up.
+    async fn end(&self, flow: Flow, outgoing: mpsc::Receiver<Bytes>, error: Option<String>) {
+        let error = error.filter(|_| !outgoing.is_closed());
+        self.forget(&flow, outgoing);
+        if let Some(error) = error {
+            self.report(NetEvent::Refused { flow, error }).await;
+        }
+    }
+
     fn forget(&self, flow: &Flow, outgoing: mpsc::Receiver<Bytes>) {
         drop(outgoing);
         let mut connections = lock(&self.connections);
@@ -128,10 +137,7 @@ pub async fn serve(link: Link, flow: Flow, mut outgoing: mpsc::Receiver<Bytes>, 
         Link::Stream(stream) => stream::serve(stream, &flow, &mut outgoing, &shared).await,
         Link::WebSocket(socket) => websocket::serve(*socket, &flow, &mut outgoing, &shared).await,
     };
-    shared.forget(&flow, outgoing);
-    if let Some(error) = end {
-        shared.report(NetEvent::Refused { flow, error }).await;
-    }
+    shared.end(flow, outgoing, end).await;
 }
 
 /// The connections, and the means to open more.
@@ -179,10 +185,7 @@ impl Pool {
         self.spawn(async move {
             match dialler.dial(&flow).await {
                 Ok(link) => serve(link, flow, outgoing, shared).await,
-                Err(error) => {
-                    shared.forget(&flow, outgoing);
-                    shared.report(NetEvent::Refused { flow, error: error.to_string() }).await;
-                }
+                Err(error) => shared.end(flow, outgoing, Some(error.to_string())).await,
             }
         });
         Ok(())

@@ -114,6 +114,21 @@ fn a_lost_connection_is_told_and_opened_again() {
 }
 
 #[test]
+fn what_was_given_up_is_not_told_of() {
+    run(async {
+        let mut net = bind(NetConfig::default());
+        let closed = std::net::TcpListener::bind((HERE, 0)).expect("a port").local_addr().expect("bound");
+        let flow = to(&net, Transport::Tcp, closed, "a.example");
+        send(&mut net, flow);
+        net.close(&flow);
+        // Long after the first connection was refused, this one is.
+        let other = to(&net, Transport::Tls, listen(HERE, |_| async {}).await, "b.example");
+        send(&mut net, other);
+        assert!(matches!(net.next().await, NetEvent::Refused { flow, .. } if flow == other));
+    });
+}
+
+#[test]
 fn an_answered_keep_alive_is_told() {
     run(async {
         let listener = TcpListener::bind((HERE, 0)).await.expect("a port");

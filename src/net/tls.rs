@@ -192,7 +192,7 @@ pub fn certified(
     file: &Path,
     provider: &CryptoProvider,
 ) -> Result<CertifiedKey, FileError> {
-    let key = PrivateKeyDer::from_pem_file(file).map_err(in_pem("private key"))?;
+    let key = PrivateKeyDer::from_pem_file(file).map_err(in_pem("private key without a passphrase"))?;
     CertifiedKey::from_der(chain, key, provider).map_err(|error| match error {
         RustlsError::InconsistentKeys(_) => FileError::Inconsistent(chain_file.to_owned()),
         RustlsError::InvalidCertificate(_) => FileError::Inconsistent(chain_file.to_owned()),

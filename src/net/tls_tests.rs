@@ -219,7 +219,7 @@ fn a_file_that_cannot_be_used_is_named_with_its_account() {
             (ca("-----BEGIN CERTIFICATE-----\nAAAA\n"), "bad.pem: it is not a PEM file"),
             (ca(broken), "bad.pem: one of its certificates cannot be read"),
             (pair("hello", &client.key), "tls_certificate"),
-            (pair(&client.certificate, "hello"), "c.key: there is no private key in it"),
+            (pair(&client.certificate, "hello"), "c.key: there is no private key without a passphrase in it"),
             (pair(&client.certificate, &other.key), "c.key: the key is not the one of the certificate in "),
             (pair(broken, &client.key), "account 3: tls_key "),
         ];

@@ -3,7 +3,7 @@ use super::action::Timer;
 use super::client::{self, Cancel, Client};
 use super::server::{self, MergeKey, Server};
 use super::{ClientKey, ServerKey, client_invite};
-use crate::base::net::{Flow, Received, Transmit};
+use crate::base::net::{Flow, Received, Transmit, Transport};
 use crate::base::rng::Rng;
 use crate::base::timers::TimerTable;
 use crate::sip::key::MAGIC_COOKIE;
@@ -143,7 +143,12 @@ impl Layer {
         if flow.transport.is_websocket() {
             return Via::new(token, self.nowhere.clone(), None, branch);
         }
-        Via::new(token, Host::Ip(flow.local.ip()), Some(flow.local.port()), branch)
+        let mut via = Via::new(token, Host::Ip(flow.local.ip()), Some(flow.local.port()), branch);
+        if flow.transport == Transport::Tls {
+            // The server may send its requests on the connection we opened, and has no other way (RFC 5923 §6).
+            via.params.set("alias", None);
+        }
+        via
     }
 
     /// The host that stands for us where nobody can connect to us: a name that is never resolved.

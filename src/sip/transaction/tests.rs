@@ -384,6 +384,26 @@ fn a_proxys_vias_stay_below_ours() {
 }
 
 #[test]
+fn the_via_says_how_we_are_reached() {
+    let rows = [
+        (Transport::Udp, "SIP/2.0/UDP 192.0.2.1:5060;branch=", false),
+        (Transport::Tcp, "SIP/2.0/TCP 192.0.2.1:5060;branch=", false),
+        (Transport::Tls, "SIP/2.0/TLS 192.0.2.1:5060;branch=", true),
+        (Transport::Ws, "SIP/2.0/WS ", false),
+        (Transport::Wss, "SIP/2.0/WSS ", false),
+    ];
+    for (transport, start, alias) in rows {
+        let (mut layer, now) = layer();
+        layer.send_request(now, outgoing("OPTIONS"), Flow { transport, ..tcp(1, 2) });
+        let sent = as_request(&sent(&mut layer)[0].bytes).expect("a request");
+        let via = sent.headers.get("Via").expect("ours").to_owned();
+        assert!(via.starts_with(start), "{via}");
+        assert_eq!(via.ends_with(";alias"), alias, "{via}");
+        assert_eq!(via.contains(".invalid;"), transport.is_websocket(), "{via}");
+    }
+}
+
+#[test]
 fn the_same_ack_has_the_same_branch_and_another_has_not() {
     let (mut layer, _) = layer();
     let mut other = outgoing("ACK");
