@@ -421,6 +421,7 @@ impl UserAgent {
                 self.handle_layer(now, event);
             }
             quiet &= !self.drain_usages(now);
+            quiet &= !self.watch_servers();
             quiet &= !self.report_transfers(now);
             quiet &= !self.drain_registrations(now);
             if quiet {

@@ -87,24 +87,31 @@ impl UserAgent {
         }
     }
 
-    /// The state of a registration changed. Servers that come back may have forgotten the calls that went over them.
-    pub(super) fn server_changed(&mut self, id: AccountId) {
-        let Some(state) = self.account(id).map(|account| account.state.clone()) else { return };
-        let calls = self.calls.values_mut().filter(|call| call.account == id && call.is_established());
-        match state {
-            RegistrationState::Failed { status: None, .. } if self.dead.insert(id) => {
-                for call in calls.filter(|call| call.recovery.note.is_empty()) {
-                    call.note("the server does not answer: the call goes on without it", &mut self.out);
+    /// Notices servers that do not answer, and those that are back: they may have forgotten the calls that went over them.
+    /// `true` when there was one.
+    pub(super) fn watch_servers(&mut self) -> bool {
+        let mut news = false;
+        for account in &self.accounts {
+            let id = account.id;
+            let calls = self.calls.values_mut().filter(|call| call.account == id && call.is_established());
+            match account.state {
+                RegistrationState::Failed { status: None, .. } if self.dead.insert(id) => {
+                    news = true;
+                    for call in calls.filter(|call| call.recovery.note.is_empty()) {
+                        call.note("the server does not answer: the call goes on without it", &mut self.out);
+                    }
                 }
-            }
-            RegistrationState::Registered { .. } if self.dead.remove(&id) => {
-                for call in calls.filter(|call| call.recovery.replacing.is_none()) {
-                    call.note("the server is back: asking whether it knows the call", &mut self.out);
-                    call.probe();
+                RegistrationState::Registered { .. } if self.dead.remove(&id) => {
+                    news = true;
+                    for call in calls.filter(|call| call.recovery.replacing.is_none()) {
+                        call.note("the server is back: asking whether it knows the call", &mut self.out);
+                        call.probe();
+                    }
                 }
+                _ => {}
             }
-            _ => {}
         }
+        news
     }
 
     /// A request in the dialog found no dialog, or nobody.

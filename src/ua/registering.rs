@@ -232,7 +232,6 @@ impl UserAgent {
                     self.out.event(Event::Registration { account: id, state });
                 }
                 self.match_flows(now, at, number);
-                self.server_changed(id);
             }
             register::Event::Due => self.registration_due(now, at, number),
             register::Event::WayFailed(cause) => {

@@ -15,7 +15,12 @@ pub const CASES: &[Case] = &[
     Case {
         name: "networks::the_address_changes_in_a_call",
         needs: &[Need::Asterisk, Need::Namespaces],
-        run: address_changes,
+        run: |case| address_changes(case, "udp"),
+    },
+    Case {
+        name: "networks::the_address_changes_in_a_call_over_tcp",
+        needs: &[Need::Asterisk, Need::Namespaces],
+        run: |case| address_changes(case, "tcp"),
     },
     Case { name: "networks::a_server_that_lost_the_call", needs: &[Need::Asterisk], run: server_lost_the_call },
     Case { name: "networks::nobody_listens_there", needs: &[], run: nobody_listens },
@@ -27,12 +32,12 @@ fn unix_time() -> f64 {
 }
 
 /// Registered again from the new address within 2 s, and the echo is back soon after.
-fn address_changes(case: &Case) {
+fn address_changes(case: &Case, transport: &str) {
     let network = Network::new();
     let asterisk = Asterisk::start_in(&network);
     let setup = Setup::within(&network.phone, case, "phone", "call").account("1001", "pw1001", asterisk.address());
     let setup = setup.microphone(&Sound::tone(48_000, 40.0, 440.0, -10.0)).record();
-    let mut phone = setup.arguments(&["600", "--codecs", "pcmu"]).start();
+    let mut phone = setup.arguments(&["600", "--codecs", "pcmu", "--transport", transport]).start();
     phone.expect_established();
     sleep(Duration::from_secs(4));
     assert!(asterisk.contacts().contains("@10.99.1.2:"), "{}", asterisk.contacts());

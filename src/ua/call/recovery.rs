@@ -20,6 +20,8 @@ const SILENCE: Duration = Duration::from_secs(5);
 const WATCH: Duration = Duration::from_secs(1);
 /// How soon what the network refused is tried again.
 const AGAIN: Duration = Duration::from_secs(2);
+/// And so often.
+const FAILURES: u32 = 30;
 /// Numbers of requests set aside for each session of a call.
 const REQUESTS: u32 = 1 << 20;
 
@@ -35,6 +37,8 @@ pub struct Recovery {
     /// The peer has not followed to our address yet.
     moving: bool,
     retry_at: Option<Instant>,
+    /// How often it could not be told.
+    failures: u32,
     /// The status that told that the signalling is lost.
     pub lost: Option<u16>,
     /// Where the replacing INVITE may go, the best first.
@@ -99,7 +103,7 @@ impl Call {
         session.set_contact(contact);
         self.flow = Some(flow);
         self.recovery.moving = true;
-        self.recovery.retry_at = None;
+        (self.recovery.retry_at, self.recovery.failures) = (None, 0);
         self.note("address changed: asking the peer to follow", out);
         if self.plan.address() == Some(flow.local.ip()) {
             self.ask_to_follow(now);
@@ -140,7 +144,8 @@ impl Call {
         if !self.recovery.moving {
             return;
         }
-        if answered {
+        self.recovery.failures += 1;
+        if answered || self.recovery.failures >= FAILURES {
             self.recovery.moving = false;
             out.log(format!("call {}: the peer does not follow ({status})", self.number));
             self.settled(out);
