@@ -198,6 +198,7 @@ impl UserAgent {
                 }
             }
             invite::Event::Lost { status } => self.signalling_lost(now, number, status),
+            invite::Event::Expired => self.session_expired(now, number),
             // The peer may have taken the call over already, and said so in another message.
             invite::Event::Ended { cause: cause @ invite::Cause::PeerHungUp { .. } }
                 if call.recovery.replacing.is_some() =>

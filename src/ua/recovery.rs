@@ -136,6 +136,17 @@ impl UserAgent {
         self.replace(now, number);
     }
 
+    /// Nobody refreshed the session in time: no wonder while the server is dead, and no reason to stop talking.
+    pub(super) fn session_expired(&mut self, now: Instant, number: CallNumber) {
+        let Some(call) = self.calls.get_mut(&number) else { return };
+        if self.dead.contains(&call.account) && call.hears(now) {
+            call.recovery.lost = Some(408);
+            call.go_on(now, "the server does not answer: the call goes on without it", &mut self.out);
+        } else {
+            call.expire(now);
+        }
+    }
+
     /// Sends an INVITE that is to take the place of the lost dialog, to the next target.
     pub(super) fn replace(&mut self, now: Instant, number: CallNumber) {
         let Some(call) = self.calls.get_mut(&number).filter(|call| !call.is_over()) else { return };

@@ -314,6 +314,18 @@ fn hanging_up_while_the_call_is_set_up_again_leaves_nothing_behind() {
 #[test]
 fn a_dead_server_ends_no_call_and_is_asked_when_it_is_back() {
     let (mut world, invite) = served(10);
+    // From here on the session is to be refreshed by us.
+    world.command(0, Command::Hold(world.number(0)));
+    world.run(TENTH);
+    let hold = world.latest(address(SERVER), "INVITE");
+    let headers =
+        "Contact: <sip:192.0.2.9>\r\nSession-Expires: 1000;refresher=uac\r\nContent-Type: application/sdp\r\n";
+    world.answer(0, &hold, "200 OK", headers, &sdp(address(SERVER), "recvonly").replace("1 1 IN", "1 2 IN"));
+    world.command(0, Command::Resume(world.number(0)));
+    world.run(TENTH);
+    let resume = world.latest(address(SERVER), "INVITE");
+    assert!(resume.header("Session-Expires").ends_with("refresher=uac"), "{}", resume.text);
+    world.answer(0, &resume, "200 OK", headers, &sdp(address(SERVER), "sendrecv").replace("1 1 IN", "1 3 IN"));
     // The refresh of the registration is not answered.
     for _ in 0..900 {
         world.sound(0);
@@ -327,20 +339,29 @@ fn a_dead_server_ends_no_call_and_is_asked_when_it_is_back() {
         "{:#?}",
         world.log
     );
-    // What is tried meanwhile gets no answer either, and ends nothing.
+    // Neither does the refresh of the session, nor its end, nor what is tried meanwhile.
+    for _ in 0..1_000 {
+        world.sound(0);
+        world.run(SECOND);
+    }
+    assert!(world.has_logged("the call goes on without it"));
+    assert!(world.is_established(0), "{:#?}", world.log);
     world.command(0, Command::Hold(world.number(0)));
     for _ in 0..40 {
         world.sound(0);
         world.run(SECOND);
     }
     assert!(world.is_established(0), "{:#?}", world.log);
-    for _ in 0..40 {
+    // The server is back.
+    for _ in 0..4_000 {
         world.sound(0);
         world.run(SECOND);
         let mail = world.mail_for(address(SERVER));
         if let Some(register) = mail.iter().rev().find(|l| l.text.starts_with("REGISTER")) {
             let contact = format!("Contact: {};expires=600\r\n", register.header("Contact"));
             world.answer(0, register, "200 OK", &contact, "");
+        }
+        if matches!(world.phones[0].agent.snapshot(world.now).accounts[0].state, RegistrationState::Registered { .. }) {
             world.run(TENTH);
             break;
         }

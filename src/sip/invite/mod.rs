@@ -127,6 +127,9 @@ pub enum Event {
     /// The peer, or a server on the way, no longer knows the dialog (481), or did not answer a request in it (408; 503 where
     /// nothing could be sent). The session goes on until [`Session::abandon`].
     Lost { status: u16 },
+    /// Nobody has refreshed the session in time (RFC 4028 §10): call [`Session::expire`], or let it go on when that is known
+    /// to be a server's fault.
+    Expired,
     /// The dialog is still there: the answer to [`Session::probe`].
     Alive,
     /// Our re-INVITE was refused; the session goes on as it was before.

@@ -327,7 +327,8 @@ impl Session {
                 Timer::Reliable => self.repeat_reliable(now),
                 Timer::ReliableLimit => self.reliable_overdue(now),
                 Timer::Refresh => self.refresh_session(now),
-                Timer::Expiry => self.session_expired(now),
+                Timer::Expiry if self.ended => {}
+                Timer::Expiry => self.events.push_back(Event::Expired),
                 Timer::Copies => self.forget_acknowledged(now),
                 Timer::Reports => self.transfer_over(408),
                 Timer::Linger => {

@@ -201,11 +201,12 @@ impl Session {
         }
     }
 
-    /// Nobody has refreshed the session in time.
-    pub(super) fn session_expired(&mut self, now: Instant) {
+    /// After `Expired`: the call is over.
+    pub fn expire(&mut self, now: Instant) {
         if !self.ended {
             self.end(now, Cause::SessionExpired);
             self.say_bye(Some("SIP;cause=408;text=\"session timer expired\""));
+            self.settle(now);
         }
     }
 }

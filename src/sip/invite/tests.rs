@@ -66,6 +66,7 @@ pub(super) fn name(event: &Event) -> String {
         Event::OfferRejected { status, .. } => format!("OfferRejected {status}"),
         Event::Lost { status } => format!("Lost {status}"),
         Event::Alive => "Alive".into(),
+        Event::Expired => "Expired".into(),
         Event::Challenged { .. } => "Challenged".into(),
         Event::Redirected { contacts, .. } => format!("Redirected {}", contacts[0].uri),
         Event::Notified { request } => format!("Notified {}", request.method),

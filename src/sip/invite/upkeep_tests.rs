@@ -74,6 +74,8 @@ fn we_refresh_at_half_time_and_end_the_call_when_nobody_answers() {
     pass(&mut session, &mut now, 59 * SECOND);
     assert!(requests(&mut session).iter().all(|(_, request)| request.method == Method::Update));
     pass(&mut session, &mut now, 2 * SECOND);
+    assert_eq!(told(&mut session), ["Expired"]);
+    session.expire(now);
     assert_eq!(told(&mut session), ["Ended SessionExpired"]);
     assert_eq!(only(requests(&mut session)).1.method, Method::Bye);
 }
@@ -123,6 +125,8 @@ fn a_peer_that_promised_to_refresh_and_does_not_is_left() {
     pass(&mut session, &mut now, 87 * SECOND);
     assert!(told(&mut session).is_empty());
     pass(&mut session, &mut now, 2 * SECOND);
+    assert_eq!(told(&mut session), ["Expired"]);
+    session.expire(now);
     assert_eq!(told(&mut session), ["Ended SessionExpired"]);
 }
 

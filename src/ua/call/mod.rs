@@ -420,6 +420,7 @@ impl Call {
             invite::Event::Alive => self.alive(now, out),
             // The agent deals with it before events come here; nobody else lets it come to this.
             invite::Event::Lost { status } => self.end_lost(now, status, anchor, out),
+            invite::Event::Expired => self.expire(now),
             // The agent deals with these before events come here.
             invite::Event::Challenged { .. }
             | invite::Event::Referred { .. }

@@ -206,6 +206,13 @@ impl Call {
         self.note(words, out);
     }
 
+    /// Nobody refreshed the session.
+    pub fn expire(&mut self, now: Instant) {
+        if let Some(session) = &mut self.session {
+            session.expire(now);
+        }
+    }
+
     /// Signalling and sound are gone.
     pub fn end_lost(&mut self, now: Instant, status: u16, anchor: &WallAnchor, out: &mut Outbox) {
         let what = if status == 481 { "the server lost the call" } else { "the server does not answer any more" };
