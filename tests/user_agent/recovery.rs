@@ -280,7 +280,8 @@ fn silence_is_asked_about_once_and_ends_only_a_call_that_is_not_there() {
             assert!(summary(&world, 0).cause.contains("the server lost the call"), "{}", summary(&world, 0).cause);
             continue;
         }
-        assert!(world.call(0).recovery.is_empty(), "{answer:?}: {}", world.call(0).recovery);
+        let note = world.call(0).recovery;
+        assert!(!note.contains("no sound arrives"), "{answer:?}: {note}");
         let cseq = |l: &Letter| l.header("CSeq");
         world.stir(0);
         world.run(TENTH);
