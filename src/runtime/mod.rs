@@ -1,7 +1,7 @@
 //! Where the pure core meets sockets, clocks and threads.
 pub mod clock;
 pub mod journal;
-mod locating;
+pub mod locating;
 pub mod media_socket;
 pub mod media_thread;
 mod network;

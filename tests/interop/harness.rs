@@ -17,6 +17,7 @@ const LANES: usize = 4;
 pub enum Need {
     Asterisk,
     Baresip,
+    Dnsmasq,
     Kamailio,
     Sipp,
     Tshark,
@@ -31,6 +32,7 @@ impl Need {
         match self {
             Self::Asterisk => crate::peers_asterisk::missing(),
             Self::Baresip => program("baresip"),
+            Self::Dnsmasq => crate::peers_dnsmasq::missing(),
             Self::Kamailio => crate::peers_kamailio::missing(),
             Self::Sipp => program("sipp"),
             Self::Tshark => program("tshark").or_else(|| program("dumpcap")),

@@ -1,4 +1,4 @@
-//! The phone against real peers: Asterisk, Kamailio, baresip, SIPp, PulseAudio, tshark.
+//! The phone against real peers: Asterisk, Kamailio, baresip, SIPp, dnsmasq, PulseAudio, tshark.
 //!
 //! A peer that is not installed makes its cases `ignored`, with the reason at the end; with `OFFHOOK_INTEROP=required`
 //! it makes them fail. `scripts/setup` installs them all.
@@ -10,6 +10,7 @@ mod harness;
 mod namespaces;
 mod peers_asterisk;
 mod peers_baresip;
+mod peers_dnsmasq;
 mod peers_kamailio;
 mod peers_pulse;
 mod peers_sipp;
@@ -26,6 +27,7 @@ mod devices;
 mod freeswitch;
 mod hostile;
 mod kamailio;
+mod locating;
 mod measuring;
 mod networks;
 mod peers_check;
@@ -37,7 +39,7 @@ mod transfer;
 mod transports;
 
 fn main() -> std::process::ExitCode {
-    let together: [&[harness::Case]; 3] = [recovering::CASES, kamailio::CASES, transports::CASES];
+    let together: [&[harness::Case]; 4] = [recovering::CASES, kamailio::CASES, transports::CASES, locating::CASES];
     let alone = [
         measuring::CASES,
         peers_check::CASES,
