@@ -243,6 +243,12 @@ mod tests {
             server: ([192, 0, 2, 1], transport.default_port()).into(),
             secure: transport.is_secure(),
             state: state.clone(),
+            since: None,
+            confirmed: None,
+            keep_alive: Duration::from_secs(20),
+            contact: String::new(),
+            gruu: String::new(),
+            service_route: String::new(),
         };
         let flows = [flow(Transport::Tls, &registered), flow(Transport::Udp, &failed)];
         let line = |state, flows| registration_line("work", state, flows, now);

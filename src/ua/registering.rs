@@ -223,7 +223,7 @@ impl UserAgent {
         let Some(binding) = account.bindings.get_mut(number) else { return };
         match event {
             register::Event::Changed(state) => {
-                binding.set_state(&state, &server);
+                binding.set_state(now, &state, &server);
                 if let Some(words) = words(now, &binding.state) {
                     self.out.log(format!("account {name}: {words}"));
                 }

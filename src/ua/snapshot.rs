@@ -47,6 +47,17 @@ pub struct FlowView {
     /// Nobody on the way can read or change what is said.
     pub secure: bool,
     pub state: RegistrationState,
+    /// Registered without a break since then.
+    pub since: Option<Instant>,
+    /// When the server last confirmed it.
+    pub confirmed: Option<Instant>,
+    /// A sign of life is asked for at least this often.
+    pub keep_alive: Duration,
+    /// Where the server reaches us; empty until it is known.
+    pub contact: String,
+    /// Our address that leads here from everywhere (RFC 5627), and the way out (RFC 3608); empty unless the server gave them.
+    pub gruu: String,
+    pub service_route: String,
 }
 
 #[derive(Clone, Debug, PartialEq)]

@@ -317,6 +317,7 @@ impl Model {
         let retry = |state: &RegistrationState| matches!(state, RegistrationState::Failed { retry: Some(_), .. });
         self.calls().next().is_some()
             || self.notice.is_some()
+            || self.page == Page::Account
             || self.quit != Quit::No
             || self.snapshot.accounts.iter().any(|a| retry(&a.state) || a.flows.iter().any(|flow| retry(&flow.state)))
     }

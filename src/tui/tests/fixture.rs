@@ -319,8 +319,23 @@ pub fn account(id: u16, name: &str, address: &str, state: RegistrationState) -> 
 }
 
 pub fn flow(transport: Transport, host: u8, state: RegistrationState) -> FlowView {
-    let server = ([192, 0, 2, host], transport.default_port()).into();
-    FlowView { transport, server, secure: transport.is_secure(), state }
+    let registered = match &state {
+        RegistrationState::Registered { expires } => expires.checked_sub(secs(600)),
+        _ => None,
+    };
+    FlowView {
+        transport,
+        server: ([192, 0, 2, host], transport.default_port()).into(),
+        secure: transport.is_secure(),
+        state,
+        since: registered.and_then(|at| at.checked_sub(secs(7_200))),
+        confirmed: registered,
+        keep_alive: secs(20),
+        contact: format!("sip:5a1c09b2e7f4@192.0.2.77:5060;transport={}", transport.uri_token()),
+        gruu: registered
+            .map_or(String::new(), |_| "sip:1001@pbx.example;gr=urn:uuid:f81d4fae-7dec-11d0-a765-00a0c91e6bf6".into()),
+        service_route: String::new(),
+    }
 }
 
 /// Oldest first.

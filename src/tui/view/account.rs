@@ -2,9 +2,11 @@
 use super::{details, words};
 use crate::tui::model::Model;
 use crate::tui::theme::Role;
+use crate::tui::widget::clock;
 use crate::tui::widget::paint::{Painter, padded};
 use crate::ua::snapshot::{AccountView, RegistrationState};
 use ratatui::layout::Rect;
+use std::time::Instant;
 
 pub fn draw(model: &Model, p: &mut Painter<'_>, area: Rect) {
     let Some(account) = model.snapshot.accounts.get(model.account) else {
@@ -35,6 +37,25 @@ fn lines(model: &Model, account: &AccountView, width: usize) -> Vec<(&'static st
         rows.push(("", String::new()));
         rows.push(("flow", format!("{} {} {}", words::way_of(model.glyphs, flow), model.glyphs.dot, flow.server)));
         rows.push(("", format!("{sign} {state}")));
+        if let RegistrationState::Failed { .. } = flow.state {
+            rows.push(("", words::registration(model, &flow.state)));
+        }
+        let age = |at: Instant| clock::rough(model.now.saturating_duration_since(at));
+        let since = flow.since.map(|at| format!("registered for {}", age(at)));
+        let confirmed = flow.confirmed.map(|at| format!("confirmed {} ago", age(at)));
+        let both: Vec<String> = since.into_iter().chain(confirmed).collect();
+        let asked = match flow.since {
+            Some(_) => format!("asked for a sign of life every {} s", flow.keep_alive.as_secs()),
+            None => String::new(),
+        };
+        let pieces = [
+            ("", both.join(", ")),
+            ("keep-alive", asked),
+            ("contact", flow.contact.clone()),
+            ("GRUU", flow.gruu.clone()),
+        ];
+        let route = [("way out", flow.service_route.clone())];
+        rows.extend(pieces.into_iter().chain(route).filter(|(_, content)| !content.is_empty()));
     }
     details::folded(rows, width)
 }

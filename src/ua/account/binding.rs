@@ -1,7 +1,8 @@
 //! One of the flows an account registers over (RFC 5626 §4.2): the ways it may take, the one it has, and how it is there.
-use super::keep_alive::{Wanted, same_way};
+use super::keep_alive::{Wanted, bound, same_way};
 use crate::base::id::AccountId;
 use crate::base::net::Flow;
+use crate::base::untrusted::Untrusted;
 use crate::sip::message::{Host, Uri};
 use crate::sip::register::{self, Registration};
 use crate::ua::cause;
@@ -11,6 +12,8 @@ use std::time::Instant;
 
 /// Ways of one answer that are tried.
 const WAYS: usize = 8;
+/// Columns of an address that are shown.
+const SHOWN: usize = 240;
 
 #[derive(Debug)]
 pub struct Binding {
@@ -27,6 +30,9 @@ pub struct Binding {
     failed: Option<Flow>,
     /// What the sockets said of the flow.
     trouble: Option<String>,
+    /// Registered without a break since then, and last confirmed then.
+    since: Option<Instant>,
+    confirmed: Option<Instant>,
 }
 
 impl Binding {
@@ -40,6 +46,8 @@ impl Binding {
             untried: VecDeque::new(),
             failed: None,
             trouble: None,
+            since: None,
+            confirmed: None,
         }
     }
 
@@ -77,6 +85,9 @@ impl Binding {
         let next = self.untried.pop_front()?;
         let left = self.flow.replace(next).filter(|old| *old != next);
         self.trouble = None;
+        if left.is_some() {
+            self.since = None;
+        }
         self.registration.register(now, contact(&next), !self.untried.is_empty());
         left
     }
@@ -94,20 +105,25 @@ impl Binding {
     }
 
     /// Takes over what the registration machine reports.
-    pub fn set_state(&mut self, state: &register::State, server: &(Host, Option<u16>)) {
+    pub fn set_state(&mut self, now: Instant, state: &register::State, server: &(Host, Option<u16>)) {
         // What was found and not needed is old when it is needed.
         if !matches!(state, register::State::Registering) {
             self.forget_ways();
         }
         self.state = match state {
-            register::State::Off => RegistrationState::Off,
+            register::State::Off => {
+                self.since = None;
+                RegistrationState::Off
+            }
             register::State::Registering => RegistrationState::Registering,
             register::State::Registered { expires } => {
                 self.failed = None;
+                (self.since, self.confirmed) = (self.since.or(Some(now)), Some(now));
                 RegistrationState::Registered { expires: *expires }
             }
             register::State::Unregistering => RegistrationState::Unregistering,
             register::State::Failed { cause, retry } => {
+                self.since = None;
                 let (cause, status) = self.failure(cause, server);
                 RegistrationState::Failed { cause, status, retry: *retry }
             }
@@ -150,11 +166,20 @@ impl Binding {
 
     pub fn view(&self) -> Option<FlowView> {
         let flow = self.flow?;
+        let grant = self.registration.grant();
+        let text = |text: String| Untrusted::new(&text).sanitize(SHOWN);
+        let route = grant.map_or(&[][..], |grant| &grant.service_route);
         Some(FlowView {
             transport: flow.transport,
             server: flow.remote,
             secure: flow.transport.is_secure(),
             state: self.state.clone(),
+            since: self.since,
+            confirmed: self.confirmed,
+            keep_alive: bound(grant.and_then(|grant| grant.flow_timer)),
+            contact: self.registration.contact().map_or(String::new(), |contact| text(contact.to_string())),
+            gruu: grant.and_then(|grant| grant.gruu.as_ref()).map_or(String::new(), |gruu| text(gruu.to_string())),
+            service_route: text(route.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")),
         })
     }
 }

@@ -124,10 +124,14 @@ impl KeepAlives {
     }
 }
 
+/// The longest time between two signs of life, where the server keeps a silent flow for so long.
+pub fn bound(flow_timer: Option<Duration>) -> Duration {
+    flow_timer.map_or(BOUND, |timer| timer.clamp(LEAST, BOUND))
+}
+
 /// Between 80 % and 100 % of the bound (RFC 5626 §4.4.1).
 fn pause(wanted: &Wanted, rng: &mut Rng) -> Duration {
-    let bound = wanted.flow_timer.map_or(BOUND, |timer| timer.clamp(LEAST, BOUND));
-    bound.mul_f64(0.8 + 0.2 * rng.unit())
+    bound(wanted.flow_timer).mul_f64(0.8 + 0.2 * rng.unit())
 }
 
 /// Whether two flows lead to the same far end; ours may be seen at another address of this machine.
