@@ -5,6 +5,7 @@ pub mod demo;
 pub mod devices;
 pub mod headless;
 pub mod init;
+mod instance;
 pub mod phone;
 pub mod report;
 pub mod run;

@@ -1,5 +1,6 @@
 //! Carries out what the command line asks for.
 use crate::app::headless::{self, Job, Kind};
+use crate::app::instance::Instance;
 use crate::app::phone::{Hooks, Parts, Phone, PhoneError};
 use crate::app::sound::{self, Sound};
 use crate::app::{config_check, demo, devices, init, screen, serve, wire};
@@ -164,8 +165,10 @@ fn work(cli: &Cli, environment: &Environment, mut job: Job, auto_answer: bool) -
     let interrupted = headless::catch_signals()?;
     let journal = journal(&config, environment);
     let mut rng = clock::seeded_by_system().map_err(|error| Failure::new(ExitCode::Failed, error))?;
-    let settings =
+    let mut settings =
         wire::settings(&config, auto_answer, &mut rng).map_err(|error| Failure::new(ExitCode::Configuration, error))?;
+    let instance = Instance::of(environment, &mut rng, &journal);
+    settings.instance.clone_from(&instance.urn);
     let Sound { handle, events } = sound::start(&config, rng.fork(), &journal)?;
     let phone = Phone::start(Parts {
         settings,

@@ -1,4 +1,5 @@
 //! The phone with its screen.
+use crate::app::instance::Instance;
 use crate::app::phone::{Hooks, Parts, Phone};
 use crate::app::run::{Failure, configuration, journal, with_some_account};
 use crate::app::sound::{self, Sound};
@@ -25,8 +26,10 @@ pub fn run(cli: &Cli, environment: &Environment) -> Result<ExitCode, Failure> {
         journal.line("no account yet: `offhook init` makes one, `offhook demo` needs none; direct calls work");
     }
     let mut rng = clock::seeded_by_system().map_err(|error| Failure::new(ExitCode::Failed, error))?;
-    let settings =
+    let mut settings =
         wire::settings(&config, false, &mut rng).map_err(|error| Failure::new(ExitCode::Configuration, error))?;
+    let instance = Instance::of(environment, &mut rng, &journal);
+    settings.instance.clone_from(&instance.urn);
     let Sound { handle, events } = sound::start(&config, rng.fork(), &journal)?;
     let history = History::open(&config, environment, &journal);
     let phone = Phone::start(Parts {

@@ -60,6 +60,11 @@ impl Environment {
         self.chosen(choice, self.xdg_state_home.as_ref(), ".local/state", "offhook.log")
     }
 
+    /// Where the name of this phone is kept, if there is a place for such things.
+    pub fn instance_file(&self) -> Option<PathBuf> {
+        self.chosen(&FileChoice::Auto, self.xdg_state_home.as_ref(), ".local/state", "instance")
+    }
+
     fn chosen(&self, choice: &FileChoice, xdg: Option<&PathBuf>, fallback: &str, name: &str) -> Option<PathBuf> {
         match choice {
             FileChoice::None => None,

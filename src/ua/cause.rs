@@ -43,11 +43,16 @@ pub fn call_refused(status: u16, reason: &str) -> String {
 /// What a final status of a REGISTER means.
 pub fn registration_refused(status: u16, reason: &str) -> String {
     let words = match status {
+        300..=399 => "the server sends us in circles; check the registrar of the account",
         401 | 407 => "user name or password refused",
-        403 => "the server forbids this account",
-        404 => "the server does not know this account",
+        403 => "the server forbids this account; check user name and password",
+        404 => "the server does not know this account; check user name and domain",
         408 => "no answer from the server",
+        420 => "the server does not bear what the account asks for",
+        421 => "the server demands an extension this phone does not have, or the account switches off",
+        439 => "the server demands flows that the first server on the way does not keep",
         423 => "the server wants a longer registration",
+        503 => "the server is overloaded or being restarted",
         500..=599 => "the server cannot do it now",
         _ => "the server refused",
     };
@@ -117,6 +122,6 @@ mod tests {
     #[test]
     fn the_status_stands_beside_the_words() {
         assert_eq!(call_refused(486, "Busy Here"), "busy (486 Busy Here)");
-        assert_eq!(registration_refused(403, ""), "the server forbids this account (403)");
+        assert_eq!(registration_refused(500, ""), "the server cannot do it now (500)");
     }
 }
