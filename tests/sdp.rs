@@ -44,6 +44,7 @@ fn what_cannot_be_used_is_refused_with_the_right_status() {
         ("port word", with("m=audio x RTP/AVP 0\r\n"), 400, "65535"),
         ("short m=", with("m=audio 4000\r\n"), 400, "protocol expected"),
         ("short c=", with("m=audio 4000 RTP/AVP 0\r\nc=IN IP4\r\n"), 400, "address expected"),
+        ("c= of a ttl", with("m=audio 4000 RTP/AVP 0\r\nc=IN IP4 /127\r\n"), 400, "address expected"),
         ("no c=", with("m=audio 4000 RTP/AVP 0\r\n").replace("c=IN IP4 198.51.100.1\r\n", ""), 400, "c= line"),
         ("zero byte", with("m=audio 4000 RTP/AVP 0\r\na=x\0y\r\n"), 400, "zero byte"),
         ("too long", with(&"a=x\r\n".repeat(20_000)), 400, "longer"),

@@ -144,7 +144,9 @@ fn origin(value: &str) -> Option<String> {
 
 fn connection(value: &str) -> Option<String> {
     let words: Vec<&str> = value.split_whitespace().collect();
-    (words.len() >= 3).then(|| words.get(..3).unwrap_or_default().join(" "))
+    // An address may have `/ttl` behind it, but not nothing before that.
+    let address = words.get(2).filter(|address| !address.starts_with('/'));
+    address.map(|_| words.get(..3).unwrap_or_default().join(" "))
 }
 
 /// Start and stop; what is not a pair of numbers is a session without limits.

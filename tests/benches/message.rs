@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 /// 750 bytes, as an INVITE through one proxy comes.
 const INVITE: &str = "INVITE sip:kx3w8dq7@192.0.2.5:5060;transport=udp SIP/2.0\r\n\
     Via: SIP/2.0/UDP 192.0.2.1:5060;rport;branch=z9hG4bKPj2f5a1d4e7c1b\r\n\
-    Via: SIP/2.0/UDP 192.0.2.77:5062;received=192.0.2.77;branch=z9hG4bK91f0d\r\n\
+    Via: SIP/2.0/UDP 192.0.2.77:5062;received=192.0.2.77;branch=z9hG4bK91f0d7c\r\n\
     Record-Route: <sip:192.0.2.1;lr>\r\n\
     Max-Forwards: 69\r\n\
     From: \"Alice Liddell\" <sip:600@example.com>;tag=4d0c4e56-0b6a\r\n\
@@ -25,6 +25,7 @@ const INVITE: &str = "INVITE sip:kx3w8dq7@192.0.2.5:5060;transport=udp SIP/2.0\r
     Call-ID: 0d3b8a36-1c5f-4d13-9f0c-0a1a2b3c4d5e\r\n\
     CSeq: 16184 INVITE\r\n\
     Allow: INVITE, ACK, BYE, CANCEL, OPTIONS\r\n\
+    User-Agent: Asterisk PBX 22.1.0\r\n\
     Content-Type: application/sdp\r\n\
     Content-Length: 156\r\n\r\n\
     v=0\r\no=- 1563487125 1563487125 IN IP4 192.0.2.77\r\ns=-\r\nc=IN IP4 192.0.2.77\r\nt=0 0\r\n\
@@ -139,7 +140,6 @@ fn cut(bytes: &Bytes, length: usize) {
     for piece in bytes.chunks(length) {
         framer.handle_bytes(piece);
         while let Some(event) = framer.poll_event() {
-            assert!(matches!(event, Event::Frame(_) | Event::Fatal { .. }));
             black_box(event);
         }
     }

@@ -5,6 +5,7 @@ mod hostile;
 #[path = "../user_agent/peer.rs"]
 mod peer;
 mod proxy;
+mod rules;
 mod stage;
 mod strangers;
 mod table;

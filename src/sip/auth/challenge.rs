@@ -20,6 +20,10 @@ impl AuthValue {
     pub fn parse_all(value: &str) -> Vec<Self> {
         let mut all: Vec<Self> = Vec::new();
         for part in split_outside(value, b',').map(trim).filter(|p| !p.is_empty()) {
+            // The one too many is not looked at.
+            if all.len() > MAX_CHALLENGES {
+                break;
+            }
             let (left, text) = match find_outside(part, b'=') {
                 Some(at) => (trim(part.get(..at).unwrap_or_default()), part.get(at + 1..).map(trim)),
                 None => (part, None),
@@ -36,10 +40,6 @@ impl AuthValue {
                 }
                 _ => left,
             };
-            if all.len() > MAX_CHALLENGES {
-                all.truncate(MAX_CHALLENGES);
-                break;
-            }
             if let (Some(current), Some(inner)) = (all.last_mut(), text.and_then(content))
                 && is_token(name)
                 && current.params.len() < MAX_PARAMS
@@ -47,6 +47,7 @@ impl AuthValue {
                 current.params.push((name.to_ascii_lowercase(), inner.to_owned()));
             }
         }
+        all.truncate(MAX_CHALLENGES);
         all
     }
 
@@ -180,6 +181,7 @@ mod tests {
     #[test]
     fn numbers_are_capped() {
         assert_eq!(AuthValue::parse_all(&"Digest realm=\"x\",".repeat(100)).len(), MAX_CHALLENGES);
+        assert_eq!(AuthValue::parse_all(&"Negotiate,".repeat(100)).len(), MAX_CHALLENGES);
         let many = AuthValue::parse_all(&format!("Digest {}", "a=b,".repeat(100)));
         assert_eq!(many[0].params.len(), MAX_PARAMS);
     }
