@@ -1,9 +1,13 @@
 # make demo    sets up, builds, and shows offhook on a simulated bad network: nothing else is needed
 # make test    sets up and runs every check and every test, with real peers
+# make bench   how fast messages are read, beside rsip and among many transactions
+# make fuzz    gives each reader of bytes what a fuzzer invents, for ten minutes each (needs cargo-fuzz)
 CARGO ?= cargo
 DEMO  ?= --loss 5 --jitter 40 --delay 60 --seed 1
+FUZZ  ?= message framing uri headers challenge sdp
+FUZZ_SECONDS ?= 600
 
-.PHONY: build demo test check install help
+.PHONY: build demo test bench fuzz check install help
 .DEFAULT_GOAL := help
 
 help:
@@ -26,6 +30,18 @@ test:
 	@$(MAKE) --no-print-directory check
 	$(CARGO) test --locked --no-fail-fast
 	@scripts/not-run
+
+bench:
+	$(CARGO) bench --locked --bench message --bench transactions
+
+# RUSTC_BOOTSTRAP: the stable compiler counts coverage as well.
+fuzz:
+	for target in $(FUZZ); do \
+		mkdir -p tests/fuzz/corpus/$$target; \
+		RUSTC_BOOTSTRAP=1 $(CARGO) fuzz run --fuzz-dir tests/fuzz --sanitizer none $$target tests/fuzz/corpus/$$target \
+			tests/fuzz/seeds/$$target tests/data/rfc4475 tests/data/rfc5118 \
+			-- -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=2048 || exit 1; \
+	done
 
 install: build
 	$(CARGO) install --locked --path .
