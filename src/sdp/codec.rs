@@ -2,6 +2,7 @@
 use super::session::{Attribute, MediaLine};
 use crate::base::untrusted::Untrusted;
 use crate::media::spec::{Codec, OpusParameters, PayloadFormat, TelephoneEvent};
+use std::collections::BTreeMap;
 
 /// The events we send and understand: digits, `*`, `#`, `A` to `D`, hook flash.
 const EVENTS: &str = "0-16";
@@ -30,10 +31,12 @@ impl Format {
 
 /// The formats of an RTP line in its order; what is no payload type, or comes twice, is left out.
 pub fn formats(line: &MediaLine) -> Vec<Format> {
+    let (names, parameters) = (mapped(line, "rtpmap"), mapped(line, "fmtp"));
     let mut out: Vec<Format> = Vec::new();
     for payload_type in line.formats.iter().filter_map(|f| payload_type(f)) {
         if out.iter().all(|f| f.payload_type() != payload_type) {
-            out.push(format(line, payload_type));
+            let (name, parameters) = (names.get(&payload_type), parameters.get(&payload_type));
+            out.push(format(payload_type, name.copied(), parameters.copied().unwrap_or_default()));
         }
     }
     out
@@ -60,18 +63,17 @@ pub(super) fn events(formats: &[Format]) -> Vec<TelephoneEvent> {
     out
 }
 
-fn format(line: &MediaLine, payload_type: u8) -> Format {
-    let Some(map) = mapped(line, "rtpmap", payload_type) else { return static_format(payload_type) };
+fn format(payload_type: u8, map: Option<&str>, fmtp: &str) -> Format {
+    let Some(map) = map else { return static_format(payload_type) };
     let mut parts = map.split('/').map(str::trim);
     let (name, clock) = (parts.next().unwrap_or_default(), parts.next().and_then(|c| c.parse::<u32>().ok()));
     let mono = parts.next().is_none_or(|channels| channels == "1");
     let is = |codec: Codec| name.eq_ignore_ascii_case(codec.name()) && clock == Some(codec.clock_rate());
-    let opus = || parameters(mapped(line, "fmtp", payload_type).unwrap_or_default());
     let audio = |codec, opus| Format::Audio(PayloadFormat { payload_type, codec, opus });
     match clock {
         _ if is(Codec::Pcmu) && mono => audio(Codec::Pcmu, OpusParameters::default()),
         _ if is(Codec::Pcma) && mono => audio(Codec::Pcma, OpusParameters::default()),
-        _ if is(Codec::Opus) => audio(Codec::Opus, opus()),
+        _ if is(Codec::Opus) => audio(Codec::Opus, parameters(fmtp)),
         Some(clock_rate @ 1..=384_000) if name.eq_ignore_ascii_case("telephone-event") => {
             Format::Event(TelephoneEvent { payload_type, clock_rate })
         }
@@ -94,12 +96,20 @@ fn static_format(payload_type: u8) -> Format {
     Format::Unknown { payload_type, name: name.to_owned() }
 }
 
-/// The text behind the payload type in `a=rtpmap:PT text` or `a=fmtp:PT text`.
-fn mapped<'a>(line: &'a MediaLine, attribute: &str, payload_type: u8) -> Option<&'a str> {
-    line.attributes.iter().filter(|a| a.name.eq_ignore_ascii_case(attribute)).find_map(|a| {
-        let (number, text) = a.value.as_deref()?.split_once(char::is_whitespace)?;
-        (number.parse() == Ok(payload_type)).then(|| text.trim())
-    })
+/// The texts behind the payload types in `a=rtpmap:PT text` or `a=fmtp:PT text`, of each the first: there may be many formats
+/// and many attributes.
+fn mapped<'a>(line: &'a MediaLine, attribute: &str) -> BTreeMap<u8, &'a str> {
+    let mut out = BTreeMap::new();
+    for value in
+        line.attributes.iter().filter(|a| a.name.eq_ignore_ascii_case(attribute)).filter_map(|a| a.value.as_deref())
+    {
+        if let Some((number, text)) = value.split_once(char::is_whitespace)
+            && let Ok(payload_type) = number.parse::<u8>()
+        {
+            out.entry(payload_type).or_insert(text.trim());
+        }
+    }
+    out
 }
 
 /// RFC 7587 §6.1: what the describing side asks of the encoder that sends to it.

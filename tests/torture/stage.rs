@@ -4,6 +4,7 @@ use crate::world::{World, address};
 use bytes::Bytes;
 use offhook::base::id::StreamId;
 use offhook::base::net::{Flow, Received, Transmit, Transport};
+use offhook::media::event::MediaEvent;
 use offhook::media::spec::StreamSpec;
 use offhook::sip::message::{Message, Request, Response, parse};
 use offhook::sip::transport::framing::{Event, StreamFramer};
@@ -95,6 +96,9 @@ impl Stage {
     pub fn send(&mut self, transport: Transport, bytes: &Bytes) -> Vec<Letter> {
         self.world.mail.clear();
         let (now, local) = (self.world.now, self.world.phones[0].address);
+        // The call that is under way is heard: nobody has to ask whether its other end is still there.
+        let call = self.world.phones[0].agent.snapshot(now).calls[0].number;
+        self.world.phones[0].agent.handle_media(now, MediaEvent::Flowing { stream: StreamId(call.0) });
         let flow = Flow::new(transport, local, self.sender);
         self.world.phones[0].agent.handle_received(now, Received { flow, bytes: bytes.clone() });
         self.world.drain();
