@@ -1,5 +1,5 @@
 //! Certificates of an authority that lives as long as a test: for servers, for phones, and some that must not be believed.
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -32,6 +32,14 @@ impl Authority {
     /// A certificate for these names and addresses, in files called after the first.
     pub fn identity(&self, names: &[&str]) -> Identity {
         self.issue(names, |_| ())
+    }
+
+    /// The same, expired years ago.
+    pub fn expired(&self, names: &[&str]) -> Identity {
+        self.issue(names, |params| {
+            params.not_before = date_time_ymd(2019, 1, 1);
+            params.not_after = date_time_ymd(2020, 1, 1);
+        })
     }
 
     fn issue(&self, names: &[&str], change: impl Fn(&mut CertificateParams)) -> Identity {

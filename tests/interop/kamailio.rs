@@ -3,6 +3,7 @@ use crate::common::sound::Sound;
 use crate::harness::{Case, Need};
 use crate::peers_baresip::{Account, Baresip};
 use crate::peers_kamailio::{Kamailio, Options};
+use crate::peers_linphone::Linphone;
 use crate::peers_sipp::Sipp;
 use crate::phone::{Phone, Setup, exit};
 use crate::process::wait_for;
@@ -27,6 +28,7 @@ pub const CASES: &[Case] = &[
     Case { name: "kamailio::from_udp_to_tcp", needs: KAMAILIO, run: |case| call(case, Transport::Udp, Transport::Tcp) },
     Case { name: "kamailio::from_tcp_to_udp", needs: KAMAILIO, run: |case| call(case, Transport::Tcp, Transport::Udp) },
     Case { name: "kamailio::baresip_calls_over_tcp", needs: &[Need::Kamailio, Need::Baresip], run: baresip_calls },
+    Case { name: "kamailio::linphone_calls_and_is_called", needs: &[Need::Kamailio, Need::Linphone], run: linphone },
     Case { name: "kamailio::refused_as_dialled", needs: KAMAILIO, run: refused },
     Case { name: "kamailio::one_of_three_answers", needs: &[Need::Kamailio, Need::Baresip, Need::Sipp], run: forked },
     Case { name: "kamailio::taken_from_the_others", needs: &[Need::Kamailio, Need::Baresip], run: taken },
@@ -99,6 +101,27 @@ fn baresip_calls(case: &Case) {
     bob.interrupt();
     hears_some(&bob.heard().part(1.0, 6.0), 440.0, "the phone");
     hears_some(&alice.recording(), 700.0, "baresip");
+}
+
+fn linphone(case: &Case) {
+    let kamailio = Kamailio::start(case);
+    let mut carol = Linphone::start(case, "carol", kamailio.address(Transport::Udp), 440.0);
+    let mut bob = answering(case, "bob", &kamailio.account("bob", Transport::Tls), 700.0);
+    carol.call(&kamailio.uri("bob"));
+    bob.expect_established();
+    sleep(Duration::from_secs(3));
+    carol.hang_up();
+    assert_eq!(bob.expect_summary()["result"], "normal");
+    bob.interrupt();
+    hears_some(&bob.heard(), 440.0, "the called");
+    let setup = Setup::new(case, "alice", "call").config(&kamailio.account("alice", Transport::Wss)).record();
+    let setup = setup.microphone(&tone(1_000.0));
+    let mut alice = setup.arguments(&["carol", "--codecs", "pcmu", "--duration", "4"]).start();
+    assert_eq!(alice.wait(Duration::from_secs(20)), exit::ENDED);
+    hears_some(&alice.heard(), 440.0, "the caller");
+    let heard = carol.recording();
+    hears_some(&heard, 700.0, "Linphone, which called");
+    hears_some(&heard, 1_000.0, "Linphone, which was called");
 }
 
 fn refused(case: &Case) {

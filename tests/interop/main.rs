@@ -1,4 +1,4 @@
-//! The phone against real peers: Asterisk, Kamailio, baresip, SIPp, dnsmasq, PulseAudio, tshark.
+//! The phone against real peers: Asterisk, Kamailio, baresip, Linphone, SIPp, dnsmasq, PulseAudio, tshark.
 //!
 //! A peer that is not installed makes its cases `ignored`, with the reason at the end; with `OFFHOOK_INTEROP=required`
 //! it makes them fail. `scripts/setup` installs them all.
@@ -12,6 +12,7 @@ mod peers_asterisk;
 mod peers_baresip;
 mod peers_dnsmasq;
 mod peers_kamailio;
+mod peers_linphone;
 mod peers_pulse;
 mod peers_sipp;
 mod peers_tshark;
@@ -24,6 +25,7 @@ mod calling;
 mod compare;
 mod demo;
 mod devices;
+mod edges;
 mod freeswitch;
 mod hostile;
 mod kamailio;
@@ -39,7 +41,8 @@ mod transfer;
 mod transports;
 
 fn main() -> std::process::ExitCode {
-    let together: [&[harness::Case]; 4] = [recovering::CASES, kamailio::CASES, transports::CASES, locating::CASES];
+    let together: [&[harness::Case]; 5] =
+        [recovering::CASES, edges::CASES, kamailio::CASES, transports::CASES, locating::CASES];
     let alone = [
         measuring::CASES,
         peers_check::CASES,

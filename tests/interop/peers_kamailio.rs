@@ -31,6 +31,8 @@ pub struct Options<'a> {
     pub identity: fn(&Authority) -> Identity,
     /// Phones must show a certificate.
     pub mutual: bool,
+    /// It gives each phone a name of its own.
+    pub gruu: bool,
     /// How long a nonce may be used.
     pub nonce_seconds: u32,
     /// It is an edge proxy before this registrar.
@@ -40,7 +42,7 @@ pub struct Options<'a> {
 impl Default for Options<'_> {
     fn default() -> Self {
         let identity = |authority: &Authority| authority.identity(&[DOMAIN, "127.0.0.1"]);
-        Self { name: "kamailio", identity, mutual: false, nonce_seconds: 300, edge_of: None }
+        Self { name: "kamailio", identity, mutual: false, gruu: true, nonce_seconds: 300, edge_of: None }
     }
 }
 
@@ -80,6 +82,7 @@ impl Kamailio {
             ("KEY", identity.key.display().to_string()),
             ("CA", authority.file.display().to_string()),
             ("MUTUAL", u8::from(options.mutual).to_string()),
+            ("GRUU", u8::from(options.gruu).to_string()),
             ("NONCE_SECONDS", options.nonce_seconds.to_string()),
             ("REGISTRAR", registrar),
         ];

@@ -11,10 +11,15 @@ use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// What must happen at all happens within this time.
 const SOON: Duration = Duration::from_secs(15);
+
+/// The time of day as the phone prints it [s].
+pub fn unix_now() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs_f64()
+}
 
 /// The codes it may end with.
 pub mod exit {
@@ -167,6 +172,11 @@ impl Phone {
             assert!(found.is_some() || !ended, "the phone ended before {what}");
             found
         })
+    }
+
+    /// The same for a line printed after `since` (see [`unix_now`]).
+    pub fn expect_after(&mut self, since: f64, what: &str, limit: Duration, fits: impl Fn(&Value) -> bool) -> Value {
+        self.expect(what, limit, |line| line["time"].as_f64().is_some_and(|time| time > since) && fits(line))
     }
 
     /// Waits for its end; the exit code.

@@ -1,5 +1,6 @@
 //! A child process whose output goes to a file, and which never outlives the test run.
 use std::fs::{self, File};
+use std::io::Write as _;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -24,7 +25,22 @@ impl Process {
 
     /// Starts `command` with its outputs as they are.
     pub fn spawn(name: &str, command: &mut Command, log: &Path) -> Self {
-        command.stdin(Stdio::null());
+        Self::launch(name, command.stdin(Stdio::null()), log)
+    }
+
+    /// Starts a `command` that reads lines, see [`Process::type_line`]; both outputs are appended to `log`.
+    pub fn interactive(name: &str, command: &mut Command, log: &Path) -> Self {
+        let file = File::options().create(true).append(true).open(log).expect("a log file");
+        command.stdout(file.try_clone().expect("a second handle")).stderr(file);
+        Self::launch(name, command.stdin(Stdio::piped()), log)
+    }
+
+    pub fn type_line(&mut self, line: &str) {
+        let input = self.child.stdin.as_mut().expect("it was started to be typed at");
+        writeln!(input, "{line}").unwrap_or_else(|error| panic!("{} does not read {line:?}: {error}", self.name));
+    }
+
+    fn launch(name: &str, command: &mut Command, log: &Path) -> Self {
         // SAFETY: prctl is async-signal-safe.
         unsafe {
             command.pre_exec(|| {

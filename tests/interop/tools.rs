@@ -81,10 +81,10 @@ pub fn hears(sound: &Sound, hz: f64, who: &str) {
     assert!(share > 0.9, "{who} does not hear {hz} Hz: a share of {share:.2} in {:.1} s", sound.seconds());
 }
 
-/// Checks that a tone is heard for half a second somewhere in `sound`: beside other cases the machine may be too busy for
-/// sound without a gap.
+/// Checks that a tone is heard for a quarter of a second somewhere in `sound`: beside other cases the machine may be too
+/// busy for sound without a gap.
 pub fn hears_some(sound: &Sound, hz: f64, who: &str) {
-    let starts = (0..).map(|n| f64::from(n) * 0.25).take_while(|start| start + 0.5 <= sound.seconds());
-    let best = starts.map(|start| sound.part(start, start + 0.5).tone_share(hz)).fold(0.0, f64::max);
+    let starts = (0..).map(|n| f64::from(n) * 0.125).take_while(|start| start + 0.25 <= sound.seconds());
+    let best = starts.map(|start| sound.part(start, start + 0.25).tone_share(hz)).fold(0.0, f64::max);
     assert!(best > 0.9, "{who} does not hear {hz} Hz: a share of {best:.2} at best in {:.1} s", sound.seconds());
 }
