@@ -1,5 +1,6 @@
 //! Any message: the torture tests of RFC 4475 and RFC 5118, hostile bytes, and requests of strangers, against the reader of
 //! messages, the cutter of streams and a whole user agent in a call.
+mod found;
 mod heap;
 mod hostile;
 #[path = "../user_agent/peer.rs"]
