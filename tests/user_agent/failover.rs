@@ -1,10 +1,12 @@
 //! A domain with several servers, some of which fail; the test plays them line by line.
 use crate::peer::{Letter, sdp};
-use crate::world::{World, address};
+use crate::world::{World, account, address, settings};
+use offhook::base::id::AccountId;
 use offhook::base::net::{Flow, Received, Transport};
+use offhook::sip::message::Host;
 use offhook::ua::command::Command;
 use offhook::ua::event::Event;
-use offhook::ua::snapshot::{CallEnd, CallState, CallSummary};
+use offhook::ua::snapshot::{CallEnd, CallState, CallSummary, RegistrationState};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -12,6 +14,7 @@ const MOMENT: Duration = Duration::from_millis(50);
 const SECOND: Duration = Duration::from_secs(1);
 const SILENCE: Duration = Duration::from_secs(3);
 
+const SERVER: u8 = 9;
 const FIRST: u8 = 11;
 const SECOND_BEST: u8 = 12;
 
@@ -351,4 +354,41 @@ fn within_a_dialog_the_way_is_kept_until_it_breaks() {
     world.drain();
     world.run(MOMENT);
     assert_eq!(methods(&mut world, FIRST), ["BYE"]);
+}
+
+#[test]
+fn a_registration_moves_on_and_calls_follow_it() {
+    // What the first server does: refuses, says 503, says nothing; and how soon the second is asked.
+    for (what, limit) in [("refused", MOMENT), ("503", MOMENT), ("silent", SILENCE + MOMENT)] {
+        let mut account = account("a", address(SERVER), false);
+        account.domain = Host::Name("pbx.example".to_owned());
+        account.transport = None;
+        let mut world = World::new(vec![settings(vec![account])], 7);
+        let servers = [FIRST, SECOND_BEST].map(|n| (Transport::Udp, address(n)));
+        world.names.insert("pbx.example".to_owned(), servers.to_vec());
+        world.command(0, Command::Register(AccountId(0)));
+        world.run(MOMENT);
+        let register = world.latest(address(FIRST), "REGISTER");
+        let before = world.now;
+        match what {
+            "refused" => {
+                world.phones[0].agent.handle_refused(before, register.flow, "connection refused");
+                world.drain();
+            }
+            "503" => answer(&mut world, &register, "503 Service Unavailable", "Retry-After: 5\r\n"),
+            _ => {}
+        }
+        world.run(limit);
+        let register = world.latest(address(SECOND_BEST), "REGISTER");
+        let contact = register.header("Contact");
+        answer(&mut world, &register, "200 OK", &format!("Contact: {contact};expires=600\r\n"));
+        let state = &world.phones[0].agent.snapshot(world.now).accounts[0].state;
+        assert!(matches!(state, RegistrationState::Registered { .. }), "{what}: {state:?}");
+        // The first that said 503 is avoided no longer; the account stays where it is registered.
+        world.run(10 * SECOND);
+        world.mail.clear();
+        world.command(0, Command::Call { account: None, target: "600@pbx.example".to_owned() });
+        world.run(MOMENT);
+        assert_eq!(methods(&mut world, SECOND_BEST), ["INVITE"], "{what}");
+    }
 }
