@@ -2,12 +2,14 @@
 use super::account::Account;
 use super::account::shown;
 use super::call::{Beginning, Call, warning};
+use super::media_host::Known;
 use super::outgoing::session_config;
 use super::plan::Plan;
 use super::sending::{Challenged, Owner};
 use super::{CALLS, UserAgent, secure};
 use crate::base::id::{AccountId, CallNumber};
 use crate::base::net::Flow;
+use crate::sdp::SdpError;
 use crate::sip::invite::{Failure, Session};
 use crate::sip::key::{ClientKey, DialogKey, ServerKey, SessionKey};
 use crate::sip::message::{Method, Request, Response, Scheme, Uri};
@@ -30,6 +32,7 @@ impl UserAgent {
                     session.handle_ack(now, request);
                 }
             }
+            transaction::Event::Cancelled { key, .. } if self.cancel_held(now, &key) => {}
             transaction::Event::Cancelled { key, cancel } => {
                 let session =
                     self.calls.values_mut().find_map(|c| c.session.as_mut().filter(|s| s.is_invited_by(&key)));
@@ -132,7 +135,7 @@ impl UserAgent {
             return;
         }
         match request.method {
-            Method::Invite => self.handle_invite(now, key, &request, flow, account),
+            Method::Invite => self.handle_invite(now, key, &request, (flow, account), None),
             Method::Options => {
                 let busy = self.calls.values().filter(|c| !c.is_over()).count() >= CALLS;
                 let status = if busy { 486 } else { 200 };
@@ -197,7 +200,15 @@ impl UserAgent {
         self.accounts.iter().filter(|a| a.accepts(source, uri)).min_by_key(rank).map(|a| a.id)
     }
 
-    fn handle_invite(&mut self, now: Instant, key: ServerKey, request: &Request, flow: Flow, account_id: AccountId) {
+    /// - `known`: the address of the name that the offer was held for.
+    pub(super) fn handle_invite(
+        &mut self,
+        now: Instant,
+        key: ServerKey,
+        request: &Request,
+        (flow, account_id): (Flow, AccountId),
+        known: Option<&Known>,
+    ) {
         if self.shutdown.is_some() {
             return self.respond(now, &key, request, 480, &[]);
         }
@@ -230,10 +241,18 @@ impl UserAgent {
             Err(response) => return self.layer.respond(now, &key, *response),
         };
         let wishes = self.wishes(account_id);
-        let plan = Plan::new(wishes, &mut self.rng);
+        let mut plan = Plan::new(wishes, &mut self.rng);
+        if let Some(known) = known {
+            plan.host_resolved(&known.name, known.address);
+        }
         if let Some(offer) = session.offer()
             && let Err(error) = plan.try_offer(offer, flow.local)
         {
+            if let (SdpError::HostName(name), None) = (&error, known)
+                && self.hold_invite(now, &key, request, (flow, account_id), name)
+            {
+                return;
+            }
             self.out.log(format!("a call from {} is refused: {error}", shown(&from.uri.to_string(), 80)));
             let warning = warning(&error);
             return self.respond(now, &key, request, error.status(), &[("Warning", &warning)]);
@@ -259,7 +278,14 @@ impl UserAgent {
         self.calls.insert(number, call);
     }
 
-    fn respond(&mut self, now: Instant, key: &ServerKey, request: &Request, status: u16, headers: &[(&str, &str)]) {
+    pub(super) fn respond(
+        &mut self,
+        now: Instant,
+        key: &ServerKey,
+        request: &Request,
+        status: u16,
+        headers: &[(&str, &str)],
+    ) {
         let tag = self.rng.hex(12);
         let mut response = Response::to_request(request, status, Some(&tag));
         if !self.settings.user_agent.is_empty() {

@@ -11,6 +11,7 @@ mod failover;
 mod incoming;
 mod ladder;
 mod liveness;
+mod media_host;
 mod outbox;
 mod outgoing;
 mod plan;
@@ -68,6 +69,8 @@ pub struct UserAgent {
     sessions: BTreeMap<SessionKey, CallNumber>,
     next_call: u32,
     sending: Sending,
+    /// Incoming calls that wait for a name server.
+    held: Vec<media_host::Held>,
     queries: BTreeMap<u32, queries::Query>,
     next_query: u32,
     /// The call that is talked on.
@@ -107,6 +110,7 @@ impl UserAgent {
             sessions: BTreeMap::new(),
             next_call: 1,
             sending: Sending::default(),
+            held: Vec::new(),
             queries: BTreeMap::new(),
             next_query: 0,
             focus: None,
@@ -260,6 +264,7 @@ impl UserAgent {
     pub fn handle_timeout(&mut self, now: Instant) {
         self.layer.handle_timeout(now);
         self.lose_patience(now);
+        self.give_up_held(now);
         self.registrations_timeout(now);
         self.keep_alive(now);
         let due: Vec<CallNumber> =
@@ -279,6 +284,7 @@ impl UserAgent {
         let own = [
             self.layer.poll_timeout(),
             self.sending.poll_timeout(),
+            self.held.iter().map(|held| held.until).min(),
             self.keep_alives.poll_timeout(),
             self.busy_until,
             self.shutdown,

@@ -75,6 +75,11 @@ impl Plan {
         self.negotiated.as_ref()
     }
 
+    /// Tells what a name in the peer's descriptions stands for.
+    pub fn host_resolved(&mut self, name: &str, address: IpAddr) {
+        self.base.host_resolved(name, address);
+    }
+
     /// Whether an offer could be accepted at all; tried before the phone rings, when no ports are bound yet.
     pub fn try_offer(&self, offer: &Body, local: SocketAddr) -> Result<(), SdpError> {
         let (mut trial, rtp) = (self.base.clone(), SocketAddr::new(local.ip(), 9));

@@ -32,6 +32,7 @@ impl UserAgent {
         self.located_calls(now, question, answer);
         self.located_ways(now, question, answer);
         self.located_queries(now, question, answer);
+        self.located_media(now, question, answer);
         for errand in self.sending.answered(question) {
             match answer {
                 Ok(flows) => {

@@ -1,6 +1,7 @@
 //! Whole calls between user agents, in virtual time.
 mod failover;
 mod hostile;
+mod media_host;
 mod peer;
 mod recovery;
 mod registering;
