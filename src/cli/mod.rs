@@ -15,6 +15,7 @@ Files, below the XDG base directories (~/.config, ~/.local/share, ~/.local/state
   offhook/config.toml     configuration
   offhook/history.sqlite  call history
   offhook/offhook.log     log
+  offhook/instance        random name of this phone, by which a server knows it again
 
 Environment:
   OFFHOOK_CONFIG    the configuration file
