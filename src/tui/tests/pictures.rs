@@ -65,7 +65,7 @@ fn in_a_call() {
         let mut screen = Screen::talking(columns, rows);
         screen.change(|s| {
             for call in &mut s.calls {
-                call.recovery = "the network changed; asking them to follow".into();
+                call.recovery = "address changed: asking the peer to follow".into();
                 let ladder = Arc::make_mut(&mut call.ladder);
                 ladder.iter_mut().for_each(|entry| entry.flow = "tls 192.0.2.10:5061".into());
             }

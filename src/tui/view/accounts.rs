@@ -8,7 +8,7 @@ use crate::ua::snapshot::AccountView;
 use ratatui::layout::Rect;
 
 /// Rows of one account, the blank one below it included.
-const ROWS: u16 = 5;
+const ROWS: u16 = 6;
 /// Columns of the names.
 const NAME: u16 = 13;
 
@@ -47,11 +47,11 @@ fn one(model: &Model, p: &mut Painter<'_>, area: Rect, account: &AccountView) {
     let room = area.right().saturating_sub(x + 1);
     let mut rows = area.y + 1..area.bottom().min(area.y + ROWS - 1);
     if let Some((ways, y)) = words::ways(p.glyphs, account).and_then(|ways| Some((ways, rows.next()?))) {
-        let server = account.flows.first().map_or(String::new(), |flow| format!(" {} {}", p.glyphs.dot, flow.server));
+        let server = words::best(account).map_or(String::new(), |flow| format!(" {} {}", p.glyphs.dot, flow.server));
         p.put(x, y, room, &format!("{ways}{server}"), Role::Text);
     }
-    let folded = text::fold(&words::registration(model, &account.state), usize::from(room));
-    for (line, y) in folded.iter().zip(rows) {
+    let sentence = words::registration(model, &account.state);
+    for (line, y) in text::fold_rows(&sentence, usize::from(room), rows.len()).iter().zip(rows) {
         p.put(x, y, room, line, Role::Dim);
     }
 }

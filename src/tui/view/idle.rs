@@ -84,14 +84,11 @@ fn draw_account(model: &Model, p: &mut Painter<'_>, area: Rect, y: u16, spare: u
                 p.put(end, y + 1, beside, cause, Role::Dim);
                 return y + 2;
             }
-            let folded = text::fold(cause, usize::from(room));
-            let rows = folded.len().min(usize::from(spare));
-            for (n, (line, y)) in folded.iter().take(rows).zip(y + 2..).enumerate() {
-                // Where the rest has no row, the last one is given it, and cut.
-                let line = if n + 1 == rows { folded.get(n..).unwrap_or_default().join(" ") } else { line.clone() };
-                p.put(x, y, room, &line, Role::Dim);
+            let lines = text::fold_rows(cause, usize::from(room), usize::from(spare));
+            for (line, y) in lines.iter().zip(y + 2..) {
+                p.put(x, y, room, line, Role::Dim);
             }
-            return y + 2 + u16::try_from(rows).unwrap_or(0);
+            return y + 2 + u16::try_from(lines.len()).unwrap_or(0);
         }
         RegistrationState::Off => {
             p.put(end, y + 1, beside, "calls from here only", Role::Dim);

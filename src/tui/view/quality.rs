@@ -51,15 +51,12 @@ pub fn draw(model: &Model, p: &mut Painter<'_>, area: Rect) {
     }
     axis(p, Rect { y, height: 1, ..inside }, model.look_back);
     let said = sentence::of(model, p.glyphs, call);
-    let sentence = text::fold(&said.words(), usize::from(inside.width.saturating_sub(2)));
     if y + 1 < inside.bottom() {
         p.cell(inside.x, y + 1, said.sign, said.role);
     }
-    let rows = y + 1..inside.bottom();
-    for (n, (line, y)) in sentence.iter().zip(rows.clone()).enumerate() {
-        // Where the rest has no row, the last one says so: it is given the rest, and cut.
-        let line = if n + 1 == rows.len() { sentence.get(n..).unwrap_or_default().join(" ") } else { line.clone() };
-        p.put(inside.x + 2, y, inside.width.saturating_sub(2), &line, Role::Text);
+    let (rows, room) = (y + 1..inside.bottom(), inside.width.saturating_sub(2));
+    for (line, y) in text::fold_rows(&said.words(), usize::from(room), rows.len()).iter().zip(rows) {
+        p.put(inside.x + 2, y, room, line, Role::Text);
     }
 }
 

@@ -68,7 +68,9 @@ fn established(model: &Model, g: &Glyphs, call: &CallView) -> Sentence {
         (false, false) => {}
     }
     if !call.recovery.is_empty() {
-        return Sentence::new(Role::Fair, g.fair, format!("Keeping the call: {}.", call.recovery));
+        let mut letters = call.recovery.chars();
+        let first = letters.next().map(|c| c.to_uppercase().to_string()).unwrap_or_default();
+        return Sentence::new(Role::Fair, g.fair, format!("{first}{}.", letters.as_str()));
     }
     let quality = &call.quality;
     let grade = Grade::from(quality.verdict);

@@ -40,10 +40,18 @@ pub fn way(glyphs: &Glyphs, transport: Transport) -> String {
     }
 }
 
+fn works(flow: &&FlowView) -> bool {
+    matches!(flow.state, RegistrationState::Registered { .. })
+}
+
+/// The flow an account is reached by, else the one that is tried first.
+pub fn best(account: &AccountView) -> Option<&FlowView> {
+    account.flows.iter().find(works).or(account.flows.first())
+}
+
 /// The ways to an account's server: how the best one travels, and how many of them work. `None` before one is known.
 pub fn ways(glyphs: &Glyphs, account: &AccountView) -> Option<String> {
-    let works = |flow: &&FlowView| matches!(flow.state, RegistrationState::Registered { .. });
-    let best = account.flows.iter().find(works).or(account.flows.first())?;
+    let best = best(account)?;
     let flows = match (account.flows.iter().filter(works).count(), account.flows.len()) {
         (_, 1) => "1 flow".to_owned(),
         (up, all) if up == all => format!("{all} flows"),

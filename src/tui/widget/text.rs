@@ -117,6 +117,17 @@ pub fn fold(text: &str, max: usize) -> Vec<String> {
     lines
 }
 
+/// As [`fold`], in at most `rows` lines: where the rest has no line, the last one is given it, to be cut when it is drawn.
+pub fn fold_rows(text: &str, max: usize, rows: usize) -> Vec<String> {
+    let mut lines = fold(text, max);
+    if rows > 0 && lines.len() > rows {
+        let rest = lines.split_off(rows - 1).join(" ");
+        lines.push(rest);
+    }
+    lines.truncate(rows);
+    lines
+}
+
 /// Cuts one line at any column, continuations indented by two.
 pub fn wrap(text: &str, max: usize) -> Vec<String> {
     let (head, mut rest) = take(text, max);
@@ -166,6 +177,10 @@ mod tests {
         assert_eq!(fold("one two three", 8), ["one two", "three"]);
         assert_eq!(fold("abcdefghij k", 4), ["abcd", "efgh", "ij k"]);
         assert_eq!(fold("日本語 x", 3), ["日", "本", "語", "x"]);
+        assert_eq!(fold_rows("one two three", 8, 2), ["one two", "three"]);
+        assert_eq!(fold_rows("one two three four", 8, 2), ["one two", "three four"]);
+        assert_eq!(fold_rows("one two", 3, 1), ["one two"]);
+        assert_eq!(fold_rows("one two", 3, 0), Vec::<String>::new());
         assert_eq!(wrap("abcdefgh", 4), ["abcd", "  ef", "  gh"]);
     }
 }
