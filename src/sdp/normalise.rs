@@ -85,7 +85,9 @@ pub(super) fn normalise(bytes: &[u8]) -> Result<Canonical, SdpError> {
             ),
             'b' if value.contains(':') => section.bandwidths.push(value.to_owned()),
             't' if !in_media => keep(&mut section.timing, timing(value)),
-            'a' if !value.is_empty() && !value.starts_with(':') => section.attributes.push(value.to_owned()),
+            'a' if !value.trim_start().is_empty() && !value.trim_start().starts_with(':') => {
+                section.attributes.push(value.trim_start().to_owned());
+            }
             // RFC 8866 §5: what is not known is ignored. u= e= p= r= z= k= say nothing that a call needs.
             _ => {}
         }

@@ -170,7 +170,7 @@ impl Bandwidth {
 
 impl Attribute {
     pub(super) fn new(name: &str, value: Option<&str>) -> Self {
-        Self { name: name.to_owned(), value: value.map(|v| v.trim().to_owned()) }
+        Self { name: name.trim().to_owned(), value: value.map(|v| v.trim().to_owned()) }
     }
 }
 

@@ -44,3 +44,13 @@ fn a_connection_line_without_an_address_is_none() {
     let text = "v=0\r\no=- 1 1 IN IP4 198.51.050.1\r\ns=-\r\nc=IN IP4 /98.51.100.1\r\nt=0 0\r\nm=audio 8 RTP/AVP 0\r\n";
     assert_eq!(Session::parse(text.as_bytes()).map_err(|error| error.status()), Err(400));
 }
+
+#[test]
+fn blanks_around_the_name_of_an_attribute_are_none_of_it() {
+    let head = "v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\nm=audio 8 RTP/AVP 0\r\n";
+    for (line, names) in [("a=rt :\r\n", &["rt"][..]), ("a= sendonly \r\n", &["sendonly"]), ("a= :x\r\na= \r\n", &[])] {
+        let session = Session::parse(format!("{head}{line}").as_bytes()).expect("a description");
+        assert_eq!(session.media[0].attributes.iter().map(|a| a.name.as_str()).collect::<Vec<_>>(), names, "{line:?}");
+        assert_eq!(Session::parse(session.to_string().as_bytes()).ok(), Some(session), "{line:?}");
+    }
+}
