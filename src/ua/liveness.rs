@@ -27,7 +27,10 @@ impl UserAgent {
         for call in self.calls.values_mut().filter(|call| call.flow.is_some_and(|own| own.remote == flow.remote)) {
             call.refusal = Some(error.clone());
         }
-        self.out.log(format!("{} {}: {error}", flow.transport.name(), flow.remote));
+        // An account that is registered there says it itself.
+        if !self.accounts.iter().flat_map(|a| &a.bindings).any(|binding| binding.uses(&flow)) {
+            self.out.log(format!("{} {}: {error}", flow.transport.name(), flow.remote));
+        }
         for binding in self.accounts.iter_mut().flat_map(|a| &mut a.bindings) {
             binding.handle_flow_failed(now, &flow, &error);
         }

@@ -312,9 +312,10 @@ fn words(now: Instant, state: &RegistrationState) -> Option<String> {
         RegistrationState::Off => "not registered".to_owned(),
         RegistrationState::Registering => "registering".to_owned(),
         RegistrationState::Registered { expires } => format!("registered for {} s", seconds(expires)),
-        RegistrationState::Failed { cause, retry: Some(retry), .. } => {
-            format!("registration failed: {cause}; next try in {} s", seconds(retry))
-        }
+        RegistrationState::Failed { cause, retry: Some(retry), .. } => match seconds(retry) {
+            0.0 => format!("registration failed: {cause}; trying again now"),
+            seconds => format!("registration failed: {cause}; next try in {seconds} s"),
+        },
         RegistrationState::Failed { retry: None, .. } => return None,
         RegistrationState::Unregistering => "unregistering".to_owned(),
     })
