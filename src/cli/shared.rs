@@ -6,7 +6,7 @@ use clap::{Args, CommandFactory as _, FromArgMatches as _};
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-/// Options that mean the same wherever they are taken; [`taken`] says where.
+/// Options that mean the same wherever they are taken; `taken` says where.
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Shared options")]
 pub struct Shared {

@@ -25,7 +25,7 @@ pub struct NetConfig {
     pub address: Option<IpAddr>,
     /// The port for UDP and TCP; 0 lets the system choose.
     pub port: u16,
-    /// The ways in of the accounts; [`AccessId`] is the position.
+    /// The ways in of the accounts; [`crate::sip::locate::AccessId`] is the position.
     pub access: Vec<Access>,
     /// The differentiated services code point of our messages (RFC 4594 §4.1); 0 marks nothing.
     pub dscp: u8,
