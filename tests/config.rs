@@ -153,7 +153,7 @@ fn a_file_with_everything_in_it() {
         "[[account]]\nname = \"work\"\nuser = \"1001\"\ndomain = \"PBX.example\"\nauth_user = \"x\"\nrealm = \"r\"\nha1 = \"{}\"\n\
          display_name = \"Alice\"\nregistrar = \"sip:[::1]:5070\"\noutbound_proxy = \"192.0.2.1\"\ntransport = \"WSS\"\n\
          tls_ca = \"~/ca.pem\"\ntls_certificate = \"me.pem\"\ntls_key = \"me.key\"\nwebsocket_path = \"/sip\"\noutbound = false\n\
-         codecs = [\"pcma\"]\ndtmf = \"none\"\nexpiry = 60\nregister = false\ndirect_calls = true\n[network]\n\
+         codecs = [\"pcma\"]\ndtmf = \"none\"\nexpiry = 60\nregister = false\ndirect_calls = true\nsrtp = \"required\"\n[network]\n\
          local_address = \"192.0.2.9\"\nsip_port = 5060\nrtp_ports = \"4000-4001\"\n\
          sip_dscp = \"AF31\"\nrtp_dscp = 0\nname_server = \"192.0.2.53\"\n[audio]\nmicrophone = \"USB\"\nspeaker_gain = -3\n\
          [screen]\ntheme = \"mono\"\ncharacters = \"ascii\"\nbell = false\n[screen.keys]\nhold = \"f2\"\nincoming.answer = \"enter\"\n[files]\nhistory = \"none\"\nlog = \"~/x.log\"\n",
@@ -179,6 +179,7 @@ fn a_file_with_everything_in_it() {
         expiry: Duration::from_secs(60),
         register: false,
         direct_calls: true,
+        srtp: offhook::media::srtp::sdes::Policy::Required,
         ..Account::new("1001", Host::Name("pbx.example".into()))
     };
     assert_eq!(config.accounts, [expected]);

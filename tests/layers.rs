@@ -20,16 +20,18 @@ const EDGES: &[(&str, &[&str])] = &[
     ("nat::ice", &["base", "nat::stun"]),
     ("nat", &["nat::stun", "nat::turn", "nat::ice"]),
     ("dtls", &["base"]),
-    ("media::spec", &["base"]),
+    // plain data: the keys a description carries and media uses
+    ("media::srtp::sdes", &["base"]),
+    ("media::spec", &["base", "media::srtp::sdes"]),
     // plain data that descriptions and media share: codecs, formats, directions
-    ("sdp", &["base", "media::spec"]),
+    ("sdp", &["base", "media::spec", "media::srtp::sdes"]),
     ("media::stats", &["base", "media::spec"]),
     ("media::event", &["base", "media::spec", "media::stats"]),
     ("media::error", &["base"]),
     ("media::frame", &[]),
     ("media::rtp", &["base", "media::error", "media::frame"]),
     ("media::rtcp", &["base", "media::error", "media::rtp", "media::spec", "media::stats"]),
-    ("media::srtp", &["base", "media::error"]),
+    ("media::srtp", &["base", "media::error", "media::srtp::sdes"]),
     ("media::dsp", &["base", "media::frame", "media::spec"]),
     ("media::codec", &["base", "media::error", "media::frame", "media::dsp", "media::spec"]),
     ("media::dtmf", &["base", "media::frame", "media::dsp", "media::rtp", "media::spec"]),
@@ -49,6 +51,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "media::frame",
             "media::rtp",
             "media::rtcp",
+            "media::srtp::sdes",
             "media::srtp",
             "media::codec",
             "media::dsp",
@@ -75,6 +78,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "sip::locate",
             "sdp",
             "qos",
+            "media::srtp::sdes",
             "media::spec",
             "media::stats",
             "media::event",
@@ -86,7 +90,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("proxy", &["base", "sip::message", "sip", "sip::transport", "sip::locate"]),
     // L4: views and configuration, pure but for tui's run loop
     // plain data: the names of codecs
-    ("config", &["base", "media::spec"]),
+    ("config", &["base", "media::srtp::sdes", "media::spec"]),
     ("tui", &["base", "config", "qos", "ua::command", "ua::event", "ua::snapshot"]),
     // L5: shell
     ("control", &["base", "qos", "ua::command", "ua::event", "ua::snapshot"]),

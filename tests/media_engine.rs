@@ -61,6 +61,7 @@ impl Side {
             remote_rtp: address(peer, 4000),
             remote_rtcp: address(peer, 4001),
             rtcp_mux: false,
+            srtp: None,
             send: format(Codec::Pcmu),
             receive: vec![format(Codec::Pcmu), format(Codec::Opus)],
             send_events: Some(EVENTS),

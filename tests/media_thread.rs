@@ -80,6 +80,7 @@ impl Side {
             remote_rtp,
             remote_rtcp,
             rtcp_mux: false,
+            srtp: None,
             send: format,
             receive: vec![format],
             send_events: None,

@@ -1,6 +1,7 @@
 //! Offer/answer with the descriptions real peers and the RFCs write; arbitrary bytes; print and parse.
 use offhook::base::rng::Rng;
 use offhook::media::spec::{Codec, Direction, OpusParameters};
+use offhook::media::srtp::sdes::Policy;
 use offhook::sdp::{LocalMedia, Negotiated, Negotiator, SdpError, Session};
 use proptest::prelude::*;
 use std::time::Duration;
@@ -16,6 +17,7 @@ fn local() -> LocalMedia {
         ptime: Duration::from_millis(20),
         direction: Direction::SendRecv,
         rtcp_mux: false,
+        srtp: Policy::Off,
     }
 }
 
@@ -60,7 +62,7 @@ fn what_cannot_be_used_is_refused_with_the_right_status() {
         ("other clock", with("m=audio 4000 RTP/AVP 96\r\na=rtpmap:96 PCMU/16000\r\n"), 488, "PCMU/16000"),
         ("stereo PCMU", with("m=audio 4000 RTP/AVP 96\r\na=rtpmap:96 PCMU/8000/2\r\n"), 488, "PCMU/8000/2"),
         ("redefined 0", with("m=audio 4000 RTP/AVP 0\r\na=rtpmap:0 G726-32/8000\r\n"), 488, "G726-32/8000"),
-        ("SAVP", with("m=audio 4000 RTP/SAVP 0\r\n"), 488, "`RTP/SAVP` is not supported"),
+        ("SAVP", with("m=audio 4000 RTP/SAVP 0\r\n"), 488, "insists on encrypted media"),
         ("DTLS", with("m=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=rtpmap:111 opus/48000/2\r\n"), 488, "UDP/TLS/RTP/SAVPF"),
         ("unknown", with("m=audio 4000 TCP/FOO\u{1b}[2J 0\r\n"), 488, "`TCP/FOO[2J` is not supported"),
         (
@@ -304,7 +306,7 @@ fn our_offer_in_full_and_its_answers() {
         ("no line", with(""), Err("no line for the audio")),
         ("another medium", with("m=video 4000 RTP/AVP 31\r\n"), Err("no line for the audio")),
         ("refused", with("m=audio 0 RTP/AVP 0\r\n"), Err("refused the audio")),
-        ("encrypted", with("m=audio 4000 RTP/SAVP 0\r\n"), Err("`RTP/SAVP` is not supported")),
+        ("encrypted", with("m=audio 4000 RTP/SAVP 0\r\n"), Err("insists on encrypted media")),
         ("foreign codec", with("m=audio 4000 RTP/AVP 18\r\n"), Err("no common codec: the peer has G729/8000")),
         ("IPv6", with("m=audio 4000 RTP/AVP 0\r\nc=IN IP6 ::1\r\n"), Err("another IP version")),
         (

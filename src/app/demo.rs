@@ -30,7 +30,7 @@ use crate::runtime::proxy_server::ProxyServer;
 use crate::sip::auth::Password;
 use crate::sip::message::Host;
 use crate::ua::command::Command;
-use crate::ua::settings::{AccountSettings, Settings};
+use crate::ua::settings::{AccountSettings, Policy, Settings};
 use crate::ua::snapshot::RegistrationState;
 use std::collections::BTreeMap;
 use std::fs::OpenOptions;
@@ -302,6 +302,7 @@ impl Stage {
             realm: None,
             codecs: vec![Codec::Opus, Codec::Pcmu, Codec::Pcma],
             dtmf: true,
+            srtp: Policy::Off,
             direct_calls: false,
         }
     }

@@ -185,6 +185,8 @@ fn quality(quality: &CallQuality) -> Value {
         "reordered": sound.reordered,
         "foreign": sound.foreign,
         "malformed": sound.malformed,
+        "forged": sound.forged,
+        "replayed": sound.replayed,
         "inbound": direction(&quality.inbound),
         "outbound": direction(&quality.outbound),
         "diagnosis": text(&quality.diagnosis),

@@ -69,6 +69,7 @@ fn account(account: &Account) -> Result<AccountSettings, WireError> {
         realm: account.realm.clone(),
         codecs: account.codecs.clone(),
         dtmf: account.dtmf == Dtmf::Rfc4733,
+        srtp: account.srtp,
         direct_calls: account.direct_calls,
     })
 }

@@ -31,6 +31,10 @@ impl Rng {
         self.0.next_u64()
     }
 
+    pub fn fill(&mut self, octets: &mut [u8]) {
+        self.0.fill_bytes(octets);
+    }
+
     /// Uniform in `[0, 1)`.
     pub fn unit(&mut self) -> f64 {
         (self.u64() >> 11) as f64 / (1_u64 << 53) as f64

@@ -3,6 +3,7 @@ use super::values::{Host, Server, ValueError};
 use crate::base::net::Transport;
 use crate::base::secret::Secret;
 use crate::media::spec::Codec;
+pub use crate::media::srtp::sdes::Policy;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -41,6 +42,8 @@ pub struct Account {
     /// Registration interval asked for.
     pub expiry: Duration,
     pub register: bool,
+    /// Whether calls are encrypted.
+    pub srtp: Policy,
     /// Calls from anywhere ring, not only those of the account's server.
     pub direct_calls: bool,
 }
@@ -96,6 +99,7 @@ impl Account {
             dtmf: Dtmf::Rfc4733,
             expiry: Duration::from_secs(600),
             register: true,
+            srtp: Policy::Off,
             direct_calls: false,
         }
     }

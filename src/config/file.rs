@@ -1,5 +1,5 @@
 //! The shape of the configuration file: its sections, their keys, and what is read from each.
-use super::account::{Account, Dtmf, PasswordSource, check_user};
+use super::account::{Account, Dtmf, PasswordSource, Policy, check_user};
 use super::mistake::Mistake;
 use super::reach::{TransportChoice, dscp, name_server, websocket_path};
 use super::reader::{Reader, Section, line_of};
@@ -37,6 +37,7 @@ pub const KEYS: &[(&str, &[&str])] = &[
             "expiry",
             "register",
             "direct_calls",
+            "srtp",
         ],
     ),
     ("[network]", &["local_address", "sip_port", "rtp_ports", "sip_dscp", "rtp_dscp", "name_server"]),
@@ -157,6 +158,7 @@ fn read_account<'t>(reader: &mut Reader<'t>, section: &Section<'_, 't>) -> Optio
     set(&mut account.dtmf, reader.read(section, "dtmf", dtmf));
     set(&mut account.expiry, reader.integer(section, "expiry", 10..=86_400, " seconds").map(seconds));
     set(&mut account.register, reader.boolean(section, "register"));
+    set(&mut account.srtp, reader.read(section, "srtp", srtp));
     set(&mut account.direct_calls, reader.boolean(section, "direct_calls"));
     user.and(domain).map(|_| account)
 }
@@ -279,6 +281,15 @@ fn dtmf(text: &str) -> Result<Dtmf, ValueError> {
         "rfc4733" => Ok(Dtmf::Rfc4733),
         "none" => Ok(Dtmf::None),
         _ => Err(ValueError::new("rfc4733 or none expected")),
+    }
+}
+
+fn srtp(text: &str) -> Result<Policy, ValueError> {
+    match text {
+        "off" => Ok(Policy::Off),
+        "preferred" => Ok(Policy::Preferred),
+        "required" => Ok(Policy::Required),
+        _ => Err(ValueError::new("off, preferred or required expected")),
     }
 }
 

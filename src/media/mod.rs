@@ -12,5 +12,6 @@ pub mod rtcp;
 pub mod rtp;
 pub mod session;
 pub mod spec;
+pub mod srtp;
 pub mod stats;
 pub mod stream;

@@ -6,6 +6,7 @@
 //!   open ------------------------------------------------> latched
 //!    ^  \--- 3 packets in order of one SSRC, in 5 s ------>/   |
 //!    |  \--- the address proven before, nothing changed -->/   | packet from elsewhere: foreign
+//!    |  \--- authentic packet (SRTP), from anywhere ------>/   | authentic packet from elsewhere: moves it
 //!    +---------------- a new offer/answer ---------------------+
 //! ```
 use crate::base::id::StreamId;
@@ -109,6 +110,14 @@ impl Path {
         self.rtp.quick(source).unwrap_or_else(|| self.rtp.prove(age, source, header))
     }
 
+    /// An authentic packet needs no other proof: where it came from is where the peer is. It moves a latch that holds.
+    pub fn admit_authentic(&mut self, component: Component, source: SocketAddr) {
+        match component {
+            Component::Rtp => self.rtp.follow(source),
+            Component::Rtcp => self.rtcp.follow(source),
+        }
+    }
+
     /// - `component`: the socket it came to.
     /// - `reporter`: the SSRC of the report it begins with.
     /// - `heard`: the source whose RTP is heard.
@@ -190,6 +199,13 @@ impl Latch {
             return Some(Admission::Admitted);
         }
         self.latched.is_some().then_some(Admission::Foreign)
+    }
+
+    fn follow(&mut self, source: SocketAddr) {
+        if !is(self.latched, source) {
+            self.latched = Some(source);
+            self.candidate = None;
+        }
     }
 
     fn prove(&mut self, age: Duration, source: SocketAddr, header: &Header) -> Admission {

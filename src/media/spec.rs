@@ -1,5 +1,6 @@
 //! What signalling tells media: plain data.
 use crate::base::id::StreamId;
+use crate::media::srtp::sdes;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -134,6 +135,8 @@ pub struct StreamSpec {
     /// Equals `remote_rtp` when `rtcp_mux` (RFC 5761).
     pub remote_rtcp: SocketAddr,
     pub rtcp_mux: bool,
+    /// Both directions are protected with these; clear when `None`.
+    pub srtp: Option<sdes::Keys>,
     /// What we send; chosen by the answer.
     pub send: PayloadFormat,
     /// Everything we must be ready to receive.

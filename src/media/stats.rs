@@ -60,6 +60,9 @@ pub struct ReceiveStats {
     /// Dropped: not RTP/RTCP, or from nobody we listen to.
     pub malformed: u64,
     pub foreign: u64,
+    /// Dropped because SRTP runs and they are not authentic (clear ones among them), or were seen before.
+    pub forged: u64,
+    pub replayed: u64,
     /// How often the source's SSRC changed.
     pub ssrc_changes: u32,
 }

@@ -170,6 +170,8 @@ impl CallMonitor {
             reordered: receive.reordered,
             foreign: receive.foreign,
             malformed: receive.malformed,
+            forged: receive.forged,
+            replayed: receive.replayed,
         };
         self.inbound.packets = receive.packets;
         self.inbound.lost = receive.lost;

@@ -38,6 +38,9 @@ pub struct Sound {
     /// Packets of nobody we listen to, and of no meaning.
     pub foreign: u64,
     pub malformed: u64,
+    /// While SRTP runs: not authentic, and seen before.
+    pub forged: u64,
+    pub replayed: u64,
 }
 
 /// How the call is, in one word.

@@ -2,6 +2,7 @@
 use super::SdpError;
 use super::attribute::View;
 use super::codec;
+use super::crypto::{self, Crypto};
 use super::direction;
 use super::negotiator::{LocalMedia, Negotiator, no_common_codec, reachable};
 use super::offer::audio_line;
@@ -32,9 +33,24 @@ impl Negotiator {
     }
 
     /// One line for each of the offer, in its order; all but the chosen one refused.
-    pub(super) fn answered_lines(&self, offer: &Session, local: &LocalMedia, chosen: Option<usize>) -> Vec<MediaLine> {
-        let lines = offer.media.iter().enumerate();
-        lines.map(|(at, line)| if Some(at) == chosen { accepted(offer, line, local) } else { line.refused() }).collect()
+    ///
+    /// - `crypto`: what protects the chosen one.
+    pub(super) fn answered_lines(
+        &self,
+        offer: &Session,
+        local: &LocalMedia,
+        chosen: Option<usize>,
+        crypto: Option<&Crypto>,
+    ) -> Vec<MediaLine> {
+        let answered = |(at, line): (usize, &MediaLine)| {
+            if Some(at) != chosen {
+                return line.refused();
+            }
+            let mut accepted = accepted(offer, line, local);
+            accepted.attributes.extend(crypto.map(Crypto::attribute));
+            accepted
+        };
+        offer.media.iter().enumerate().map(answered).collect()
     }
 
     /// The place of the answer to our audio line.
@@ -43,7 +59,7 @@ impl Negotiator {
         let line = answer.media.get(at).filter(|line| line.kind == MediaKind::Audio).ok_or(SdpError::AnswerMismatch)?;
         match &line.protocol {
             _ if line.port == 0 => Err(SdpError::Refused),
-            Protocol::RtpAvp | Protocol::RtpAvpf => Ok(at),
+            Protocol::RtpAvp | Protocol::RtpAvpf | Protocol::RtpSavp | Protocol::RtpSavpf => Ok(at),
             Protocol::Other(_) => Err(SdpError::Protocol(line.protocol.to_string())),
         }
     }
@@ -54,6 +70,7 @@ fn acceptable(offer: &Session, at: usize, local: &LocalMedia) -> Result<(), SdpE
     if let Protocol::Other(name) = &line.protocol {
         return Err(SdpError::Protocol(crate::base::untrusted::Untrusted::new(name.as_str()).sanitize(40)));
     }
+    crypto::choose(line, local.srtp)?;
     reachable(View { session: offer, line }, Some(&Host::Ip(local.address)))?;
     let formats = codec::formats(line);
     let common = codec::audio(&formats).iter().any(|format| local.codecs.contains(&format.codec));

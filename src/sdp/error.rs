@@ -40,6 +40,16 @@ pub enum SdpError {
     /// An answer that sets the port of our audio line to zero.
     #[error("the peer refused the audio stream")]
     Refused,
+    /// The peer is not asked for encryption, or may not have it.
+    #[error("the peer insists on encrypted media (SRTP), which this account does not use")]
+    SrtpNotWanted,
+    #[error("the peer offers no encrypted media (SRTP), which this account requires")]
+    SrtpRequired,
+    /// Of an offer, whose first crypto line is told of.
+    #[error("no crypto line of the offer can be used: {0}")]
+    Crypto(&'static str),
+    #[error("the answer is not to the encryption that was offered: {0}")]
+    CryptoAnswer(&'static str),
     #[error("an answer came, but nothing was offered")]
     NoOffer,
     #[error("an offer is still unanswered")]
@@ -55,6 +65,7 @@ impl SdpError {
             Self::NoAudio | Self::NoCommonCodec { .. } | Self::Protocol(_) => 488,
             Self::HostName(_) | Self::Multicast(_) | Self::AddressFamily { .. } => 488,
             Self::AnswerMismatch | Self::Refused | Self::NoOffer => 488,
+            Self::SrtpNotWanted | Self::SrtpRequired | Self::Crypto(_) | Self::CryptoAnswer(_) => 488,
             Self::OfferPending => 491,
         }
     }
@@ -63,7 +74,8 @@ impl SdpError {
     pub fn warning(&self) -> u16 {
         match self {
             Self::HostName(_) | Self::AddressFamily { .. } => 301,
-            Self::Protocol(_) => 302,
+            Self::Protocol(_) | Self::SrtpNotWanted | Self::SrtpRequired => 302,
+            Self::Crypto(_) | Self::CryptoAnswer(_) => 306,
             Self::NoAudio => 304,
             Self::NoCommonCodec { .. } => 305,
             Self::Multicast(_) => 330,

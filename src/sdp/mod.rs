@@ -4,6 +4,7 @@
 mod answer;
 mod attribute;
 pub mod codec;
+mod crypto;
 pub mod direction;
 mod error;
 mod negotiator;

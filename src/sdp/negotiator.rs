@@ -10,11 +10,13 @@
 use super::SdpError;
 use super::attribute::{Address, View};
 use super::codec::{self, Format};
+use super::crypto::{self, Crypto};
 use super::direction;
 use super::session::{Host, Origin, Session};
 use crate::base::rng::Rng;
 use crate::base::untrusted::Untrusted;
 use crate::media::spec::{Codec, Direction, OpusParameters, PayloadFormat, TelephoneEvent};
+use crate::media::srtp::sdes::{Keys, MasterKey, Policy, Suite};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
@@ -39,6 +41,8 @@ pub struct LocalMedia {
     /// What we want to do; the agreed direction never goes beyond it.
     pub direction: Direction,
     pub rtcp_mux: bool,
+    /// Whether the stream is encrypted.
+    pub srtp: Policy,
 }
 
 /// What an exchange agreed on.
@@ -54,6 +58,8 @@ pub struct Negotiated {
     pub remote_rtp: SocketAddr,
     pub remote_rtcp: SocketAddr,
     pub rtcp_mux: bool,
+    /// The keys of both directions; clear when `None`.
+    pub srtp: Option<Keys>,
     /// What we send, with what the peer asks of the encoder.
     pub send: PayloadFormat,
     pub receive: Vec<PayloadFormat>,
@@ -110,6 +116,14 @@ pub struct Negotiator {
     generation: u32,
     /// Names in `c=` lines that were looked up.
     hosts: Vec<(String, IpAddr)>,
+    /// Where keys come from.
+    rng: Rng,
+    /// What we protect with, by suite: the same in every description until it must change.
+    keys: Vec<(Suite, MasterKey)>,
+    /// What the peer protects with by now.
+    remote_key: Option<(Suite, MasterKey)>,
+    /// What our last offer asked for.
+    policy: Policy,
     state: State,
 }
 
@@ -124,6 +138,10 @@ impl Negotiator {
             audio: None,
             generation: 0,
             hosts: Vec::new(),
+            rng: rng.fork(),
+            keys: Vec::new(),
+            remote_key: None,
+            policy: Policy::Off,
             state: State::Fresh,
         }
     }
@@ -141,6 +159,7 @@ impl Negotiator {
                 return Err(SdpError::OfferPending);
             }
         };
+        self.policy = local.srtp;
         let media = self.offered_lines(local, previous.as_ref().map(|p| &p.local));
         let offer = self.describe(local.address, "0 0", media);
         let text = offer.to_string();
@@ -161,13 +180,16 @@ impl Negotiator {
         };
         let remote = self.read(body)?;
         let line = self.answered_line(&remote)?;
-        let mut negotiated = self.agree(local, &remote, line)?;
+        let (ours, theirs) = local.media.get(line).zip(remote.media.get(line)).ok_or(SdpError::AnswerMismatch)?;
+        let keys = crypto::answered(ours, theirs, self.policy)?;
+        let mut negotiated = self.agree(local, &remote, line, keys)?;
         let local = Session::clone(local);
         match &self.state {
             State::Agreed(agreed) if agreed.remote == remote => {}
             State::Agreed(_) | State::Offered { .. } | State::Fresh => self.generation += 1,
         }
         negotiated.generation = self.generation;
+        self.keep_keys(negotiated.srtp.as_ref());
         self.learn(&remote);
         self.state = State::Agreed(Box::new(Agreed { local, offered_by_us: true, remote }));
         Ok(negotiated)
@@ -184,11 +206,20 @@ impl Negotiator {
         }
         let remote = self.read(body)?;
         let chosen = self.choose(&remote, local, matches!(self.state, State::Agreed(_)))?;
-        let media = self.answered_lines(&remote, local, chosen);
         let mut trial = self.clone();
+        let theirs = match chosen.and_then(|at| remote.media.get(at)) {
+            Some(line) => crypto::choose(line, local.srtp)?,
+            None => None,
+        };
+        let ours = theirs.as_ref().map(|theirs| trial.answering(theirs));
+        let media = trial.answered_lines(&remote, local, chosen, ours.as_ref());
         trial.audio = chosen;
         let answer = trial.describe(local.address, &remote.timing, media);
-        let mut negotiated = chosen.map(|line| trial.agree(&answer, &remote, line)).transpose()?;
+        let keys = theirs.zip(ours).map(|(t, o)| Keys { suite: t.suite, send: o.key, receive: t.key });
+        if chosen.is_some() {
+            trial.keep_keys(keys.as_ref());
+        }
+        let mut negotiated = chosen.map(|line| trial.agree(&answer, &remote, line, keys)).transpose()?;
         trial.generation += 1;
         if let Some(negotiated) = &mut negotiated {
             negotiated.generation = trial.generation;
@@ -259,7 +290,7 @@ impl Negotiator {
     }
 
     /// Joins what both descriptions say of the media line at `at`.
-    fn agree(&self, local: &Session, remote: &Session, at: usize) -> Result<Negotiated, SdpError> {
+    fn agree(&self, local: &Session, remote: &Session, at: usize, srtp: Option<Keys>) -> Result<Negotiated, SdpError> {
         let ours = local.media.get(at).map(|line| View { session: local, line }).ok_or(SdpError::AnswerMismatch)?;
         let theirs = remote.media.get(at).map(|line| View { session: remote, line }).ok_or(SdpError::AnswerMismatch)?;
         let (our_formats, their_formats) = (codec::formats(ours.line), codec::formats(theirs.line));
@@ -283,6 +314,7 @@ impl Negotiator {
             remote_rtp,
             remote_rtcp: if rtcp_mux { remote_rtp } else { theirs.rtcp(remote_rtp) },
             rtcp_mux,
+            srtp,
             send,
             receive,
             send_events: matching.or(usable.first()).copied(),
@@ -292,6 +324,49 @@ impl Negotiator {
             session_name: if says_nothing(&remote.name) { Untrusted::default() } else { remote.name.clone() },
             session_information: said.cloned().unwrap_or_default(),
         })
+    }
+
+    /// The lines of an offer: what runs comes first, and no key changes that need not.
+    pub(super) fn offered_crypto(&mut self, policy: Policy) -> Vec<Crypto> {
+        if policy == Policy::Off {
+            return Vec::new();
+        }
+        let running = self.remote_key.as_ref().map(|(suite, _)| *suite);
+        let others = Suite::OFFERED.into_iter().filter(|suite| Some(*suite) != running);
+        let suites: Vec<Suite> = running.into_iter().chain(others).collect();
+        (1..).zip(suites).map(|(tag, suite)| Crypto { tag, suite, key: self.key(suite) }).collect()
+    }
+
+    /// Our side of the line that is accepted, under its tag. A peer whose key is new may be another one, which knows
+    /// nothing of our packets so far: it gets a new key too.
+    fn answering(&mut self, theirs: &Crypto) -> Crypto {
+        let same = self.remote_key.as_ref().is_some_and(|(suite, key)| (*suite, key) == (theirs.suite, &theirs.key));
+        if !same {
+            self.keys.clear();
+        }
+        Crypto { tag: theirs.tag, suite: theirs.suite, key: self.key(theirs.suite) }
+    }
+
+    fn key(&mut self, suite: Suite) -> MasterKey {
+        if let Some((_, key)) = self.keys.iter().find(|(known, _)| *known == suite) {
+            return key.clone();
+        }
+        let key = MasterKey::random(suite, &mut self.rng);
+        self.keys.push((suite, key.clone()));
+        key
+    }
+
+    /// An exchange that agreed on clear media ends the life of all keys.
+    fn keep_keys(&mut self, agreed: Option<&Keys>) {
+        self.remote_key = agreed.map(|keys| (keys.suite, keys.receive.clone()));
+        if agreed.is_none() {
+            self.keys.clear();
+        }
+    }
+
+    /// Whether encrypted media runs.
+    pub(super) fn is_secured(&self) -> bool {
+        self.remote_key.is_some()
     }
 
     /// Remembers what payload types have meant on the audio line.

@@ -1,10 +1,12 @@
 //! The media lines of an offer (RFC 3264 §5, §8): our audio in its place, every other line kept and refused.
 use super::codec;
+use super::crypto::Crypto;
 use super::direction;
 use super::negotiator::{LocalMedia, Negotiator};
 use super::session::{Attribute, MediaKind, MediaLine, Protocol, Session};
 use crate::base::untrusted::Untrusted;
 use crate::media::spec::{Direction, PayloadFormat, TelephoneEvent};
+use crate::media::srtp::sdes::Policy;
 
 impl Negotiator {
     /// - `previous`: what we described when the last exchange ended; its lines keep their places.
@@ -14,10 +16,18 @@ impl Negotiator {
             previous.map(|p| p.media.iter().map(MediaLine::refused).collect()).unwrap_or_default();
         let place = self.audio.or_else(|| lines.iter().position(|line| line.kind == MediaKind::Audio));
         let protocol = match place.and_then(|at| lines.get(at)).map(|line| &line.protocol) {
-            Some(Protocol::RtpAvpf) => Protocol::RtpAvpf,
-            Some(Protocol::RtpAvp | Protocol::Other(_)) | None => Protocol::RtpAvp,
+            Some(Protocol::RtpSavpf) => Protocol::RtpSavpf,
+            Some(Protocol::RtpSavp) => Protocol::RtpSavp,
+            // What runs is encrypted by a best effort that succeeded, or need not be (RFC 8643 §3).
+            profile if local.srtp != Policy::Required || self.is_secured() => match profile {
+                Some(Protocol::RtpAvpf) => Protocol::RtpAvpf,
+                _ => Protocol::RtpAvp,
+            },
+            Some(Protocol::RtpAvpf) => Protocol::RtpSavpf,
+            Some(Protocol::RtpAvp | Protocol::Other(_)) | None => Protocol::RtpSavp,
         };
-        let audio = audio_line(local, protocol, &formats, &events, local.direction, local.rtcp_mux);
+        let mut audio = audio_line(local, protocol, &formats, &events, local.direction, local.rtcp_mux);
+        audio.attributes.extend(self.offered_crypto(local.srtp).iter().map(Crypto::attribute));
         match place.and_then(|at| lines.get_mut(at)) {
             Some(line) => *line = audio,
             None => lines.push(audio),

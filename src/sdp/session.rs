@@ -50,10 +50,17 @@ pub struct Bandwidth {
 }
 
 /// `a=name` or `a=name:value`
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Attribute {
     pub name: String,
     pub value: Option<String>,
+}
+
+/// Keys are not printed.
+impl fmt::Debug for Attribute {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.name.eq_ignore_ascii_case("crypto") { f.write_str("crypto:..") } else { write!(f, "{self}") }
+    }
 }
 
 /// `m=` and the lines below it.
@@ -84,7 +91,10 @@ pub enum Protocol {
     RtpAvp,
     /// RFC 4585: feedback over the same packets, which may be left unused.
     RtpAvpf,
-    /// Anything else, encrypted profiles among them.
+    /// RFC 3711, and with feedback RFC 5124: encrypted.
+    RtpSavp,
+    RtpSavpf,
+    /// Anything else.
     Other(String),
 }
 
@@ -189,8 +199,15 @@ impl Protocol {
         match text {
             "RTP/AVP" => Self::RtpAvp,
             "RTP/AVPF" => Self::RtpAvpf,
+            "RTP/SAVP" => Self::RtpSavp,
+            "RTP/SAVPF" => Self::RtpSavpf,
             other => Self::Other(other.to_owned()),
         }
+    }
+
+    /// The profiles that are never clear.
+    pub fn is_secure(&self) -> bool {
+        matches!(self, Self::RtpSavp | Self::RtpSavpf)
     }
 }
 
@@ -264,6 +281,8 @@ impl fmt::Display for Protocol {
         f.write_str(match self {
             Self::RtpAvp => "RTP/AVP",
             Self::RtpAvpf => "RTP/AVPF",
+            Self::RtpSavp => "RTP/SAVP",
+            Self::RtpSavpf => "RTP/SAVPF",
             Self::Other(text) => text,
         })
     }

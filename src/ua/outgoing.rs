@@ -107,6 +107,7 @@ impl UserAgent {
             dtmf: settings.is_none_or(|s| s.dtmf),
             ptime: self.settings.ptime,
             rtcp_mux: self.settings.rtcp_mux,
+            srtp: settings.map(|s| s.srtp).unwrap_or_default(),
             brisk_reports: self.settings.brisk_reports,
             description: self.settings.description.clone(),
         }

@@ -3,6 +3,7 @@
 //! This is the one place where SIP, SDP and media meet, and only through plain data.
 use crate::base::rng::Rng;
 use crate::media::spec::{Codec, Direction, OpusParameters, SourceDescription, StreamSpec};
+use crate::media::srtp::sdes::Policy;
 use crate::sdp::{LocalMedia, Negotiated, Negotiator, SdpError};
 use crate::sip::invite::{Body, Fork};
 use std::collections::BTreeMap;
@@ -22,6 +23,7 @@ pub struct Wishes {
     pub dtmf: bool,
     pub ptime: Duration,
     pub rtcp_mux: bool,
+    pub srtp: Policy,
     pub brisk_reports: bool,
     pub description: SourceDescription,
 }
@@ -159,6 +161,7 @@ impl Plan {
             remote_rtp: negotiated.remote_rtp,
             remote_rtcp: negotiated.remote_rtcp,
             rtcp_mux: negotiated.rtcp_mux,
+            srtp: negotiated.srtp.clone(),
             send: negotiated.send,
             receive: negotiated.receive.clone(),
             send_events: negotiated.send_events,
@@ -204,6 +207,7 @@ impl Plan {
             ptime: self.wishes.ptime,
             direction,
             rtcp_mux: self.wishes.rtcp_mux,
+            srtp: self.wishes.srtp,
         }
     }
 }

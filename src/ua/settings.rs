@@ -1,6 +1,7 @@
 //! What the user agent is told at its start: accounts and preferences, as plain validated data.
 use crate::base::net::Transport;
 use crate::media::spec::{Codec, SourceDescription};
+pub use crate::media::srtp::sdes::Policy;
 pub use crate::sip::auth::Password;
 use crate::sip::message::Host;
 use std::time::Duration;
@@ -54,6 +55,8 @@ pub struct AccountSettings {
     pub codecs: Vec<Codec>,
     /// Offer RFC 4733 events.
     pub dtmf: bool,
+    /// Whether calls are encrypted.
+    pub srtp: Policy,
     /// Calls from anywhere ring, not only those of the account's server.
     pub direct_calls: bool,
 }

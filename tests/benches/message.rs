@@ -172,6 +172,7 @@ fn answer(offer: &Bytes) {
         ptime: Duration::from_millis(20),
         direction: Direction::SendRecv,
         rtcp_mux: false,
+        srtp: offhook::media::srtp::sdes::Policy::Off,
     };
     let mut negotiator = Negotiator::new(&mut Rng::from_u64(1));
     black_box(negotiator.answer(offer, &local)).expect("an answer");

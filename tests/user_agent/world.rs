@@ -11,7 +11,7 @@ use offhook::sip::message::Host;
 use offhook::ua::UserAgent;
 use offhook::ua::command::Command;
 use offhook::ua::event::Event;
-use offhook::ua::settings::{AccountSettings, Password, Settings};
+use offhook::ua::settings::{AccountSettings, Password, Policy, Settings};
 use offhook::ua::snapshot::{CallState, CallView};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -70,6 +70,7 @@ pub fn account(user: &str, server: SocketAddr, register: bool) -> AccountSetting
         realm: None,
         codecs: vec![Codec::Opus, Codec::Pcmu, Codec::Pcma],
         dtmf: true,
+        srtp: Policy::Off,
         direct_calls: !register,
     }
 }

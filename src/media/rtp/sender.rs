@@ -36,7 +36,7 @@ impl Sender {
     pub fn new(rng: &mut Rng, clock_rate: u32) -> Self {
         Self {
             ssrc: Ssrc(rng.u32()),
-            sequence: rng.u32() as u16,
+            sequence: first_sequence(rng),
             anchor: (rng.u32(), 0),
             clock_rate,
             position: 0,
@@ -56,7 +56,7 @@ impl Sender {
         while self.ssrc == old || Some(self.ssrc) == taken {
             self.ssrc = Ssrc(rng.u32());
         }
-        self.sequence = rng.u32() as u16;
+        self.sequence = first_sequence(rng);
         self.anchor = (rng.u32(), self.position);
         self.spurt = true;
         self.packets = 0;
@@ -193,6 +193,11 @@ impl Sender {
     pub fn last_sent(&self) -> Option<Instant> {
         self.last_sent
     }
+}
+
+/// Random, in the lower half: who joins an encrypted stream must not meet its wrap at once (RFC 3711 §3.3.1).
+fn first_sequence(rng: &mut Rng) -> u16 {
+    rng.u32() as u16 & 0x7fff
 }
 
 /// Whole samples of a frame clock in `duration`.

@@ -21,6 +21,9 @@ pub struct Inbound {
     pub malformed: u64,
     /// From nobody we listen to.
     pub foreign: u64,
+    /// Not authentic, or seen before, while SRTP runs.
+    pub forged: u64,
+    pub replayed: u64,
     formats: Vec<PayloadFormat>,
     playout: Option<Playout>,
     receives: bool,
@@ -163,6 +166,8 @@ impl Inbound {
             level: self.level.take(),
             malformed: self.malformed,
             foreign: self.foreign,
+            forged: self.forged,
+            replayed: self.replayed,
             ssrc_changes: receiver.ssrc_changes(),
         }
     }

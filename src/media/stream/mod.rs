@@ -13,6 +13,7 @@ use crate::media::rtcp::session::{Context, Session};
 use crate::media::rtp::demux::{self, Kind};
 use crate::media::rtp::packet::Packet;
 use crate::media::spec::{Digit, StreamSpec};
+use crate::media::srtp::context::{Protection, Refused};
 use crate::media::stats::StreamReport;
 use inbound::Inbound;
 use outbound::Outbound;
@@ -31,6 +32,10 @@ pub struct Stream {
     inbound: Inbound,
     outbound: Outbound,
     running: Option<Running>,
+    /// Kept while the stream is clear: its keys may come back, and their indices must go on then.
+    protection: Option<Protection>,
+    /// What a packet that was unprotected is read from, used again for each.
+    clear: Vec<u8>,
 }
 
 /// What exists from the first offer/answer on.
@@ -48,13 +53,19 @@ struct Running {
 
 impl Stream {
     pub fn new(id: StreamId, mut rng: Rng) -> Self {
-        Self { id, inbound: Inbound::default(), outbound: Outbound::new(&mut rng), rng, running: None }
+        let outbound = Outbound::new(&mut rng);
+        Self { id, inbound: Inbound::default(), outbound, rng, running: None, protection: None, clear: Vec::new() }
     }
 
     /// Runs the stream as negotiated, or changes it.
     pub fn configure(&mut self, now: Instant, spec: StreamSpec) {
         self.inbound.configure(&spec);
         self.outbound.configure(&spec);
+        match (&mut self.protection, &spec.srtp) {
+            (_, None) => {}
+            (Some(protection), Some(keys)) => protection.rekey(keys),
+            (none @ None, Some(keys)) => *none = Some(Protection::new(keys)),
+        }
         let (rtp, rtcp, mux) = (spec.remote_rtp, spec.remote_rtcp, spec.rtcp_mux);
         let (bandwidth, reduced) = (spec.rtcp_bandwidth, spec.rtcp_reduced_minimum);
         match &mut self.running {
@@ -95,14 +106,60 @@ impl Stream {
 
     /// Takes a datagram. What came before the first offer/answer was completed is nobody's: it is dropped uncounted.
     pub fn handle_datagram(&mut self, now: Instant, datagram: &Datagram<'_>, shared: &mut Shared) {
-        if self.running.is_none() {
-            return;
-        }
-        match (demux::classify(datagram.bytes), datagram.component) {
-            (Kind::Rtp, Component::Rtp) => self.handle_rtp(now, datagram, shared),
-            (Kind::Rtcp, component) => self.handle_rtcp(now, datagram, component, shared),
+        let Some(running) = &mut self.running else { return };
+        let kind = demux::classify(datagram.bytes);
+        match (kind, datagram.component) {
+            (Kind::Rtp, Component::Rtp) | (Kind::Rtcp, _) => {}
             (Kind::Rtp, Component::Rtcp)
-            | (Kind::Stun | Kind::Zrtp | Kind::Dtls | Kind::Channel | Kind::Unknown, _) => self.inbound.malformed += 1,
+            | (Kind::Stun | Kind::Zrtp | Kind::Dtls | Kind::Channel | Kind::Unknown, _) => {
+                self.inbound.malformed += 1;
+                return;
+            }
+        }
+        if running.spec.srtp.is_none() {
+            return self.handle_clear(now, kind, datagram, shared);
+        }
+        let mut clear = std::mem::take(&mut self.clear);
+        let opened = match (&mut self.protection, kind) {
+            (None, _) => Err(Refused::Forged),
+            (Some(protection), Kind::Rtcp) => protection.unprotect_rtcp(datagram.bytes, &mut clear),
+            (Some(protection), _) => protection.unprotect_rtp(datagram.bytes, &mut clear),
+        };
+        match opened {
+            Ok(()) => {
+                // RTCP opens no path for RTP unless both have one.
+                if kind == Kind::Rtp || datagram.component == Component::Rtcp || running.spec.rtcp_mux {
+                    running.path.admit_authentic(datagram.component, datagram.source);
+                }
+                self.handle_clear(now, kind, &Datagram { bytes: &clear, ..*datagram }, shared);
+            }
+            Err(Refused::Forged) => self.inbound.forged += 1,
+            Err(Refused::Replayed) => self.inbound.replayed += 1,
+        }
+        self.clear = clear;
+    }
+
+    /// A packet that was clear, or is by now.
+    fn handle_clear(&mut self, now: Instant, kind: Kind, datagram: &Datagram<'_>, shared: &mut Shared) {
+        match kind {
+            Kind::Rtcp => self.handle_rtcp(now, datagram, datagram.component, shared),
+            _ => self.handle_rtp(now, datagram, shared),
+        }
+    }
+
+    /// Sends a packet, protected where that was agreed on; what cannot be protected is not sent.
+    fn send(&mut self, component: Component, destination: SocketAddr, mut bytes: Vec<u8>, shared: &mut Shared) {
+        let secured = self.running.as_ref().is_none_or(|running| running.spec.srtp.is_some());
+        let fit = !secured
+            || self.protection.as_mut().is_some_and(|protection| {
+                let rtcp = demux::classify(&bytes) == Kind::Rtcp;
+                let done = if rtcp { protection.protect_rtcp(&mut bytes) } else { protection.protect_rtp(&mut bytes) };
+                done.is_ok()
+            });
+        if fit {
+            shared.transmit(MediaTransmit { stream: self.id, component, destination, bytes });
+        } else {
+            shared.recycle(bytes);
         }
     }
 
@@ -205,7 +262,7 @@ impl Stream {
         }
         if let (Some(destination), Some(running)) = (destination, &mut self.running) {
             running.rtcp.sent_rtp(now);
-            shared.transmit(MediaTransmit { stream: self.id, component: Component::Rtp, destination, bytes });
+            self.send(Component::Rtp, destination, bytes, shared);
         }
     }
 
@@ -229,12 +286,11 @@ impl Stream {
             let (figures, mut bytes) = (self.inbound.receiver.report(), shared.buffer());
             let written = running.rtcp.write_report(now, &shared.anchor, &self.outbound.sender, figures, &mut bytes);
             match (written, running.path.rtcp_destination()) {
-                (Ok(()), Some((component, destination))) => {
-                    shared.transmit(MediaTransmit { stream: self.id, component, destination, bytes });
-                }
+                (Ok(()), Some((component, destination))) => self.send(component, destination, bytes, shared),
                 _ => shared.recycle(bytes),
             }
         }
+        let Some(running) = &mut self.running else { return };
         if running.next_report <= now {
             running.next_report += REPORT_INTERVAL;
             if running.next_report <= now {
@@ -276,9 +332,7 @@ impl Stream {
         let written =
             running.rtcp.write_goodbye(now, &shared.anchor, &self.outbound.sender, figures, reason, &mut bytes);
         match (written, running.path.rtcp_destination()) {
-            (Ok(true), Some((component, destination))) => {
-                shared.transmit(MediaTransmit { stream: self.id, component, destination, bytes });
-            }
+            (Ok(true), Some((component, destination))) => self.send(component, destination, bytes, shared),
             _ => shared.recycle(bytes),
         }
     }

@@ -88,7 +88,11 @@ fn lines(model: &Model, call: &CallView, width: usize) -> Vec<(&'static str, Str
         ("packets", {
             let s = &call.quality.sound;
             let order = format!("{} late, {} twice, {} out of order", s.late, s.duplicates, s.reordered);
-            format!("{order}; dropped {} foreign, {} malformed", s.foreign, s.malformed)
+            let forged = match (s.forged, s.replayed) {
+                (0, 0) => String::new(),
+                (forged, replayed) => format!(", {forged} forged, {replayed} replayed"),
+            };
+            format!("{order}; dropped {} foreign, {} malformed{forged}", s.foreign, s.malformed)
         }),
         ("their tones", or_dash(&call.digits_received)),
         ("session", or_dash(&call.session_name)),

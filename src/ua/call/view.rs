@@ -1,5 +1,6 @@
 //! A call as the screen sees it: plain and sanitised facts.
 use super::Call;
+use crate::base::net::Transport;
 use crate::media::spec::Codec;
 use crate::ua::account::shown;
 use crate::ua::snapshot::{CallState, CallView};
@@ -15,6 +16,15 @@ impl Call {
             }
             .to_owned()
         })
+    }
+
+    /// What protects the sound. Keys that went over the network in clear protect only from those who did not see them.
+    fn security(&self) -> String {
+        let Some(spec) = &self.spec else { return String::new() };
+        let Some(keys) = &spec.srtp else { return "none".to_owned() };
+        let private = self.flow.is_some_and(|flow| matches!(flow.transport, Transport::Tls | Transport::Wss));
+        let words = if private { "" } else { " (keys sent in clear)" };
+        format!("SRTP {}{words}", keys.suite.words())
     }
 
     fn state(&self) -> CallState {
@@ -52,7 +62,7 @@ impl Call {
             held_by_peer: self.held_by_peer,
             ignored: self.ignored,
             codec: self.codec(),
-            security: if self.spec.is_some() { "none".to_owned() } else { String::new() },
+            security: self.security(),
             media_remote: self.spec.as_ref().map(|spec| spec.remote_rtp.to_string()).unwrap_or_default(),
             session_name: session_text(negotiated.map(|n| &n.session_name)),
             session_information: session_text(negotiated.map(|n| &n.session_information)),

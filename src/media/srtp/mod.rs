@@ -1,0 +1,3 @@
+//! Protected media (RFC 3711): suites and keys, and the contexts that protect packets with them.
+pub mod context;
+pub mod sdes;
