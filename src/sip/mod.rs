@@ -3,6 +3,7 @@ pub mod auth;
 pub mod body;
 pub mod dialog;
 pub mod error;
+pub mod event;
 pub mod invite;
 pub mod key;
 pub mod locate;

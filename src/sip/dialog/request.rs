@@ -35,6 +35,11 @@ impl Dialog {
         self.build(Method::Ack, cseq)
     }
 
+    /// Goes on from the request that began the dialog, where that is not the one it was made from.
+    pub fn count_from(&mut self, cseq: u32) {
+        self.local_cseq = self.local_cseq.max(cseq);
+    }
+
     /// The number for a request that is sent again with credentials.
     pub fn next_cseq(&mut self) -> u32 {
         self.local_cseq = self.local_cseq.saturating_add(1);
