@@ -127,6 +127,9 @@ fn every_mistake_names_the_thing_the_value_and_the_way_out() {
             account("password = \"a\"\npassword_command = \"b\""),
             "only one of password, ha1 and password_command may be there, not password and password_command",
         ),
+        (account("watch = [\"\"]"), "watch: [\"\"]: numbers, names or addresses expected"),
+        (account("watch = \"888\""), "watch: \"888\": a list of texts in quotes expected"),
+        (account("mailbox = 1"), "mailbox: "),
         (account("password_command = \" \""), "a shell command expected that prints the password"),
         (account("name=\"x\"") + &account("name=\"x\""), "5: account \"x\": name: two accounts have this name"),
     ];
@@ -153,7 +156,7 @@ fn a_file_with_everything_in_it() {
         "[[account]]\nname = \"work\"\nuser = \"1001\"\ndomain = \"PBX.example\"\nauth_user = \"x\"\nrealm = \"r\"\nha1 = \"{}\"\n\
          display_name = \"Alice\"\nregistrar = \"sip:[::1]:5070\"\noutbound_proxy = \"192.0.2.1\"\ntransport = \"WSS\"\n\
          tls_ca = \"~/ca.pem\"\ntls_certificate = \"me.pem\"\ntls_key = \"me.key\"\nwebsocket_path = \"/sip\"\noutbound = false\n\
-         codecs = [\"pcma\"]\ndtmf = \"none\"\nexpiry = 60\nregister = false\ndirect_calls = true\nsrtp = \"required\"\n[network]\n\
+         mailbox = true\nwatch = [\"888\", \" bob \"]\ncodecs = [\"pcma\"]\ndtmf = \"none\"\nexpiry = 60\nregister = false\ndirect_calls = true\nsrtp = \"required\"\n[network]\n\
          local_address = \"192.0.2.9\"\nsip_port = 5060\nrtp_ports = \"4000-4001\"\n\
          sip_dscp = \"AF31\"\nrtp_dscp = 0\nname_server = \"192.0.2.53\"\n[audio]\nmicrophone = \"USB\"\nspeaker_gain = -3\n\
          [screen]\ntheme = \"mono\"\ncharacters = \"ascii\"\nbell = false\n[screen.keys]\nhold = \"f2\"\nincoming.answer = \"enter\"\n[files]\nhistory = \"none\"\nlog = \"~/x.log\"\n",
@@ -174,6 +177,8 @@ fn a_file_with_everything_in_it() {
         tls_key: Some("me.key".into()),
         websocket_path: "/sip".into(),
         outbound: false,
+        mailbox: true,
+        watch: vec!["888".into(), "bob".into()],
         codecs: vec![Codec::Pcma],
         dtmf: Dtmf::None,
         expiry: Duration::from_secs(60),

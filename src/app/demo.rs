@@ -300,6 +300,8 @@ impl Stage {
             auth_user: None,
             password: self.passwords.get(user).cloned().map(Password::Plain),
             realm: None,
+            mailbox: false,
+            watch: Vec::new(),
             codecs: vec![Codec::Opus, Codec::Pcmu, Codec::Pcma],
             dtmf: true,
             srtp: Policy::Off,

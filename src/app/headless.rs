@@ -221,6 +221,16 @@ impl Run {
             }
             Event::Digit { digit, .. } => self.tell("digit", &digit.to_string(), || format!("digit {digit}")),
             Event::Ended { call, summary } => self.handle_end(call, &summary),
+            Event::Watched(view) => {
+                self.say_fact("watched", format!("{}: {} {}", view.label, view.lamp.word(), view.note).trim());
+            }
+            Event::Mailbox { waiting, new, .. } => {
+                let count = new.map(|new| format!("{new} new")).unwrap_or_else(|| "new messages".to_owned());
+                self.say_fact(
+                    "mailbox",
+                    &if waiting { format!("mailbox: {count}") } else { "mailbox: empty".to_owned() },
+                );
+            }
             Event::Capabilities { target, answer } => self.say_fact("capabilities", &format!("{target}: {answer}")),
             Event::Refused { reason } => {
                 self.say_fact("refused", &reason);

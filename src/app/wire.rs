@@ -67,6 +67,8 @@ fn account(account: &Account) -> Result<AccountSettings, WireError> {
             Credential::Ha1(secret) => Password::Ha1(secret),
         }),
         realm: account.realm.clone(),
+        mailbox: account.mailbox,
+        watch: account.watch.clone(),
         codecs: account.codecs.clone(),
         dtmf: account.dtmf == Dtmf::Rfc4733,
         srtp: account.srtp,

@@ -36,6 +36,10 @@ pub struct Account {
     pub websocket_path: String,
     /// Registers over two flows where the server can (RFC 5626).
     pub outbound: bool,
+    /// Ask the server for the state of the mailbox.
+    pub mailbox: bool,
+    /// Whose phones are watched: numbers, names or addresses.
+    pub watch: Vec<String>,
     /// In order of preference.
     pub codecs: Vec<Codec>,
     pub dtmf: Dtmf,
@@ -95,6 +99,8 @@ impl Account {
             tls_key: None,
             websocket_path: "/ws".to_owned(),
             outbound: true,
+            mailbox: false,
+            watch: Vec::new(),
             codecs: vec![Codec::Opus, Codec::Pcmu, Codec::Pcma],
             dtmf: Dtmf::Rfc4733,
             expiry: Duration::from_secs(600),

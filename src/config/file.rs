@@ -32,6 +32,8 @@ pub const KEYS: &[(&str, &[&str])] = &[
             "tls_key",
             "websocket_path",
             "outbound",
+            "mailbox",
+            "watch",
             "codecs",
             "dtmf",
             "expiry",
@@ -53,6 +55,9 @@ const SECTIONS: &[&str] = &["account", "network", "audio", "calls", "about_me", 
 
 /// Accounts are few; this many are more than anybody has.
 const MAX_ACCOUNTS: usize = 64;
+
+/// As many phones are watched for one account as fit on a screen twice.
+const MAX_WATCHED: usize = 64;
 
 /// Longest text of [`AboutMe`]: what one RTCP SDES item holds \[bytes\].
 const MAX_ITEM: usize = 255;
@@ -155,12 +160,26 @@ fn read_account<'t>(reader: &mut Reader<'t>, section: &Section<'_, 't>) -> Optio
     set(&mut account.websocket_path, reader.read(section, "websocket_path", websocket_path));
     set(&mut account.outbound, reader.boolean(section, "outbound"));
     set(&mut account.codecs, reader.list(section, "codecs", |names| Ok(CodecList::new(names.iter().copied())?.0)));
+    set(&mut account.mailbox, reader.boolean(section, "mailbox"));
+    set(&mut account.watch, reader.list(section, "watch", watched));
     set(&mut account.dtmf, reader.read(section, "dtmf", dtmf));
     set(&mut account.expiry, reader.integer(section, "expiry", 10..=86_400, " seconds").map(seconds));
     set(&mut account.register, reader.boolean(section, "register"));
     set(&mut account.srtp, reader.read(section, "srtp", srtp));
     set(&mut account.direct_calls, reader.boolean(section, "direct_calls"));
     user.and(domain).map(|_| account)
+}
+
+/// Whose phones are watched; whether they can be called is found when they are.
+fn watched(texts: &[&str]) -> Result<Vec<String>, ValueError> {
+    if texts.len() > MAX_WATCHED {
+        return Err(ValueError::new(format!("at most {MAX_WATCHED} are watched")));
+    }
+    let fits = |text: &&&str| !text.trim().is_empty() && text.len() <= 200 && !text.chars().any(char::is_control);
+    match texts.iter().find(|text| !fits(text)) {
+        Some(_) => Err(ValueError::new("numbers, names or addresses expected, as [\"888\", \"bob\"]")),
+        None => Ok(texts.iter().map(|text| text.trim().to_owned()).collect()),
+    }
 }
 
 fn read_network<'t>(reader: &mut Reader<'t>, section: &Section<'_, 't>) -> Network {

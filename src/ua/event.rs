@@ -1,6 +1,6 @@
 //! Facts the user agent reports as they happen. What is true now is in `ua::snapshot`.
 use crate::base::id::{AccountId, CallNumber};
-use crate::ua::snapshot::{CallSummary, RegistrationState};
+use crate::ua::snapshot::{CallSummary, RegistrationState, WatchView};
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
@@ -46,6 +46,14 @@ pub enum Event {
     Ended {
         call: CallNumber,
         summary: Box<CallSummary>,
+    },
+    /// Somebody who is watched does something else than before.
+    Watched(Box<WatchView>),
+    /// What a mailbox holds has changed.
+    Mailbox {
+        account: AccountId,
+        waiting: bool,
+        new: Option<u32>,
     },
     /// The answer to `Command::Query`, in words.
     Capabilities {

@@ -176,7 +176,7 @@ impl UserAgent {
                     query.flow = Some(*flow);
                 }
             }
-            Owner::Registration(..) | Owner::Probe(_) => {}
+            Owner::Registration(..) | Owner::Probe(_) | Owner::Watch(_) => {}
         }
     }
 }

@@ -86,7 +86,7 @@ impl UserAgent {
         };
         let (owner, Some(id)) = (errand.owner, errand.id) else { return };
         let met = Challenged { request: errand.request, by: flow.remote.ip() };
-        if let (401 | 407, Owner::Call(_) | Owner::Registration(..)) = (response.status, owner) {
+        if let (401 | 407, Owner::Call(_) | Owner::Registration(..) | Owner::Watch(_)) = (response.status, owner) {
             self.sending.challenged(owner, id, met.clone());
         }
         match owner {
@@ -101,13 +101,17 @@ impl UserAgent {
             Owner::Query(query) if response.status >= 200 => {
                 self.query_answered(now, query, &met, &response);
             }
+            Owner::Watch(watch) => self.watching.handle_response(now, watch, id, response),
             // That it came is all that is asked of it.
             Owner::Query(_) | Owner::Probe(_) => {}
         }
     }
 
     fn handle_request(&mut self, now: Instant, key: ServerKey, request: Request, flow: Flow, merged: bool) {
-        if matches!(DialogKey::of_request(&request.headers), Ok(Some(_))) {
+        if let Ok(Some(dialog)) = DialogKey::of_request(&request.headers) {
+            if request.method == Method::Notify && self.watching.handle_notify(now, &dialog.session(), &key, &request) {
+                return;
+            }
             if let Some(session) = self.session_of_request(&request) {
                 session.handle_request(now, key, request);
             } else {
@@ -147,6 +151,10 @@ impl UserAgent {
             Method::Notify
                 if request.headers.get("Event").is_some_and(|e| e.trim_start().starts_with("message-summary")) =>
             {
+                // Only its own server knows what the mailbox holds.
+                if self.account(account).is_some_and(|a| a.trust.is_server(flow.remote.ip())) {
+                    self.mailbox_told(account, &request.body);
+                }
                 self.respond(now, &key, &request, 200, &[]);
             }
             Method::Notify => self.respond(now, &key, &request, 481, &[]),

@@ -26,6 +26,7 @@ pub mod settings;
 pub mod snapshot;
 pub mod target;
 mod transfer;
+mod watch;
 
 use crate::base::id::{AccountId, CallNumber};
 use crate::base::net::{Flow, Received, Transmit};
@@ -46,7 +47,7 @@ use event::Event;
 use outbox::Outbox;
 use sending::{Errand, Owner, Sending};
 use settings::Settings;
-use snapshot::{CallEnd, Counters, DeviceView, RegistrationState, Snapshot};
+use snapshot::{AccountView, CallEnd, Counters, DeviceView, RegistrationState, Snapshot};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
@@ -73,6 +74,7 @@ pub struct UserAgent {
     held: Vec<media_host::Held>,
     queries: BTreeMap<u32, queries::Query>,
     next_query: u32,
+    watching: watch::Watching,
     /// The call that is talked on.
     focus: Option<CallNumber>,
     /// What media was told last, so that it is told only what changes.
@@ -100,6 +102,7 @@ impl UserAgent {
     pub fn new(settings: Settings, anchor: WallAnchor, mut rng: Rng) -> Self {
         let layer = transaction::Layer::new(transaction::Config::default(), rng.fork());
         let accounts = registering::accounts(&settings, &layer, &mut rng);
+        let watching = watch::Watching::new(&settings, &mut rng);
         Self {
             settings,
             anchor,
@@ -113,6 +116,7 @@ impl UserAgent {
             held: Vec::new(),
             queries: BTreeMap::new(),
             next_query: 0,
+            watching,
             focus: None,
             heard: Vec::new(),
             tone: None,
@@ -267,6 +271,7 @@ impl UserAgent {
         self.give_up_held(now);
         self.registrations_timeout(now);
         self.keep_alive(now);
+        self.watching.handle_timeout(now);
         let due: Vec<CallNumber> =
             self.calls.values().filter(|c| c.poll_timeout().is_some_and(|at| at <= now)).map(|c| c.number).collect();
         for number in due {
@@ -286,6 +291,7 @@ impl UserAgent {
             self.sending.poll_timeout(),
             self.held.iter().map(|held| held.until).min(),
             self.keep_alives.poll_timeout(),
+            self.watching.poll_timeout(),
             self.busy_until,
             self.shutdown,
         ];
@@ -324,7 +330,11 @@ impl UserAgent {
     pub fn snapshot(&self, _now: Instant) -> Snapshot {
         let layer = self.layer.counters();
         Snapshot {
-            accounts: self.accounts.iter().map(Account::view).collect(),
+            accounts: self
+                .accounts
+                .iter()
+                .map(|a| AccountView { mailbox: self.watching.mailbox(a.id), ..a.view() })
+                .collect(),
             calls: self.calls.values().filter(|c| c.is_shown()).map(Call::view).collect(),
             focus: self.focus,
             muted: self.muted,
@@ -332,6 +342,7 @@ impl UserAgent {
             playback_gain: self.gain.1,
             capture_level: self.levels.0,
             playback_level: self.levels.1,
+            watched: self.watching.view(),
             devices: self.device_view(),
             counters: Counters {
                 malformed: layer.malformed,
@@ -428,6 +439,7 @@ impl UserAgent {
             }
             quiet &= !self.drain_usages(now);
             quiet &= !self.watch_servers();
+            quiet &= !self.drain_watches(now);
             quiet &= !self.report_transfers(now);
             quiet &= !self.drain_registrations(now);
             if quiet {
@@ -496,6 +508,7 @@ impl UserAgent {
                 if c.is_ringing_in() { c.reject(now, 480, anchor, out) } else { c.hang_up(now, anchor, out) }
             });
         }
+        self.watching.stop();
         for index in 0..self.accounts.len() {
             self.unregister(now, AccountId(u16::try_from(index).unwrap_or(u16::MAX)));
         }
@@ -534,6 +547,7 @@ impl UserAgent {
             Owner::Registration(id, _) => self.account(id).is_some(),
             Owner::Probe(_) => false,
             Owner::Query(id) => self.queries.contains_key(&id),
+            Owner::Watch(id) => self.watching.account_of(id).is_some(),
         }
     }
 }

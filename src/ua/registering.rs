@@ -223,6 +223,7 @@ impl UserAgent {
         let Some(binding) = account.bindings.get_mut(number) else { return };
         match event {
             register::Event::Changed(state) => {
+                let registered = matches!(state, register::State::Registered { .. });
                 binding.set_state(now, &state, &server);
                 if let Some(words) = words(now, &binding.state) {
                     self.out.log(format!("account {name}: {words}"));
@@ -232,6 +233,9 @@ impl UserAgent {
                     self.out.event(Event::Registration { account: id, state });
                 }
                 self.match_flows(now, at, number);
+                if registered {
+                    self.begin_watching(now, id);
+                }
             }
             register::Event::Due => self.registration_due(now, at, number),
             register::Event::WayFailed(cause) => {

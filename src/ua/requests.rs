@@ -142,6 +142,7 @@ impl UserAgent {
             Owner::Registration(id, _) => self.account(id),
             Owner::Probe(_) => None,
             Owner::Query(id) => self.queries.get(&id).and_then(|q| self.account(q.account)),
+            Owner::Watch(id) => self.watching.account_of(id).and_then(|account| self.account(account)),
         }
     }
 
@@ -151,6 +152,7 @@ impl UserAgent {
             Owner::Call(number) => self.calls.get(&number).and_then(|c| c.flow),
             Owner::Query(id) => self.queries.get(&id).and_then(|q| q.flow),
             Owner::Registration(..) | Owner::Probe(_) => None,
+            Owner::Watch(id) => self.watching.account_of(id).and_then(|a| self.account(a)?.flow()),
         };
         let configured = self.account_of(owner).and_then(|a| a.settings.transport);
         (flow.map_or(configured, |f| Some(f.transport)), flow)
@@ -188,6 +190,7 @@ impl UserAgent {
                 }
             }
             Owner::Registration(account, number) => self.registration_failed(now, (account, number), id, failure),
+            Owner::Watch(watch) => self.watching.handle_failure(now, watch, id, failure),
             // Its own time limit tells.
             Owner::Probe(_) => {}
             Owner::Query(query) => {

@@ -28,6 +28,7 @@ pub enum Owner {
     /// The question whether the far end of a flow is alive.
     Probe(u32),
     Query(u32),
+    Watch(u32),
 }
 
 /// A request that waits for its flow, or for another try on the next one.

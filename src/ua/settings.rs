@@ -51,6 +51,10 @@ pub struct AccountSettings {
     pub password: Option<Password>,
     /// The only realm credentials are given to; any when `None`.
     pub realm: Option<String>,
+    /// Ask for the state of the mailbox.
+    pub mailbox: bool,
+    /// Whose phones are watched, as the user would dial them.
+    pub watch: Vec<String>,
     /// In order of preference.
     pub codecs: Vec<Codec>,
     /// Offer RFC 4733 events.

@@ -21,6 +21,8 @@ pub struct Snapshot {
     /// Peak levels of the last 100 ms \[dBov\].
     pub capture_level: Option<f32>,
     pub playback_level: Option<f32>,
+    /// The phones of others that are watched, in the order of the configuration.
+    pub watched: Vec<WatchView>,
     pub devices: DeviceView,
     pub counters: Counters,
     /// The simulated network of the demonstration: what was asked for and what it really did.
@@ -37,6 +39,50 @@ pub struct AccountView {
     pub state: RegistrationState,
     /// The ways the server reaches us by; empty before the first is known.
     pub flows: Vec<FlowView>,
+    /// `None`: nobody told.
+    pub mailbox: Option<MailboxView>,
+}
+
+/// What a mailbox is known to hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MailboxView {
+    pub waiting: bool,
+    /// `None`: not told.
+    pub new: Option<u32>,
+    pub old: Option<u32>,
+}
+
+/// Somebody who is watched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WatchView {
+    pub account: AccountId,
+    /// As it is written in the configuration.
+    pub label: String,
+    pub lamp: Lamp,
+    /// Their own words, or why nothing is known.
+    pub note: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lamp {
+    Unknown,
+    Free,
+    Ringing,
+    Busy,
+    /// Not on a phone that could ring.
+    Away,
+}
+
+impl Lamp {
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Free => "free",
+            Self::Ringing => "ringing",
+            Self::Busy => "busy",
+            Self::Away => "away",
+        }
+    }
 }
 
 /// One way to the registrar (RFC 5626).

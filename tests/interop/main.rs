@@ -39,6 +39,7 @@ mod recovering;
 mod registering;
 mod transfer;
 mod transports;
+mod watching;
 
 fn main() -> std::process::ExitCode {
     let together: [&[harness::Case]; 5] =
@@ -51,6 +52,7 @@ fn main() -> std::process::ExitCode {
         answering::CASES,
         freeswitch::CASES,
         transfer::CASES,
+        watching::CASES,
         proxy::CASES,
         quality::CASES,
         devices::CASES,

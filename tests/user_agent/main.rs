@@ -8,6 +8,7 @@ mod registering;
 mod secure;
 mod served;
 mod transfer;
+mod watch;
 mod world;
 
 use offhook::base::net::{Flow, Received, Transport};

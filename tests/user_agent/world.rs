@@ -68,6 +68,8 @@ pub fn account(user: &str, server: SocketAddr, register: bool) -> AccountSetting
         auth_user: None,
         password: Some(Password::Plain(Secret::new("secret"))),
         realm: None,
+        mailbox: false,
+        watch: Vec::new(),
         codecs: vec![Codec::Opus, Codec::Pcmu, Codec::Pcma],
         dtmf: true,
         srtp: Policy::Off,

@@ -99,7 +99,7 @@ mod tests {
     #[test]
     fn what_cannot_be_read_is_refused() {
         let many = format!("<dialog-info state=\"full\">{}</dialog-info>", "<dialog/>".repeat(5_000));
-        let deep = format!("{}{}", "<dialog-info state=\"full\">".repeat(60), "</dialog-info>".repeat(59));
+        let deep = format!("<dialog-info state=\"full\">{}{}</dialog-info>", "<a>".repeat(9_000), "</a>".repeat(9_000));
         let rows = [
             "",
             "x",

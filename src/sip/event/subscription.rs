@@ -110,7 +110,7 @@ pub struct Subscription {
     pending: Option<Pending>,
     next_id: u32,
     wait: Duration,
-    began: Instant,
+    began: Option<Instant>,
     /// When to refresh, to try again, or to stop waiting for the first notification.
     timer: Option<Instant>,
     outputs: VecDeque<Output>,
@@ -118,7 +118,7 @@ pub struct Subscription {
 }
 
 impl Subscription {
-    pub fn new(now: Instant, config: Config, mut rng: Rng) -> Self {
+    pub fn new(config: Config, mut rng: Rng) -> Self {
         let expires = u32::try_from(config.expires.as_secs()).unwrap_or(MAX_EXPIRES).clamp(60, MAX_EXPIRES);
         Self {
             state: State::Off,
@@ -131,7 +131,7 @@ impl Subscription {
             pending: None,
             next_id: 0,
             wait: FIRST_WAIT,
-            began: now,
+            began: None,
             timer: None,
             outputs: VecDeque::new(),
             events: VecDeque::new(),
@@ -151,6 +151,10 @@ impl Subscription {
 
     pub fn target(&self) -> &Uri {
         &self.config.target
+    }
+
+    pub fn from(&self) -> &Uri {
+        &self.config.from.uri
     }
 
     /// Asks now, in a new dialog: at the start, or because our address has changed.
@@ -290,7 +294,7 @@ impl Subscription {
     fn ask(&mut self, now: Instant) {
         self.key = SessionKey { call_id: self.rng.hex(32), local_tag: self.rng.hex(16) };
         self.dialog = None;
-        self.began = now;
+        self.began = Some(now);
         // No final response ends the transaction by itself; no notification is waited for that long again.
         self.timer = Some(now + TIMER_N * 2);
         self.set_state(State::Asking);
@@ -390,7 +394,7 @@ impl Subscription {
 
     /// It has ended too early: once more after a while, each time a longer one.
     fn postpone(&mut self, now: Instant, asked: Option<Duration>) {
-        if now.saturating_duration_since(self.began) >= GOOD {
+        if self.began.is_some_and(|began| now.saturating_duration_since(began) >= GOOD) {
             self.wait = FIRST_WAIT;
         }
         let wait =

@@ -315,7 +315,14 @@ fn terminal_event(key: Key) -> Event {
 }
 
 pub fn account(id: u16, name: &str, address: &str, state: RegistrationState) -> AccountView {
-    AccountView { id: AccountId(id), name: name.into(), address: address.into(), state, flows: Vec::new() }
+    AccountView {
+        id: AccountId(id),
+        name: name.into(),
+        address: address.into(),
+        state,
+        flows: Vec::new(),
+        mailbox: None,
+    }
 }
 
 pub fn flow(transport: Transport, host: u8, state: RegistrationState) -> FlowView {

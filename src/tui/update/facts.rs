@@ -100,6 +100,8 @@ pub fn event(model: &mut Model, event: Event) -> Vec<Effect> {
         | Event::HoldChanged { .. }
         | Event::Redirected { .. }
         | Event::Transfer { .. }
+        | Event::Mailbox { .. }
+        | Event::Watched(_)
         | Event::Ended { .. } => {}
     }
     Vec::new()

@@ -302,6 +302,7 @@ impl Account {
 
     pub fn view(&self) -> AccountView {
         AccountView {
+            mailbox: None,
             id: self.id,
             name: self.settings.name.clone(),
             address: self.address(),

@@ -17,7 +17,7 @@ fn started() -> (Subscription, Instant, RequestId, Request) {
         expires: Duration::from_secs(600),
         user_agent: String::new(),
     };
-    let mut subscription = Subscription::new(now, config, Rng::from_u64(1));
+    let mut subscription = Subscription::new(config, Rng::from_u64(1));
     subscription.start(now, address("<sip:me@192.0.2.1>"), Vec::new());
     let (id, sent) = subscribe(&mut subscription).expect("a SUBSCRIBE");
     (subscription, now, id, sent)

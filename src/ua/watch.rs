@@ -1,0 +1,290 @@
+//! What is watched for an account: its mailbox, and the phones of others (RFC 3842, RFC 4235, RFC 3856).
+use super::account::shown;
+use super::sending::{Challenged, Owner};
+use super::{UserAgent, index, target};
+use crate::base::id::AccountId;
+use crate::base::rng::Rng;
+use crate::sip::event::dialog_info::{DialogInfo, DialogState};
+use crate::sip::event::mwi::Mailbox;
+use crate::sip::event::presence::Presence;
+use crate::sip::event::{self, End, State, Subscription};
+use crate::sip::key::{ServerKey, SessionKey};
+use crate::sip::message::{NameAddr, Request, Response, Uri};
+use crate::sip::transaction::{Failure, RequestId};
+use crate::ua::event::Event;
+use crate::ua::settings::Settings;
+use crate::ua::snapshot::{Lamp, MailboxView, WatchView};
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+/// Things watched for one account.
+const WATCHES: usize = 64;
+/// The lifetime asked for.
+const EXPIRES: Duration = Duration::from_secs(3600);
+/// Columns of somebody's own words.
+const NOTE: usize = 60;
+
+/// One thing that is watched.
+#[derive(Debug)]
+pub struct Watch {
+    account: AccountId,
+    what: What,
+    subscription: Subscription,
+    /// What the notifier knows us by.
+    contact: Option<NameAddr>,
+    /// What the front end was told last.
+    told: Option<WatchView>,
+}
+
+#[derive(Debug)]
+enum What {
+    Mailbox,
+    Phone {
+        label: String,
+        dialogs: DialogInfo,
+        known: bool,
+    },
+    /// A notifier that knows nothing of dialogs may know whether somebody is there.
+    Person {
+        label: String,
+        presence: Option<Presence>,
+    },
+}
+
+/// All that is watched, and what mailboxes are known to hold, whoever told.
+#[derive(Debug, Default)]
+pub struct Watching {
+    watches: BTreeMap<u32, Watch>,
+    mailboxes: BTreeMap<AccountId, Mailbox>,
+}
+
+impl Watching {
+    pub fn new(settings: &Settings, rng: &mut Rng) -> Self {
+        let mut watching = Self::default();
+        let mut add = |account, what, target: Uri, from: NameAddr| {
+            let config = config(&what, target, from, &settings.user_agent);
+            let subscription = Subscription::new(config, rng.fork());
+            let id = u32::try_from(watching.watches.len()).unwrap_or(u32::MAX);
+            watching.watches.insert(id, Watch { account, what, subscription, contact: None, told: None });
+        };
+        for (id, account) in (0..).map(AccountId).zip(&settings.accounts) {
+            let own = Uri::sip(Some(&account.user), account.domain.clone(), account.domain_port);
+            let from = NameAddr::new(own.clone());
+            if account.mailbox {
+                add(id, What::Mailbox, own, from.clone());
+            }
+            for typed in account.watch.iter().take(WATCHES) {
+                // The configuration has been checked; what still cannot be called is not watched.
+                if let Ok(target) = target::parse(typed, Some((&account.domain, account.domain_port))) {
+                    let phone = What::Phone { label: shown(typed, 40), dialogs: DialogInfo::default(), known: false };
+                    add(id, phone, target, from.clone());
+                }
+            }
+        }
+        watching
+    }
+
+    pub fn account_of(&self, id: u32) -> Option<AccountId> {
+        self.watches.get(&id).map(|watch| watch.account)
+    }
+
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.watches.values().filter_map(|watch| watch.subscription.poll_timeout()).min()
+    }
+
+    pub fn handle_timeout(&mut self, now: Instant) {
+        for watch in self.watches.values_mut() {
+            if watch.subscription.poll_timeout().is_some_and(|at| at <= now) {
+                watch.subscription.handle_timeout(now);
+            }
+        }
+    }
+
+    pub fn handle_failure(&mut self, now: Instant, id: u32, request: RequestId, failure: Failure) {
+        if let Some(watch) = self.watches.get_mut(&id) {
+            watch.subscription.handle_failure(now, request, failure);
+        }
+    }
+
+    pub fn handle_response(&mut self, now: Instant, id: u32, request: RequestId, response: Response) {
+        if let Some(watch) = self.watches.get_mut(&id) {
+            watch.subscription.handle_response(now, request, response);
+        }
+    }
+
+    /// A NOTIFY within a dialog; `false` when no subscription of ours has it.
+    pub fn handle_notify(&mut self, now: Instant, session: &SessionKey, key: &ServerKey, request: &Request) -> bool {
+        let mut watches = self.watches.values_mut();
+        let Some(watch) = watches.find(|watch| watch.subscription.key() == session) else { return false };
+        watch.subscription.handle_notify(now, key.clone(), request);
+        true
+    }
+
+    /// What a mailbox holds by the word of the account's own server, asked or not.
+    pub fn tell_mailbox(&mut self, account: AccountId, body: &[u8]) -> Option<Mailbox> {
+        let mailbox = Mailbox::parse(body)?;
+        (self.mailboxes.insert(account, mailbox) != Some(mailbox)).then_some(mailbox)
+    }
+
+    pub fn mailbox(&self, account: AccountId) -> Option<MailboxView> {
+        let mailbox = self.mailboxes.get(&account)?;
+        Some(MailboxView { waiting: mailbox.waiting, new: mailbox.new, old: mailbox.old })
+    }
+
+    pub fn view(&self) -> Vec<WatchView> {
+        self.watches.values().filter_map(Watch::view).collect()
+    }
+
+    pub fn stop(&mut self) {
+        self.watches.values_mut().for_each(|watch| watch.subscription.stop());
+    }
+}
+
+impl Watch {
+    fn view(&self) -> Option<WatchView> {
+        let (label, lamp, note) = match &self.what {
+            What::Mailbox => return None,
+            What::Phone { label, dialogs, known: true } => match dialogs.state() {
+                Some(DialogState::Confirmed) => (label, Lamp::Busy, String::new()),
+                Some(DialogState::Ringing) => (label, Lamp::Ringing, String::new()),
+                None => (label, Lamp::Free, String::new()),
+            },
+            What::Phone { label, .. } | What::Person { label, presence: None } => {
+                (label, Lamp::Unknown, self.trouble())
+            }
+            What::Person { label, presence: Some(presence) } => {
+                let lamp = if presence.open { Lamp::Free } else { Lamp::Away };
+                (label, lamp, presence.note.as_ref().map(|note| note.sanitize(NOTE)).unwrap_or_default())
+            }
+        };
+        Some(WatchView { account: self.account, label: label.clone(), lamp, note })
+    }
+
+    /// Why nothing is known, in words.
+    fn trouble(&self) -> String {
+        match self.subscription.state() {
+            State::Off | State::Asking | State::Active => String::new(),
+            State::Waiting { .. } => "no answer; asked again soon".to_owned(),
+            State::Refused(End::Refused(403)) => "the server does not let us watch it".to_owned(),
+            State::Refused(End::Refused(404)) => "the server knows nobody of that name".to_owned(),
+            State::Refused(End::Refused(489)) => "the server cannot tell".to_owned(),
+            State::Refused(End::Refused(status)) => format!("refused ({status})"),
+            State::Refused(End::Terminated(reason)) => format!("ended by the server ({reason})"),
+        }
+    }
+}
+
+fn config(what: &What, target: Uri, from: NameAddr, user_agent: &str) -> event::Config {
+    let (package, accept) = match what {
+        What::Mailbox => (Mailbox::EVENT, Mailbox::TYPE),
+        What::Phone { .. } => (DialogInfo::EVENT, DialogInfo::TYPE),
+        What::Person { .. } => (Presence::EVENT, Presence::TYPE),
+    };
+    event::Config { target, from, package, accept, expires: EXPIRES, user_agent: user_agent.to_owned() }
+}
+
+impl UserAgent {
+    /// The account is registered: what it watches is asked for, again when our address is another one than before.
+    pub(super) fn begin_watching(&mut self, now: Instant, id: AccountId) {
+        let Some(account) = self.accounts.get(index(id)) else { return };
+        let Some(flow) = account.flow() else { return };
+        let (contact, route) = (account.contact(&flow), account.route());
+        for watch in self.watching.watches.values_mut().filter(|watch| watch.account == id) {
+            let moved = watch.contact.as_ref().is_none_or(|old| old.to_string() != contact.to_string());
+            if moved || *watch.subscription.state() == State::Off {
+                watch.contact = Some(contact.clone());
+                watch.subscription.start(now, contact.clone(), route.clone());
+            }
+        }
+    }
+
+    /// Passes on what subscriptions want sent and tell; `true` when there was anything.
+    pub(super) fn drain_watches(&mut self, now: Instant) -> bool {
+        let mut busy = false;
+        let ids: Vec<u32> = self.watching.watches.keys().copied().collect();
+        for id in ids {
+            while let Some(output) = self.watching.watches.get_mut(&id).and_then(|w| w.subscription.poll_output()) {
+                busy = true;
+                self.carry_out(now, Owner::Watch(id), output);
+            }
+            while let Some(event) = self.watching.watches.get_mut(&id).and_then(|w| w.subscription.poll_event()) {
+                busy = true;
+                self.watch_event(now, id, event);
+                if let Some(watch) = self.watching.watches.get_mut(&id)
+                    && let Some(view) = watch.view().filter(|view| Some(view) != watch.told.as_ref())
+                {
+                    watch.told = Some(view.clone());
+                    self.out.event(Event::Watched(Box::new(view)));
+                }
+            }
+        }
+        busy
+    }
+
+    fn watch_event(&mut self, now: Instant, id: u32, event: event::Event) {
+        let Some(watch) = self.watching.watches.get_mut(&id) else { return };
+        match event {
+            event::Event::Challenged { id: request, response, .. } => {
+                let met = self.sending.take_challenged(Owner::Watch(id), request);
+                let account = self.accounts.get_mut(index(watch.account));
+                let answer =
+                    met.zip(account).map(|(met, account): (Challenged, _)| account.trust.authorize(&met, &response));
+                match answer {
+                    Some(Ok(headers)) => watch.subscription.authenticate(request, headers),
+                    Some(Err(_)) | None => watch.subscription.give_up(now, request),
+                }
+            }
+            event::Event::Changed(State::Refused(End::Refused(489))) => {
+                if let What::Phone { label, .. } = &watch.what {
+                    // Not the phone's calls then, but perhaps whether somebody is there.
+                    watch.what = What::Person { label: label.clone(), presence: None };
+                    let from = NameAddr::new(watch.subscription.from().clone());
+                    let target = watch.subscription.target().clone();
+                    let config = config(&watch.what, target, from, &self.settings.user_agent);
+                    watch.subscription = Subscription::new(config, self.rng.fork());
+                    watch.contact = None;
+                    let account = watch.account;
+                    self.begin_watching(now, account);
+                }
+            }
+            event::Event::Changed(state) => {
+                if let What::Phone { known, dialogs, .. } = &mut watch.what
+                    && !matches!(state, State::Active)
+                {
+                    (*known, *dialogs) = (false, DialogInfo::default());
+                }
+            }
+            event::Event::Notified { body } => self.watch_notified(now, id, &body),
+        }
+    }
+
+    fn watch_notified(&mut self, now: Instant, id: u32, body: &[u8]) {
+        let Some(watch) = self.watching.watches.get_mut(&id) else { return };
+        match &mut watch.what {
+            What::Mailbox => {
+                let account = watch.account;
+                self.mailbox_told(account, body);
+            }
+            What::Phone { label, dialogs, known } => {
+                if dialogs.take(body).is_ok() {
+                    *known = true;
+                } else if *known {
+                    // A part is missing: the whole is told at the beginning.
+                    self.out.log(format!("{label}: its state is asked for anew"));
+                    (*known, *dialogs) = (false, DialogInfo::default());
+                    let account = watch.account;
+                    watch.contact = None;
+                    self.begin_watching(now, account);
+                }
+            }
+            What::Person { presence, .. } => *presence = Presence::parse(body).or(presence.take()),
+        }
+    }
+
+    /// A mailbox tells what it holds; the user hears of it when that is news.
+    pub(super) fn mailbox_told(&mut self, account: AccountId, body: &[u8]) {
+        let Some(mailbox) = self.watching.tell_mailbox(account, body) else { return };
+        let (waiting, new) = (mailbox.waiting, mailbox.new);
+        self.out.event(Event::Mailbox { account, waiting, new });
+    }
+}
