@@ -127,9 +127,9 @@ fn every_mistake_names_the_thing_the_value_and_the_way_out() {
             account("password = \"a\"\npassword_command = \"b\""),
             "only one of password, ha1 and password_command may be there, not password and password_command",
         ),
-        (account("watch = [\"\"]"), "watch: [\"\"]: numbers, names or addresses expected"),
-        (account("watch = \"888\""), "watch: \"888\": a list of texts in quotes expected"),
-        (account("mailbox = 1"), "mailbox: "),
+        (account("watch = [\"\"]"), "numbers, names or addresses expected"),
+        (account("watch = \"888\""), "a list of texts in quotes expected"),
+        (account("mailbox = 1"), "mailbox 1: "),
         (account("password_command = \" \""), "a shell command expected that prints the password"),
         (account("name=\"x\"") + &account("name=\"x\""), "5: account \"x\": name: two accounts have this name"),
     ];

@@ -119,7 +119,9 @@ mod tests {
     #[test]
     fn a_lamp_follows_full_and_partial_states() {
         let mut lamp = DialogInfo::default();
-        let rows: [(&str, &str, &[(&str, &str)], Option<DialogState>); 8] = [
+        /// Version, state, dialogs with their states; the lamp.
+        type Row = (&'static str, &'static str, &'static [(&'static str, &'static str)], Option<DialogState>);
+        let rows: [Row; 8] = [
             ("0", "full", &[("888", "terminated")], None),
             ("1", "partial", &[("a", "trying")], Some(DialogState::Ringing)),
             ("2", "partial", &[("b", "confirmed")], Some(DialogState::Confirmed)),
