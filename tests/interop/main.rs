@@ -37,6 +37,7 @@ mod proxy;
 mod quality;
 mod recovering;
 mod registering;
+mod secure;
 mod transfer;
 mod transports;
 mod watching;
@@ -53,6 +54,7 @@ fn main() -> std::process::ExitCode {
         freeswitch::CASES,
         transfer::CASES,
         watching::CASES,
+        secure::CASES,
         proxy::CASES,
         quality::CASES,
         devices::CASES,

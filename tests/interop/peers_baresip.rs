@@ -22,6 +22,8 @@ pub struct Account {
 pub struct Baresip {
     pub process: Process,
     folder: PathBuf,
+    /// Where it listens.
+    pub sip: SocketAddr,
 }
 
 impl Baresip {
@@ -53,7 +55,7 @@ impl Baresip {
             command.arg("-e").arg(format!("d {target}"));
         }
         let log = case.folder().join(format!("baresip-{}.log", account.user));
-        Self { process: Process::start("baresip", &mut command, &log), folder }
+        Self { process: Process::start("baresip", &mut command, &log), folder, sip }
     }
 
     /// What it heard, once it has ended the call.

@@ -50,6 +50,18 @@ impl Capture {
         self.process.wait(Duration::from_secs(10));
     }
 
+    /// Ends the capture; what every datagram carried.
+    pub fn payloads(mut self) -> Vec<Vec<u8>> {
+        self.process.signal(libc::SIGINT);
+        self.process.wait(Duration::from_secs(10));
+        let mut command = Command::new("tshark");
+        command.arg("-r").arg(&self.file).args(["-T", "fields", "-e", "udp.payload"]);
+        let text = String::from_utf8(command.output().expect("tshark runs").stdout).expect("digits");
+        let octet = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
+        let line = |line: &str| line.as_bytes().chunks(2).filter_map(octet).collect();
+        text.lines().map(line).collect()
+    }
+
     /// Ends the capture and analyses it; `ports` are taken for RTP.
     pub fn streams(mut self, ports: &[u16]) -> Vec<RtpStream> {
         self.end();

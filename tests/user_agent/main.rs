@@ -1,4 +1,5 @@
 //! Whole calls between user agents, in virtual time.
+mod encrypted;
 mod failover;
 mod hostile;
 mod media_host;
