@@ -216,9 +216,10 @@ impl UserAgent {
     fn registration_event(&mut self, now: Instant, at: usize, number: usize, event: register::Event) {
         let Some(account) = self.accounts.get_mut(at) else { return };
         let (id, server) = (account.id, account.server());
-        let name = match number {
-            0 => account.settings.name.clone(),
-            _ => format!("{}, second flow", account.settings.name),
+        let name = match (number, account.bindings.len()) {
+            (_, ..2) => account.settings.name.clone(),
+            (0, _) => format!("{}, first flow", account.settings.name),
+            (_, _) => format!("{}, second flow", account.settings.name),
         };
         let Some(binding) = account.bindings.get_mut(number) else { return };
         match event {
