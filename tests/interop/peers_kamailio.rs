@@ -1,7 +1,7 @@
 //! Kamailio 5.6 on loopback: registrar and proxy, or edge proxy, with ports of its own. Each case starts what it needs: it
 //! boots in a fraction of a second.
 use crate::certificates::{Authority, Identity};
-use crate::harness::{self, Case};
+use crate::harness::Case;
 use crate::phone;
 use crate::process::{Process, wait_for};
 use crate::tools;
@@ -17,11 +17,12 @@ use std::time::Duration;
 const DOMAIN: &str = "localhost";
 
 pub fn missing() -> Option<String> {
-    let modules = ["kamailio/modules/tls.so", "kamailio/modules/websocket.so", "kamailio/modules/outbound.so"];
+    // Programs for administrators are not on everybody's path.
+    let programs = ["/usr/sbin/kamailio", "/usr/sbin/kamcmd"].map(PathBuf::from);
     let libraries = PathBuf::from("/usr/lib").join(format!("{}-linux-gnu", std::env::consts::ARCH));
-    harness::on_path("kamailio")
-        .or_else(|| Some("/usr/sbin/kamailio".into()).filter(|path: &PathBuf| path.is_file()))?;
-    modules.iter().find(|name| !libraries.join(name).is_file()).map(|name| format!("`{name}` is not installed"))
+    let modules = ["tls.so", "websocket.so", "outbound.so"].map(|name| libraries.join("kamailio/modules").join(name));
+    let absent = programs.into_iter().chain(modules).find(|path| !path.is_file());
+    absent.map(|path| format!("{} is not installed", path.display()))
 }
 
 /// How it is to be.
@@ -96,14 +97,13 @@ impl Kamailio {
 
     /// Starts it again after [`Kamailio::kill`]; it remembers nobody.
     pub fn boot(&mut self) {
-        let mut command = Command::new("kamailio");
+        let mut command = Command::new("/usr/sbin/kamailio");
         command.args(["-DD", "-E", "-m", "32", "-M", "8", "-f"]).arg(self.folder.join("kamailio.cfg"));
         command.arg("-Y").arg(&self.folder).arg("-P").arg(self.folder.join("kamailio.pid"));
         if self.edge {
             command.args(["-A", "EDGE"]);
         }
-        let path = std::env::var("PATH").unwrap_or_default();
-        command.env("PATH", format!("{path}:/usr/sbin")).process_group(0);
+        command.process_group(0);
         let process = self.process.insert(Process::start("kamailio", &mut command, &self.log));
         let control = ("127.0.0.1", self.control);
         wait_for("Kamailio to boot", Duration::from_secs(15), || {
