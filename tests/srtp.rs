@@ -238,9 +238,22 @@ fn packets_are_what_the_rfcs_say() {
             let tag = mac(4, &[&expected]);
             expected.extend_from_slice(&tag[..10]);
         }
-        let mut packet = report;
+        let mut packet = report.clone();
         side.protect_rtcp(&mut packet).unwrap();
         assert_eq!(packet, expected, "{suite:?} RTCP");
+
+        // Authentic, but without the flag that says encrypted: not what was agreed on.
+        let plain = [&report[..], &[0, 0, 0, 2]].concat();
+        let unencrypted = if gcm {
+            let tag =
+                sealed(&key_of(3), &initial(&salt_of(5), 2, &ssrc_octets, &[0, 0, 0, 0, 0, 2], 12), &plain, &mut []);
+            [&report[..], &tag, &[0, 0, 0, 2]].concat()
+        } else {
+            [&plain[..], &mac(4, &[&plain])[..10]].concat()
+        };
+        let mut reader = Protection::new(&Keys { suite, send: keys.receive.clone(), receive: keys.send.clone() });
+        assert_eq!(opened_rtcp(&mut reader, &unencrypted), Err(Refused::Forged), "{suite:?}");
+        assert_eq!(opened_rtcp(&mut reader, &packet), Ok(report), "{suite:?}");
     }
 }
 
