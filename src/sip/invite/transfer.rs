@@ -125,23 +125,12 @@ impl Session {
 
 #[cfg(test)]
 mod tests {
-    use crate::sip::invite::tests::{answer_to, calling, events, name, outputs, pass, within};
+    use crate::sip::invite::tests::{answer_to, calling, events, outputs, pass, within};
+    use crate::sip::invite::upkeep_tests::{requests, told};
     use crate::sip::invite::{Failure, Output, RequestId, Session};
     use crate::sip::message::{Method, NameAddr, Request, Uri};
     use crate::sip::refer::ReferTo;
     use std::time::{Duration, Instant};
-
-    fn told(session: &mut Session) -> Vec<String> {
-        events(session).iter().map(name).collect()
-    }
-
-    fn requests(session: &mut Session) -> Vec<(RequestId, Request)> {
-        let sent = |output| match output {
-            Output::Request { id, request, .. } => Some((id, request)),
-            Output::Ack { .. } | Output::Cancel { .. } | Output::Response { .. } => None,
-        };
-        outputs(session).into_iter().filter_map(sent).collect()
-    }
 
     fn statuses(session: &mut Session) -> Vec<u16> {
         let sent = |output| match output {

@@ -9,11 +9,12 @@ use std::time::Instant;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-fn told(session: &mut Session) -> Vec<String> {
+pub(super) fn told(session: &mut Session) -> Vec<String> {
     events(session).iter().map(name).collect()
 }
 
-fn requests(session: &mut Session) -> Vec<(RequestId, Request)> {
+/// The requests a session wants sent, and nothing else of what it says.
+pub(super) fn requests(session: &mut Session) -> Vec<(RequestId, Request)> {
     let sent = |output| match output {
         Output::Request { id, request, .. } => Some((id, request)),
         Output::Ack { .. } | Output::Cancel { .. } | Output::Response { .. } => None,
