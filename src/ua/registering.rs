@@ -224,7 +224,7 @@ impl UserAgent {
         let Some(binding) = account.bindings.get_mut(number) else { return };
         match event {
             register::Event::Changed(state) => {
-                let registered = matches!(state, register::State::Registered { .. });
+                let is_decided = matches!(state, register::State::Registered { .. } | register::State::Failed { .. });
                 binding.set_state(now, &state, &server);
                 if let Some(words) = words(now, &binding.state) {
                     self.out.log(format!("account {name}: {words}"));
@@ -234,7 +234,7 @@ impl UserAgent {
                     self.out.event(Event::Registration { account: id, state });
                 }
                 self.match_flows(now, at, number);
-                if registered {
+                if is_decided {
                     self.begin_watching(now, id);
                 }
             }

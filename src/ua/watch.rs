@@ -3,6 +3,7 @@ use super::account::shown;
 use super::sending::{Challenged, Owner};
 use super::{UserAgent, index, target};
 use crate::base::id::AccountId;
+use crate::base::net::Flow;
 use crate::base::rng::Rng;
 use crate::sip::event::dialog_info::{DialogInfo, DialogState};
 use crate::sip::event::mwi::Mailbox;
@@ -30,8 +31,8 @@ pub struct Watch {
     account: AccountId,
     what: What,
     subscription: Subscription,
-    /// What the notifier knows us by.
-    contact: Option<NameAddr>,
+    /// The way to the notifier, and what it knows us by; none when it may have forgotten us.
+    known_by: Option<(Flow, String)>,
     /// What the front end was told last.
     told: Option<WatchView>,
 }
@@ -65,7 +66,7 @@ impl Watching {
             let config = config(&what, target, from, &settings.user_agent);
             let subscription = Subscription::new(config, rng.fork());
             let id = u32::try_from(watching.watches.len()).unwrap_or(u32::MAX);
-            watching.watches.insert(id, Watch { account, what, subscription, contact: None, told: None });
+            watching.watches.insert(id, Watch { account, what, subscription, known_by: None, told: None });
         };
         for (id, account) in (0..).map(AccountId).zip(&settings.accounts) {
             let own = Uri::sip(Some(&account.user), account.domain.clone(), account.domain_port);
@@ -184,15 +185,18 @@ fn config(what: &What, target: Uri, from: NameAddr, user_agent: &str) -> event::
 }
 
 impl UserAgent {
-    /// The account is registered: what it watches is asked for, again when our address is another one than before.
+    /// A flow of the account is registered, or lost: what it watches is asked for over one that works, again when that is
+    /// another one than before. A server that was lost is asked again when it is back: it may have forgotten us.
     pub(super) fn begin_watching(&mut self, now: Instant, id: AccountId) {
-        let Some(account) = self.accounts.get(index(id)) else { return };
-        let Some(flow) = account.flow() else { return };
+        let Some(account) = self.accounts.get(index(id)).filter(|_| self.shutdown.is_none()) else { return };
+        let Some(flow) = account.flow() else {
+            return self.watching.watches.values_mut().filter(|w| w.account == id).for_each(|w| w.known_by = None);
+        };
         let (contact, route) = (account.contact(&flow), account.route());
         for watch in self.watching.watches.values_mut().filter(|watch| watch.account == id) {
-            let moved = watch.contact.as_ref().is_none_or(|old| old.to_string() != contact.to_string());
-            if moved || *watch.subscription.state() == State::Off {
-                watch.contact = Some(contact.clone());
+            let known_by = Some((flow, contact.to_string()));
+            if watch.known_by != known_by || *watch.subscription.state() == State::Off {
+                watch.known_by = known_by;
                 watch.subscription.start(now, contact.clone(), route.clone());
             }
         }
@@ -242,7 +246,7 @@ impl UserAgent {
                     let target = watch.subscription.target().clone();
                     let config = config(&watch.what, target, from, &self.settings.user_agent);
                     watch.subscription = Subscription::new(config, self.rng.fork());
-                    watch.contact = None;
+                    watch.known_by = None;
                     let account = watch.account;
                     self.begin_watching(now, account);
                 }
@@ -272,9 +276,7 @@ impl UserAgent {
                     // A part is missing: the whole is told at the beginning.
                     self.out.log(format!("{label}: its state is asked for anew"));
                     (*known, *dialogs) = (false, DialogInfo::default());
-                    let account = watch.account;
-                    watch.contact = None;
-                    self.begin_watching(now, account);
+                    watch.subscription.restart(now);
                 }
             }
             What::Person { presence, .. } => *presence = Presence::parse(body).or(presence.take()),

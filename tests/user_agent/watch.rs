@@ -2,6 +2,8 @@
 use crate::hostile::{CHALLENGE, SECOND, SERVER};
 use crate::peer::Letter;
 use crate::world::{World, account, address, settings};
+use offhook::base::net::Transport;
+use offhook::sip::message::Host;
 use offhook::ua::command::Command;
 use offhook::ua::event::Event;
 use offhook::ua::snapshot::{Lamp, MailboxView, Snapshot};
@@ -38,7 +40,14 @@ fn accept(world: &mut World, asked: &Letter) {
 
 /// The server's NOTIFY for a SUBSCRIBE; the status it is answered with.
 fn notify(world: &mut World, asked: &Letter, cseq: u32, state: &str, body: &str) -> String {
-    let text = format!(
+    world.mail_for(address(SERVER));
+    world.give(0, address(SERVER), &notify_text(asked, cseq, state, body));
+    world.run(SECOND / 10);
+    world.latest(address(SERVER), "SIP/2.0").first().to_owned()
+}
+
+fn notify_text(asked: &Letter, cseq: u32, state: &str, body: &str) -> String {
+    format!(
         "NOTIFY sip:a@192.0.2.1 SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.9:5060;branch=z9hG4bKn{cseq}{}\r\n\
          From: {};tag=peer\r\nTo: {}\r\nCall-ID: {}\r\nCSeq: {cseq} NOTIFY\r\nContact: <sip:192.0.2.9>\r\n\
          Event: {}\r\nSubscription-State: {state}\r\nContent-Type: x/y\r\nContent-Length: {}\r\n\r\n{body}",
@@ -48,11 +57,7 @@ fn notify(world: &mut World, asked: &Letter, cseq: u32, state: &str, body: &str)
         asked.header("Call-ID"),
         asked.header("Event"),
         body.len()
-    );
-    world.mail_for(address(SERVER));
-    world.give(0, address(SERVER), &text);
-    world.run(SECOND / 10);
-    world.latest(address(SERVER), "SIP/2.0").first().to_owned()
+    )
 }
 
 fn dialog_info(version: u32, state: &str) -> String {
@@ -146,4 +151,62 @@ fn subscriptions_end_with_the_phone() {
     let last = subscribes(&mut world);
     assert_eq!(last.len(), 2, "{:#?}", world.ladder);
     assert!(last.iter().all(|letter| letter.header("Expires") == "0"));
+}
+
+#[test]
+fn a_server_whose_news_make_no_sense_is_not_hammered() {
+    let (mut world, _, mut asked) = watching(75);
+    let mut count = 0;
+    let end = world.now + 60 * SECOND;
+    while world.now < end {
+        accept(&mut world, &asked);
+        for cseq in 1..=2 {
+            // Whole once, then a part that fits to nothing.
+            let body = dialog_info(7, "early");
+            let body = if cseq == 1 { body } else { body.replace("full", "partial") };
+            world.give(0, address(SERVER), &notify_text(&asked, cseq, "active", &body));
+        }
+        for _ in 0..600 {
+            if world.now >= end {
+                break;
+            }
+            world.run(SECOND / 10);
+            let again = subscribes(&mut world).into_iter().filter(|letter| letter.header("Expires") != "0");
+            if let Some(again) = again.filter(|letter| letter.header("Event") == "dialog").next_back() {
+                (asked, count) = (again, count + 1);
+                break;
+            }
+        }
+    }
+    assert!((2..=6).contains(&count), "{count} in a minute");
+}
+
+#[test]
+fn what_is_watched_moves_to_the_next_server_with_its_account() {
+    let mut own = account("a", address(SERVER), true);
+    own.domain = Host::Name("pbx.example".to_owned());
+    own.watch = vec!["888".to_owned()];
+    let servers = [9, 11].map(|n| (Transport::Udp, address(n))).to_vec();
+    let mut world = World::with_names(vec![settings(vec![own])], [("pbx.example".to_owned(), servers)].into(), 76);
+    let register = |world: &mut World, server: u8| {
+        let asked = (0..120).find_map(|_| {
+            world.run(SECOND / 2);
+            world.mail_for(address(server)).into_iter().rfind(|letter| letter.text.starts_with("REGISTER"))
+        });
+        let asked = asked.expect("a REGISTER");
+        let contact = format!("Contact: {};expires=600\r\n", asked.header("Contact"));
+        world.answer(0, &asked, "200 OK", &contact, "");
+    };
+    register(&mut world, 9);
+    world.run(SECOND / 10);
+    let asked = world.latest(address(9), "SUBSCRIBE");
+    accept(&mut world, &asked);
+    notify(&mut world, &asked, 1, "active;expires=600", &dialog_info(0, "confirmed"));
+    assert_eq!(lamp(&world), Lamp::Busy);
+    // The first server dies: nothing is answered there any more.
+    register(&mut world, 11);
+    world.run(SECOND / 10);
+    let again = world.latest(address(11), "SUBSCRIBE");
+    assert_ne!(again.header("Call-ID"), asked.header("Call-ID"));
+    assert_eq!(lamp(&world), Lamp::Unknown);
 }

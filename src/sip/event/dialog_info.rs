@@ -41,7 +41,8 @@ impl DialogInfo {
         let version = root.attribute("version").and_then(|version| version.parse().ok());
         match root.attribute("state") {
             Some("full") => self.dialogs.clear(),
-            Some("partial") if version.zip(self.version).is_some_and(|(new, old)| new == old + 1) => {}
+            Some("partial")
+                if version.is_some_and(|new: u32| new.checked_sub(1).is_some_and(|old| self.version == Some(old))) => {}
             _ => return Err(Unreadable),
         }
         self.version = version;
@@ -136,6 +137,13 @@ mod tests {
             assert_eq!(lamp.state(), expected, "{version}");
         }
         assert_eq!(lamp.take(info("13", "partial", &[]).as_bytes()), Err(Unreadable), "one is missing");
+    }
+
+    #[test]
+    fn no_number_comes_after_the_last_one() {
+        let mut lamp = DialogInfo::default();
+        assert_eq!(lamp.take(info(&u32::MAX.to_string(), "full", &[]).as_bytes()), Ok(()));
+        assert_eq!(lamp.take(info("0", "partial", &[]).as_bytes()), Err(Unreadable));
     }
 
     #[test]

@@ -164,6 +164,14 @@ impl Subscription {
         self.ask(now);
     }
 
+    /// Asks anew after a while, in a new dialog: what the notifier told makes no sense.
+    pub fn restart(&mut self, now: Instant) {
+        if self.dialog.is_some() && self.state == State::Active {
+            self.refresh(0);
+        }
+        self.postpone(now, None);
+    }
+
     /// Ends it; the notifier is told when there is a dialog.
     pub fn stop(&mut self) {
         self.timer = None;
@@ -182,7 +190,9 @@ impl Subscription {
         let number = match &mut self.dialog {
             Some(dialog) => dialog.next_cseq(),
             None => {
-                self.cseq += 1;
+                // The last request of a dialog may be challenged when that is forgotten here already.
+                let sent = pending.request.headers.cseq().map_or(0, |cseq| cseq.number);
+                self.cseq = self.cseq.max(sent) + 1;
                 self.cseq
             }
         };
@@ -193,6 +203,7 @@ impl Subscription {
     pub fn give_up(&mut self, now: Instant, id: RequestId) {
         if let Some(pending) = self.pending.take_if(|p| p.id == id)
             && let Some(response) = pending.challenge
+            && self.state != State::Off
         {
             self.refused(now, &response);
         }
@@ -205,6 +216,8 @@ impl Subscription {
         let Some(mut pending) = self.pending.take_if(|p| p.id == id && p.challenge.is_none()) else { return };
         let again = pending.tries < MAX_TRIES;
         match response.status {
+            // The last word was said: whatever becomes of it, nothing is asked for again.
+            status if self.state == State::Off && !matches!(status, 401 | 407) => {}
             401 | 407 if again => {
                 let (request, response) = (Box::new(pending.request.clone()), Box::new(response));
                 self.events.push_back(Event::Challenged { id, request, response: response.clone() });
@@ -220,7 +233,7 @@ impl Subscription {
     }
 
     pub fn handle_failure(&mut self, now: Instant, id: RequestId, _failure: Failure) {
-        if self.pending.take_if(|p| p.id == id).is_some() {
+        if self.pending.take_if(|p| p.id == id).is_some() && self.state != State::Off {
             self.postpone(now, None);
         }
     }

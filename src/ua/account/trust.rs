@@ -7,15 +7,15 @@ use crate::sip::message::{Method, Request, Response};
 use crate::ua::account::shown;
 use crate::ua::sending::Challenged;
 use crate::ua::settings::AccountSettings;
-use std::collections::BTreeSet;
+use std::collections::VecDeque;
 use std::net::IpAddr;
 
-/// Servers' addresses remembered for an account.
+/// Servers' addresses remembered for an account; the one that was not found for the longest time goes first.
 const SERVERS: usize = 32;
 
 #[derive(Debug)]
 pub struct Trust {
-    servers: BTreeSet<IpAddr>,
+    servers: VecDeque<IpAddr>,
     credentials: Option<Client>,
 }
 
@@ -27,15 +27,17 @@ impl Trust {
             realm: settings.realm.clone(),
         });
         Self {
-            servers: BTreeSet::new(),
+            servers: VecDeque::new(),
             credentials: credentials.map(|credentials| Client::new(credentials, rng.fork())),
         }
     }
 
     /// Learns an address our own server speaks from.
     pub fn learn(&mut self, address: IpAddr) {
-        if self.servers.len() < SERVERS {
-            self.servers.insert(address);
+        self.servers.retain(|known| *known != address);
+        self.servers.push_back(address);
+        if self.servers.len() > SERVERS {
+            self.servers.pop_front();
         }
     }
 
@@ -68,5 +70,24 @@ impl Trust {
         for (name, value) in headers {
             request.headers.push(&name, value);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Trust;
+    use std::collections::VecDeque;
+    use std::net::IpAddr;
+
+    #[test]
+    fn a_domain_whose_servers_change_for_weeks_stays_trusted() {
+        let mut trust = Trust { servers: VecDeque::new(), credentials: None };
+        let address = |n: u8| IpAddr::from([192, 0, 2, n]);
+        for n in 1..=100 {
+            trust.learn(address(200));
+            trust.learn(address(n));
+        }
+        assert!(trust.is_server(address(100)) && trust.is_server(address(200)));
+        assert!(!trust.is_server(address(1)), "not for ever");
     }
 }

@@ -190,3 +190,31 @@ fn strangers_and_the_dead_are_not_heard() {
     assert_eq!(notify(&mut subscription, now, 6, "active"), Some(481));
     assert_eq!((told(&mut subscription), subscription.poll_timeout()), (vec!["Off".to_owned()], None));
 }
+
+#[test]
+fn after_the_last_word_nothing_is_asked_for_again() {
+    for status in [200, 403, 408, 423, 481, 503] {
+        let (mut subscription, now, id, sent) = started();
+        accept(&mut subscription, now, id, &sent);
+        assert_eq!(notify(&mut subscription, now, 1, "active"), Some(200));
+        subscription.stop();
+        let (id, last) = subscribe(&mut subscription).expect("the last SUBSCRIBE");
+        let mut response = Response::to_request(&last, status, None);
+        response.headers.push("Min-Expires", 900);
+        subscription.handle_response(now, id, response);
+        assert_eq!((subscription.poll_timeout(), subscription.state()), (None, &State::Off), "{status}");
+        assert!(subscribe(&mut subscription).is_none(), "{status}");
+    }
+    let (mut subscription, now, id, sent) = started();
+    accept(&mut subscription, now, id, &sent);
+    notify(&mut subscription, now, 1, "active");
+    subscription.stop();
+    let (id, last) = subscribe(&mut subscription).expect("the last SUBSCRIBE");
+    subscription.handle_response(now, id, Response::to_request(&last, 401, None));
+    subscription.authenticate(id, Vec::new());
+    let (id, again) = subscribe(&mut subscription).expect("with credentials");
+    let number = |request: &Request| request.headers.cseq().expect("a CSeq").number;
+    assert_eq!(number(&again), number(&last) + 1);
+    subscription.handle_failure(now, id, Failure::Timeout);
+    assert_eq!((subscription.poll_timeout(), subscription.state()), (None, &State::Off));
+}
