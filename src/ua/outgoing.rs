@@ -120,8 +120,9 @@ impl UserAgent {
             return;
         }
         call.handle_opened(rtp, rtcp);
+        call.moved(now);
         if call.is_established() {
-            return call.moved(now);
+            return;
         }
         if call.outgoing && call.session.is_none() {
             return self.invite(now, number);

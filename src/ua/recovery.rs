@@ -25,6 +25,8 @@ use crate::ua::event::Event;
 use crate::ua::snapshot::RegistrationState;
 use std::time::Instant;
 
+/// Sessions beside the one that is talked on, for one call.
+const OTHERS: usize = 8;
 /// A dialog that took the place of all forks of an INVITE of ours.
 const TAKEN_OVER: Fork = Fork(u32::MAX);
 
@@ -54,7 +56,7 @@ impl UserAgent {
     fn find_ways(&mut self, now: Instant, repeat: bool) {
         self.renew_accounts(now, repeat);
         let mut questions = Vec::new();
-        for call in self.calls.values_mut().filter(|call| call.is_established()) {
+        for call in self.calls.values_mut().filter(|call| !call.is_over()) {
             let (Some(flow), Some(account)) = (call.flow, self.accounts.get(index(call.account))) else { continue };
             let question = way(account, &flow);
             call.recovery.way = Some(question.clone());
@@ -70,7 +72,7 @@ impl UserAgent {
     pub(super) fn located_ways(&mut self, now: Instant, question: &Question, answer: &Result<Vec<Flow>, String>) {
         for call in self.calls.values_mut().filter(|call| call.recovery.way.as_ref() == Some(question)) {
             call.recovery.way = None;
-            let Some(account) = self.accounts.get(index(call.account)).filter(|_| call.is_established()) else {
+            let Some(account) = self.accounts.get(index(call.account)).filter(|_| !call.is_over()) else {
                 continue;
             };
             match answer.as_ref().map(|flows| nearest(flows, call.flow)) {
@@ -232,6 +234,9 @@ impl UserAgent {
             // Not early dialogs that the peer began: it would answer its own call (RFC 3891 §3).
             Phase::Calling | Phase::Ringing => return Err(481),
             Phase::Ended => return Err(603),
+        }
+        if call.others.len() >= OTHERS {
+            return Err(486);
         }
         let Some(contact) = self.accounts.get(index(account)).map(|account| account.contact(&flow)) else {
             return Err(481);

@@ -3,6 +3,7 @@ use crate::peer::{request, sdp};
 use crate::world::{World, account, address, settings};
 use offhook::ua::command::Command;
 use offhook::ua::event::Event;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 pub const SECOND: Duration = Duration::from_secs(1);
@@ -143,4 +144,71 @@ fn what_peers_write_reaches_no_log_unwashed() {
     world.run(40 * SECOND);
     let seen = format!("{:?}{:?}", world.log, world.phones[0].agent.snapshot(world.now));
     assert!(!world.log.is_empty() && !seen.contains("\\u{1b}") && !seen.contains("\\u{202e}"), "{seen}");
+}
+
+/// Answers what the phone sends in the given time by one status line with headers; how many requests of each method came.
+fn answer_all(world: &mut World, status: &str, headers: &str, time: Duration) -> BTreeMap<String, usize> {
+    let (until, mut counts) = (world.now + time, BTreeMap::new());
+    while world.now < until {
+        world.run(Duration::from_millis(20));
+        for letter in world.mail_for(address(SERVER)) {
+            let method = letter.first().split(' ').next().unwrap_or_default().to_owned();
+            if !method.starts_with("SIP/") && method != "ACK" {
+                world.answer(0, &letter, status, headers, "");
+            }
+            *counts.entry(method).or_default() += 1;
+        }
+    }
+    counts
+}
+
+#[test]
+fn a_server_that_refuses_everything_starts_no_storm() {
+    let rows = [
+        ("503 Service Unavailable", "Retry-After: 0\r\n"),
+        ("500 Server Internal Error", "Retry-After: 0\r\n"),
+        ("491 Request Pending", ""),
+        ("481 Call/Transaction Does Not Exist", ""),
+        ("408 Request Timeout", ""),
+        ("401 Unauthorized", CHALLENGE),
+        ("422 Session Interval Too Small", "Min-SE: 1800\r\n"),
+        ("423 Interval Too Brief", "Min-Expires: 1\r\n"),
+        ("302 Moved Temporarily", "Contact: <sip:192.0.2.9>\r\n"),
+        ("200 OK", "Expires: 0\r\n"),
+        ("200 OK", "Contact: <sip:a@192.0.2.1>;expires=1\r\nExpires: 1\r\nSession-Expires: 1;refresher=uac\r\n"),
+    ];
+    for (status, headers) in rows {
+        let mut own = account("a", address(SERVER), true);
+        (own.watch, own.mailbox) = (vec!["888".to_owned()], true);
+        let mut world = World::new(vec![settings(vec![own])], 9);
+        world.run(SECOND);
+        let register = world.latest(address(SERVER), "REGISTER");
+        let contact = format!("Contact: {};expires=60\r\n", register.header("Contact"));
+        world.answer(0, &register, "200 OK", &contact, "");
+        world.command(0, Command::Call { account: None, target: "600".to_owned() });
+        world.run(SECOND / 10);
+        let invite = world.latest(address(SERVER), "INVITE");
+        let body = "Contact: <sip:192.0.2.9>\r\nContent-Type: application/sdp\r\n";
+        world.answer(0, &invite, "200 OK", body, &sdp(address(SERVER), "sendrecv"));
+        world.run(SECOND / 10);
+        let first = world.number(0);
+        for _ in 0..3 {
+            let counts = answer_all(&mut world, status, headers, 60 * SECOND);
+            let all: usize = counts.values().sum();
+            assert!(all <= 60, "{status}: {counts:?}");
+            // The user changes something each minute.
+            let now = world.now;
+            world.phones[0].agent.handle_network_changed(now);
+            world.phones[0].agent.handle_woke(now);
+            world.drain();
+            world.command(0, Command::Hold(first));
+            world.command(0, Command::Transfer { call: first, target: "601".to_owned() });
+            world.command(0, Command::Call { account: None, target: "602".to_owned() });
+        }
+        // And it always comes to an end.
+        world.command(0, Command::Shutdown);
+        let counts = answer_all(&mut world, status, headers, 5 * SECOND);
+        let finished = world.phones[0].events.iter().filter(|event| matches!(event, Event::Finished)).count();
+        assert_eq!(finished, 1, "{status}: {counts:?}");
+    }
 }

@@ -142,6 +142,41 @@ fn a_registered_phone_registers_from_the_new_address_at_once_and_its_call_moves(
 }
 
 #[test]
+fn an_address_that_changes_while_it_rings_is_told_when_the_call_is_up() {
+    // It rings here.
+    let mut world = registered(31);
+    let invite = request("INVITE", "sip:a@192.0.2.9", address(SERVER), "bob", &sdp(address(SERVER), "sendrecv"));
+    world.give(0, address(SERVER), &invite);
+    world.run(TENTH);
+    world.phones[0].address = address(70);
+    world.change_network(0);
+    world.run(TENTH);
+    world.command(0, Command::Answer(world.number(0)));
+    world.run(TENTH);
+    let answer = world.latest(address(SERVER), "SIP/2.0 200");
+    assert!(
+        answer.header("Contact").contains("192.0.2.70") && answer.text.contains("IP4 192.0.2.70"),
+        "{}",
+        answer.text
+    );
+    // It rings there.
+    let mut world = registered(32);
+    world.command(0, Command::Call { account: None, target: "600".to_owned() });
+    world.run(TENTH);
+    let invite = world.latest(address(SERVER), "INVITE");
+    world.answer(0, &invite, "180 Ringing", "Contact: <sip:192.0.2.9>\r\n", "");
+    world.phones[0].address = address(70);
+    world.change_network(0);
+    world.run(TENTH);
+    accept(&mut world, &invite);
+    world.run(SECOND);
+    let again = world.latest(address(SERVER), "INVITE");
+    assert!(again.header("Contact").contains("192.0.2.70") && again.text.contains("IP4 192.0.2.70"), "{}", again.text);
+    accept(&mut world, &again);
+    assert!(world.is_established(0) && world.call(0).recovery.is_empty());
+}
+
+#[test]
 fn a_peer_that_cannot_be_reached_at_first_is_asked_again() {
     let (mut world, _) = served(4);
     world.phones[0].address = address(70);

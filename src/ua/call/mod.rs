@@ -268,7 +268,7 @@ impl Call {
 
     /// There are no ports: without them there is no call, and nothing to close.
     pub fn handle_open_failed(&mut self, now: Instant, anchor: &WallAnchor, error: &str, out: &mut Outbox) {
-        if self.is_established() {
+        if self.is_established() || self.is_moving() {
             return self.not_moved(now, &shown(error, 80), out);
         }
         self.media_opened = false;

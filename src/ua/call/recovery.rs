@@ -97,10 +97,12 @@ impl Call {
         self.silent_since().is_some_and(|since| now.saturating_duration_since(since) <= HEARD)
     }
 
-    /// The address that leads to the peer is another one now: ports are bound there, and the peer is asked to follow.
+    /// The address that leads to the peer is another one now: ports are bound there, and the peer is asked to follow, as soon
+    /// as the call is up.
     pub fn move_to(&mut self, now: Instant, flow: Flow, contact: NameAddr, out: &mut Outbox) {
-        let Some(session) = &mut self.session else { return };
-        session.set_contact(contact);
+        if let Some(session) = &mut self.session {
+            session.set_contact(contact);
+        }
         self.flow = Some(flow);
         self.recovery.moving = true;
         (self.recovery.retry_at, self.recovery.failures) = (None, 0);
@@ -110,6 +112,10 @@ impl Call {
         } else {
             out.media.push_back(MediaCommand::Open { stream: self.stream(), local: flow.local.ip() });
         }
+    }
+
+    pub fn is_moving(&self) -> bool {
+        self.recovery.moving
     }
 
     /// The ports are bound at the new address.
@@ -248,6 +254,8 @@ impl Call {
     /// until it has said its goodbye.
     pub fn take_over(&mut self, session: Session) -> Option<&mut Session> {
         let old = self.session.replace(session);
+        // What was asked for in the dialog before ends with it.
+        self.transfer = None;
         (self.recovery.lost, self.recovery.replacing, self.recovery.ended) = (None, None, None);
         (self.recovery.watch_at, self.recovery.retry_at, self.recovery.moving) = (None, None, false);
         self.others.extend(old);
