@@ -13,6 +13,8 @@ use std::time::Instant;
 
 /// Questions to peers that may be open at once.
 const QUERIES: usize = 16;
+/// How often one is sent again for a challenge.
+const MAX_TRIES: u8 = 4;
 
 /// An OPTIONS request and whom it asks.
 #[derive(Debug)]
@@ -21,6 +23,8 @@ pub struct Query {
     pub account: AccountId,
     /// Where it was sent.
     pub flow: Option<Flow>,
+    /// Challenges that were answered.
+    pub tries: u8,
 }
 
 impl UserAgent {
@@ -39,7 +43,7 @@ impl UserAgent {
             Ok(question) => {
                 let (id, account) = (self.next_query, account.id);
                 self.next_query += 1;
-                self.queries.insert(id, Query { target, account, flow: None });
+                self.queries.insert(id, Query { target, account, flow: None, tries: 0 });
                 self.ask(now, question);
             }
             Err(error) => self.out.refuse(error.to_string()),
@@ -80,10 +84,11 @@ impl UserAgent {
     /// The answer to a question of the user.
     pub(super) fn query_answered(&mut self, now: Instant, id: u32, met: &Challenged, response: &Response) {
         if matches!(response.status, 401 | 407)
-            && let Some(account) = self.queries.get(&id).map(|q| q.account)
-            && let Some(account) = self.accounts.get_mut(index(account))
+            && let Some(query) = self.queries.get_mut(&id).filter(|query| query.tries < MAX_TRIES)
+            && let Some(account) = self.accounts.get_mut(index(query.account))
             && let Ok(headers) = account.trust.authorize(met, response)
         {
+            query.tries += 1;
             let mut request = met.request.clone();
             ["Authorization", "Proxy-Authorization"].iter().for_each(|name| request.headers.remove(name));
             for (name, value) in headers {

@@ -212,3 +212,21 @@ fn a_server_that_refuses_everything_starts_no_storm() {
         assert_eq!(finished, 1, "{status}: {counts:?}");
     }
 }
+
+#[test]
+fn a_server_with_ever_new_challenges_is_not_asked_for_ever() {
+    let mut world = registered(33);
+    world.command(0, Command::Query { account: None, target: "600".to_owned() });
+    let mut asked = 0;
+    for n in 0..20 {
+        world.run(SECOND / 10);
+        let letters = world.mail_for(address(SERVER));
+        let Some(options) = letters.into_iter().find(|letter| letter.text.starts_with("OPTIONS")) else { break };
+        asked += 1;
+        let challenge = CHALLENGE.replace("pbx", &format!("pbx{n}")).replace("n1", &format!("new{n}"));
+        world.answer(0, &options, "401 Unauthorized", &challenge, "");
+    }
+    assert_eq!(asked, 5);
+    let answered = world.phones[0].events.iter().filter(|event| matches!(event, Event::Capabilities { .. })).count();
+    assert_eq!(answered, 1);
+}

@@ -171,8 +171,8 @@ fn a_server_whose_news_make_no_sense_is_not_hammered() {
                 break;
             }
             world.run(SECOND / 10);
-            let again = subscribes(&mut world).into_iter().filter(|letter| letter.header("Expires") != "0");
-            if let Some(again) = again.filter(|letter| letter.header("Event") == "dialog").next_back() {
+            let mut again = subscribes(&mut world).into_iter().filter(|letter| letter.header("Expires") != "0");
+            if let Some(again) = again.rfind(|letter| letter.header("Event") == "dialog") {
                 (asked, count) = (again, count + 1);
                 break;
             }
