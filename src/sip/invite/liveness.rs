@@ -3,7 +3,7 @@
 //! A request in a dialog that is answered 481, or not at all, would end it. But sound may flow although a server on the way
 //! has lost its memory: the user of the session hears [`Event::Lost`] and decides.
 use super::modify::Modify;
-use super::session::{Kind, Sent, Session, Side, Timer};
+use super::session::{Kind, Sent, Session, Side};
 use super::{Cause, Event, RequestId};
 use crate::sip::key::DialogKey;
 use crate::sip::message::{Method, Response, Uri};
@@ -54,11 +54,14 @@ impl Session {
         self.requests.contains_key(&id)
     }
 
-    pub(super) fn probe_answered(&mut self, response: &Response) {
+    pub(super) fn probe_answered(&mut self, now: Instant, response: &Response) {
         match response.status {
             status @ (408 | 481) => self.lost(status),
             // Whatever it says of OPTIONS, it says it in the dialog.
-            _ if !self.ended => self.events.push_back(Event::Alive),
+            _ if !self.ended => {
+                self.events.push_back(Event::Alive);
+                self.resume_refreshing(now);
+            }
             _ => {}
         }
     }
@@ -67,7 +70,7 @@ impl Session {
     pub(super) fn lost(&mut self, status: u16) {
         if !self.ended {
             self.modify = Modify::IDLE;
-            self.timers.stop(&Timer::Refresh);
+            self.stop_refreshing();
             self.events.push_back(Event::Lost { status });
         }
     }

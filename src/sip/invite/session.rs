@@ -427,7 +427,7 @@ impl Session {
             Kind::Invite => self.invite_refused(now, response),
             Kind::Reinvite => self.reinvite_refused(now, response.status, Some(response)),
             Kind::Update => self.refresh_answered(now, &response),
-            Kind::Probe => self.probe_answered(&response),
+            Kind::Probe => self.probe_answered(now, &response),
             Kind::Refer => self.refer_answered(&response),
             Kind::Prack | Kind::Notify | Kind::Bye => {}
         }

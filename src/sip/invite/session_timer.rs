@@ -44,13 +44,15 @@ pub(super) struct SessionTimer {
     agreed: Option<Agreed>,
     /// The peer's Allow names UPDATE.
     peer_takes_updates: bool,
+    /// Refreshing was stopped, as the dialog seemed lost.
+    given_up: bool,
 }
 
 impl SessionTimer {
     pub fn new(wanted: Duration) -> Self {
         let wanted = u32::try_from(wanted.as_secs()).unwrap_or(MAX_SE).min(MAX_SE);
         let wanted = if wanted == 0 { 0 } else { wanted.max(MIN_SE) };
-        Self { wanted, least: MIN_SE, raises: 0, agreed: None, peer_takes_updates: false }
+        Self { wanted, least: MIN_SE, raises: 0, agreed: None, peer_takes_updates: false, given_up: false }
     }
 
     /// What an INVITE or UPDATE of ours asks for: what was agreed, else what we want (RFC 4028 §7.1, §7.4).
@@ -156,6 +158,20 @@ impl Session {
             self.timers.set(Timer::Refresh, now + refresh);
         }
         self.timers.set(Timer::Expiry, now + expiry);
+    }
+
+    /// The dialog was thought lost and is there: a refresh that was given up meanwhile is made good at once.
+    pub(super) fn resume_refreshing(&mut self, now: Instant) {
+        let ours = self.session_timer.agreed.is_some_and(|agreed| agreed.refresher == Refresher::Us);
+        if ours && std::mem::take(&mut self.session_timer.given_up) {
+            self.timers.set(Timer::Refresh, now);
+        }
+    }
+
+    /// Nobody is there to take a refresh.
+    pub(super) fn stop_refreshing(&mut self) {
+        self.session_timer.given_up = true;
+        self.timers.stop(&Timer::Refresh);
     }
 
     /// Refreshes: by UPDATE without a description where the peer takes it, else by re-INVITE with the one that holds.

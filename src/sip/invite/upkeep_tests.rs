@@ -117,6 +117,30 @@ fn a_dialog_the_refresh_does_not_find_is_over() {
 }
 
 #[test]
+fn a_dialog_that_is_found_again_is_refreshed_again() {
+    let (mut session, mut now) = answered(&[("Allow", "UPDATE"), ("Session-Expires", "600;refresher=uac")]);
+    pass(&mut session, &mut now, 200 * SECOND);
+    session.probe();
+    let (id, _) = only(requests(&mut session));
+    session.handle_failure(now, id, Failure::Timeout);
+    assert_eq!(told(&mut session), ["Lost 408"]);
+    pass(&mut session, &mut now, 150 * SECOND);
+    assert!(requests(&mut session).is_empty(), "nobody is there");
+    session.probe();
+    let (id, options) = only(requests(&mut session));
+    session.handle_response(now, id, answer_to(&options, 200, "b", None));
+    pass(&mut session, &mut now, SECOND);
+    let (id, update) = only(requests(&mut session));
+    assert_eq!(update.method, Method::Update);
+    let mut ok = answer_to(&update, 200, "b", None);
+    ok.headers.push("Session-Expires", "600;refresher=uac");
+    session.handle_response(now, id, ok);
+    told(&mut session);
+    pass(&mut session, &mut now, 299 * SECOND);
+    assert!(told(&mut session).is_empty(), "the session goes on");
+}
+
+#[test]
 fn a_peer_that_promised_to_refresh_and_does_not_is_left() {
     let (mut session, mut now) = answered(&[("Session-Expires", "90;refresher=uas")]);
     pass(&mut session, &mut now, 50 * SECOND);
