@@ -122,7 +122,7 @@ mod tests {
             (Some(&early), None, &[("tls_ca", "holds in 1135 days only")]),
             (None, Some((&old, &old_key)), &[("tls_certificate", "expired 325 days ago")]),
             (None, Some((&good, &old_key)), &[("tls_key", "the key is not the one of the certificate")]),
-            (None, Some((&good, "")), &[("tls_key", "there is no private key in it")]),
+            (None, Some((&good, "")), &[("tls_key", "there is no private key without a passphrase in it")]),
             (Some(&(good.clone() + &good)), Some((&good, &key)), &[]),
         ];
         for (ca, own, expected) in rows {
