@@ -15,7 +15,10 @@ pub enum Context {
     Messages,
     Dial,
     Command,
-    /// Moving and changing text in either line.
+    Transfer,
+    /// Two calls are about to be connected.
+    Connect,
+    /// Moving and changing text in any line.
     Edit,
     Keypad,
     Simulation,
@@ -32,7 +35,7 @@ pub enum Context {
 }
 
 impl Context {
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 22] = [
         Self::Incoming,
         Self::Question,
         Self::Main,
@@ -41,6 +44,8 @@ impl Context {
         Self::Messages,
         Self::Dial,
         Self::Command,
+        Self::Transfer,
+        Self::Connect,
         Self::Edit,
         Self::Keypad,
         Self::Simulation,
@@ -66,6 +71,8 @@ impl Context {
             Self::Messages => "Messages of the call",
             Self::Dial => "Dial line",
             Self::Command => "Command line",
+            Self::Transfer => "Transferring a call",
+            Self::Connect => "Connecting two calls",
             Self::Edit => "Editing a line",
             Self::Keypad => "Keypad",
             Self::Simulation => "Simulated network",

@@ -16,6 +16,8 @@ pub enum Intent {
     Hold,
     Mute,
     Swap,
+    Transfer,
+    Connect,
     Keypad,
     Quality,
     Messages,

@@ -43,6 +43,8 @@ rows! {
         ["h"] => Hold Established "hold" "hold the selected call, or take it back",
         ["m"] => Mute Established "mute" "switch the microphone off or on",
         ["s"] => Swap TwoCalls "swap" "talk on the other call",
+        ["t"] => Transfer Established "transfer" "let the other side call somebody else in your place",
+        ["o"] => Connect TwoCalls "connect" "connect the other sides of two calls with each other",
         ["d"] => Keypad Established "keypad" "send tones to the other side",
         ["q"] => Quality Established "quality" "the quality of the call over time",
         ["l"] => Messages Call "messages" "go to the messages of the call",
@@ -66,6 +68,14 @@ rows! {
         ["enter"] => Submit Always "run" "run the command",
         ["esc"] => Back Always "back" "leave the line",
         ["tab"] => Complete Always "complete" "complete the word",
+    }
+    Transfer {
+        ["enter"] => Submit Always "transfer" "transfer the call to what is typed",
+        ["esc"] => Back Always "back" "leave the line, keep the call",
+    }
+    Connect {
+        ["enter"] => Submit Always "connect" "connect both; your part of the calls ends",
+        ["esc"] => Back Always "back" "keep both calls",
     }
     Edit {
         ["up", "ctrl-p"] => Older Always "older" "the line before in the history",

@@ -40,6 +40,10 @@ pub enum Popup {
 pub enum Open {
     Dial,
     Command,
+    /// To whom the peer of this call shall be transferred.
+    Transfer(CallNumber),
+    /// Whether the peers of these two calls shall be connected; nothing is typed.
+    Connect(CallNumber, CallNumber),
 }
 
 /// A figure of the simulated network.

@@ -186,6 +186,49 @@ fn keys_of_a_call() {
 }
 
 #[test]
+fn a_call_is_transferred_to_what_is_typed() {
+    let mut screen = Screen::used(80, 24);
+    screen.press(&["t"]);
+    assert!(screen.notice().contains("can be transferred"));
+
+    let mut screen = Screen::talking(80, 24);
+    screen.press(&["t", "enter"]);
+    assert!(screen.picture().contains("Transfer Alice Nováková to:"));
+    screen.types("100");
+    screen.press(&["esc"]);
+    assert_eq!((screen.sent(), screen.model.open), (vec![], None));
+    screen.press(&["t"]);
+    screen.types("1003");
+    screen.press(&["enter"]);
+    assert_eq!(screen.sent(), [Command::Transfer { call: CallNumber(1), target: "1003".into() }]);
+
+    screen.press(&["t"]);
+    screen.types("1003");
+    screen.change(|s| s.calls.clear());
+    screen.press(&["enter"]);
+    assert_eq!((screen.sent(), screen.notice()), (vec![], "The call is over."));
+}
+
+#[test]
+fn two_calls_are_connected_after_a_question() {
+    let mut screen = Screen::talking(80, 24);
+    screen.press(&["o"]);
+    assert!(screen.notice().contains("Two calls"));
+    for (selected, keys, sent) in [
+        (1, ["o", "esc"], vec![]),
+        (1, ["o", "enter"], vec![Command::Connect(CallNumber(2), CallNumber(1))]),
+        (2, ["o", "enter"], vec![Command::Connect(CallNumber(2), CallNumber(1))]),
+    ] {
+        let mut screen = Screen::two_calls(80, 24);
+        screen.model.selected = Some(CallNumber(selected));
+        screen.press(&keys[..1]);
+        assert!(screen.picture().contains("Connect Bob with Alice Nováková, and leave both?"));
+        screen.press(&keys[1..]);
+        assert_eq!((screen.sent(), screen.model.open), (sent, None), "{selected} {keys:?}");
+    }
+}
+
+#[test]
 fn without_a_call_its_keys_say_so() {
     for key in ["x", "h", "s", "d", "q", "l", "i"] {
         let mut screen = Screen::used(80, 24);

@@ -6,7 +6,7 @@ use crate::qos::snapshot::{CallQuality, Fault, Verdict};
 use crate::tui::action::Action;
 use crate::tui::model::Model;
 use crate::tui::theme::{ASCII, Role};
-use crate::ua::snapshot::{CallEnd, CallState, CallView, RegistrationState};
+use crate::ua::snapshot::{CallEnd, CallState, CallView, MailboxView, RegistrationState};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,6 +35,20 @@ fn keep_roles(name: &str, screen: &Screen) {
         }
     }
     keep(&format!("{name}_roles"), &format!("{picture}\n{legend}"));
+}
+
+#[test]
+fn transferring() {
+    keep_sizes("transfer", |columns, rows| {
+        let mut screen = Screen::two_calls(columns, rows);
+        screen.change(|s| {
+            s.accounts[0].mailbox = Some(MailboxView { waiting: true, new: Some(3), old: None });
+            s.calls[1].transfer = Some("transfer to carol@pbx.example: it rings".into());
+        });
+        screen.press(&["t"]);
+        screen.types("1003");
+        screen
+    });
 }
 
 #[test]

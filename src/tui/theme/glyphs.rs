@@ -36,6 +36,8 @@ pub struct Glyphs {
     pub times: char,
     /// Nobody on the way can read or change what is said.
     pub lock: char,
+    /// New messages in a mailbox.
+    pub mail: char,
 }
 
 pub const UNICODE: Glyphs = Glyphs {
@@ -62,6 +64,7 @@ pub const UNICODE: Glyphs = Glyphs {
     prompt: '▸',
     times: '×',
     lock: '⚿',
+    mail: '✉',
 };
 
 pub const ASCII: Glyphs = Glyphs {
@@ -88,6 +91,7 @@ pub const ASCII: Glyphs = Glyphs {
     prompt: '>',
     times: 'x',
     lock: '#',
+    mail: '@',
 };
 
 #[cfg(test)]
@@ -101,7 +105,7 @@ mod tests {
             let mut all: Vec<char> = set.frame.into_iter().chain(set.tees).chain(set.bars).collect();
             all.extend([set.gap, set.meter_on, set.meter_off, set.good, set.fair, set.poor, set.unknown, set.cursor]);
             all.extend([set.outgoing, set.incoming, set.arrow_left, set.arrow_right, set.shaft, set.dot, set.dash]);
-            all.extend([set.ellipsis, set.prompt, set.times, set.lock]);
+            all.extend([set.ellipsis, set.prompt, set.times, set.lock, set.mail]);
             for sign in all {
                 assert_eq!(sign.width(), Some(1), "{sign}");
                 assert!(set.unicode || sign.is_ascii(), "{sign}");

@@ -1,10 +1,12 @@
 //! The dial line and the command line.
 use super::command;
+use crate::base::id::CallNumber;
 use crate::tui::action::Effect;
 use crate::tui::keymap::Intent;
 use crate::tui::model::line::Line;
 use crate::tui::model::{Model, Open, Page, Pane};
 use crate::ua::command::Command;
+use crate::ua::snapshot::{CallState, CallView};
 
 pub fn open(model: &mut Model, intent: Intent) -> Vec<Effect> {
     model.page = Page::Main;
@@ -21,6 +23,8 @@ fn line(model: &mut Model) -> Option<&mut Line> {
     match model.open? {
         Open::Dial => Some(&mut model.dial),
         Open::Command => Some(&mut model.command),
+        Open::Transfer(_) => Some(&mut model.transfer),
+        Open::Connect(..) => None,
     }
 }
 
@@ -71,8 +75,61 @@ pub fn submit(model: &mut Model) -> Vec<Effect> {
             model.open = None;
             command::run(model, &text)
         }
+        Some(Open::Transfer(call)) => {
+            if model.transfer.text().trim().is_empty() {
+                return Vec::new();
+            }
+            let target = model.transfer.submit();
+            model.open = None;
+            send_if_up(model, &[call], Command::Transfer { call, target })
+        }
+        Some(Open::Connect(held, other)) => {
+            model.open = None;
+            send_if_up(model, &[held, other], Command::Connect(held, other))
+        }
         None => Vec::new(),
     }
+}
+
+/// Asks to whom the selected call shall be transferred.
+pub fn transfer(model: &mut Model) -> Vec<Effect> {
+    match model.selected_call().filter(is_up).map(|call| call.number) {
+        Some(call) => {
+            model.transfer.clear();
+            model.open = Some(Open::Transfer(call));
+        }
+        None => model.notify("Only a call that is talked on can be transferred.", true),
+    }
+    Vec::new()
+}
+
+/// Asks whether the selected call and the other one shall be connected: the one on hold goes first.
+pub fn connect(model: &mut Model) -> Vec<Effect> {
+    let up = || model.live_calls().filter(is_up);
+    let one = model.selected_call().filter(is_up);
+    let other = one.and_then(|one| {
+        let others = || up().filter(move |call| call.number != one.number);
+        others().find(|call| call.held_by_us != one.held_by_us).or_else(|| others().next())
+    });
+    match one.zip(other) {
+        Some((one, other)) if one.held_by_us => model.open = Some(Open::Connect(one.number, other.number)),
+        Some((one, other)) => model.open = Some(Open::Connect(other.number, one.number)),
+        None => model.notify("Two calls that are talked on or held can be connected; call the second one first.", true),
+    }
+    Vec::new()
+}
+
+fn is_up(call: &&CallView) -> bool {
+    call.state == CallState::Established
+}
+
+/// A call may have ended while the line was open.
+fn send_if_up(model: &mut Model, calls: &[CallNumber], command: Command) -> Vec<Effect> {
+    if calls.iter().all(|number| model.call(*number).as_ref().is_some_and(is_up)) {
+        return vec![Effect::Send(command)];
+    }
+    model.notify("The call is over.", true);
+    Vec::new()
 }
 
 /// Calls what is typed. An empty line brings the last number back instead, to be looked at first.

@@ -73,6 +73,8 @@ fn perform(model: &mut Model, intent: Intent, key: Key) -> Vec<Effect> {
         I::HangUp | I::Hold | I::Mute | I::Swap => calls::change(model, intent),
         I::SoundUp | I::SoundDown | I::MicUp | I::MicDown => calls::gain(model, intent),
         I::Digit => calls::digit(model, typed),
+        I::Transfer => lines::transfer(model),
+        I::Connect => lines::connect(model),
         I::Dial | I::CommandLine => lines::open(model, intent),
         I::Insert
         | I::Backspace

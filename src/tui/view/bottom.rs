@@ -71,6 +71,26 @@ pub fn input(model: &Model, p: &mut Painter<'_>, area: Rect) -> Option<Position>
         }
         return Some(cursor);
     }
+    let name = |number| model.call(number).map_or("", |call| call.peer_name.as_str());
+    let short = |number| text::fit(name(number), 16, p.glyphs.ellipsis);
+    match open {
+        Some(Open::Transfer(call)) => {
+            let label = format!("Transfer {} to: ", short(call));
+            let x = p.put(area.x + 1, y, 32, &label, Role::Accent);
+            let end = area.right().saturating_sub(1);
+            let (cursor, x) = line(p, x, y, end, &model.transfer);
+            if model.transfer.is_empty() {
+                p.put(x, y, end.saturating_sub(x), "number, name or address", Role::Suggestion);
+            }
+            return Some(cursor);
+        }
+        Some(Open::Connect(held, other)) => {
+            let question = format!("Connect {} with {}, and leave both?", short(held), short(other));
+            p.put(area.x + 1, y, area.width.saturating_sub(2), &question, Role::Accent);
+            return None;
+        }
+        Some(Open::Dial | Open::Command) | None => {}
+    }
     let account = model.calling_account().filter(|_| model.snapshot.accounts.len() > 1);
     let label = account.map_or("dial".to_owned(), |a| text::fit(&a.name, 12, p.glyphs.ellipsis));
     let role = if open.is_some() { Role::Accent } else { Role::Label };

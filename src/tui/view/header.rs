@@ -70,6 +70,10 @@ fn pieces(model: &Model, detail: Detail) -> (Vec<(String, Role)>, usize) {
         if matches!(detail, Detail::Address | Detail::State) {
             pieces.push((format!(" {state}"), role));
         }
+        if let Some(mailbox) = account.mailbox.filter(|mailbox| mailbox.waiting) {
+            let count = mailbox.new.map_or(String::new(), |new| format!(" {new}"));
+            pieces.push((format!(" {}{count}", model.glyphs.mail), Role::Accent));
+        }
     }
     let wide = pieces.iter().map(|(content, _)| text::width(content)).sum();
     (pieces, wide)

@@ -60,7 +60,17 @@ pub fn of(model: &Model, g: &Glyphs, call: &CallView) -> Sentence {
     }
 }
 
+/// Words as a sentence.
+fn capital(words: &str) -> String {
+    let mut letters = words.chars();
+    let first = letters.next().map(|c| c.to_uppercase().to_string()).unwrap_or_default();
+    format!("{first}{}.", letters.as_str())
+}
+
 fn established(model: &Model, g: &Glyphs, call: &CallView) -> Sentence {
+    if let Some(transfer) = &call.transfer {
+        return Sentence::new(Role::Accent, g.fair, capital(transfer));
+    }
     match (call.held_by_us, call.held_by_peer) {
         (true, true) => return Sentence::new(Role::Fair, g.fair, "Both sides hold this call."),
         (true, false) => return Sentence::new(Role::Fair, g.fair, "You hold this call: neither hears the other."),
@@ -68,9 +78,7 @@ fn established(model: &Model, g: &Glyphs, call: &CallView) -> Sentence {
         (false, false) => {}
     }
     if !call.recovery.is_empty() {
-        let mut letters = call.recovery.chars();
-        let first = letters.next().map(|c| c.to_uppercase().to_string()).unwrap_or_default();
-        return Sentence::new(Role::Fair, g.fair, format!("{first}{}.", letters.as_str()));
+        return Sentence::new(Role::Fair, g.fair, capital(&call.recovery));
     }
     let quality = &call.quality;
     let grade = Grade::from(quality.verdict);

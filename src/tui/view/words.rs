@@ -110,6 +110,7 @@ pub fn call_state(model: &Model, call: &CallView) -> (String, Role) {
         CallState::Redirected { .. } => word("moved?", Role::Accent),
         CallState::Answering => word("answering", Role::Fair),
         CallState::Established if !call.recovery.is_empty() => word("recovers", Role::Fair),
+        CallState::Established if call.transfer.is_some() => word("transfer", Role::Accent),
         CallState::Established if call.held_by_us => word("on hold", Role::Fair),
         CallState::Established if call.held_by_peer => word("holds us", Role::Fair),
         CallState::Established => (clock::short(talked(model, call)), Role::Good),
