@@ -51,7 +51,7 @@ fn notify_text(asked: &Letter, cseq: u32, state: &str, body: &str) -> String {
         "NOTIFY sip:a@192.0.2.1 SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.9:5060;branch=z9hG4bKn{cseq}{}\r\n\
          From: {};tag=peer\r\nTo: {}\r\nCall-ID: {}\r\nCSeq: {cseq} NOTIFY\r\nContact: <sip:192.0.2.9>\r\n\
          Event: {}\r\nSubscription-State: {state}\r\nContent-Type: x/y\r\nContent-Length: {}\r\n\r\n{body}",
-        asked.header("Event"),
+        asked.header("Call-ID"),
         asked.header("To"),
         asked.header("From"),
         asked.header("Call-ID"),
