@@ -20,8 +20,8 @@ use std::time::Instant;
 pub struct Placing {
     /// Headers of its INVITE beside the usual.
     pub headers: Vec<(String, String)>,
-    /// The call whose peer asked for it.
-    pub referrer: Option<CallNumber>,
+    /// The call whose peer asked for it, and by how many transfers it comes about.
+    pub referrer: Option<(CallNumber, u8)>,
 }
 
 impl UserAgent {
@@ -88,8 +88,8 @@ impl UserAgent {
             },
         );
         call.headers = placing.headers;
-        if let Some(referrer) = placing.referrer {
-            call.set_referrer(referrer);
+        if let Some((referrer, handed_on)) = placing.referrer {
+            call.set_referrer(referrer, handed_on);
         }
         self.out.log(format!("call {number}: to {}", call.peer_address()));
         self.out.event(Event::Outgoing { call: number, to: call.peer_address().to_owned() });

@@ -12,6 +12,9 @@ use crate::ua::account::shown;
 use crate::ua::event::Event;
 use std::time::Instant;
 
+/// A call that came about by so many transfers is not handed on again: they might go in a circle.
+const HANDED_ON: u8 = 5;
+
 impl UserAgent {
     /// Blind transfer: the peer is asked to call what the user typed.
     pub(super) fn transfer(&mut self, now: Instant, number: CallNumber, typed: &str) {
@@ -72,6 +75,13 @@ impl UserAgent {
     pub(super) fn referred(&mut self, now: Instant, number: CallNumber, to: ReferTo, by: Option<&NameAddr>) {
         let Some(call) = self.calls.get(&number) else { return };
         let (account, from) = (call.account, call.peer_label());
+        // Where nobody listens before a call is answered, whoever calls could have us call anybody, at our cost.
+        let unattended = self.settings.auto_answer && !call.outgoing;
+        let handed_on = call.handed_on();
+        if unattended || handed_on >= HANDED_ON {
+            self.out.log(format!("call {number}: {from} wants us to call somebody else: refused"));
+            return self.with_call(number, |call, _, _| call.refuse_transfer());
+        }
         self.out.log(format!("call {number}: {from} transfers us to {}", shown(&to.uri.to_string(), 80)));
         let mut headers = Vec::new();
         if let Some(by) = by {
@@ -82,7 +92,7 @@ impl UserAgent {
             headers.push(("Replaces".to_owned(), dialog));
             headers.push(("Require".to_owned(), replaces::TAG.to_owned()));
         }
-        let placed = self.place(now, account, to.uri, Placing { headers, referrer: Some(number) });
+        let placed = self.place(now, account, to.uri, Placing { headers, referrer: Some((number, handed_on + 1)) });
         if let (None, Some(session)) = (placed, self.calls.get_mut(&number).and_then(|call| call.session.as_mut())) {
             session.report_transfer(503);
         }

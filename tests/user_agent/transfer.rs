@@ -1,6 +1,6 @@
 //! Calls that are handed on.
 use crate::SECOND;
-use crate::world::World;
+use crate::world::{World, account, address, settings};
 use offhook::base::id::CallNumber;
 use offhook::ua::command::{Command, Rejection};
 use offhook::ua::event::Event;
@@ -108,4 +108,23 @@ fn an_attended_transfer_puts_one_in_the_place_of_the_other() {
     assert!(world.spec(1).direction.sends() && world.spec(1).direction.receives());
     let rang = world.phones[2].events.iter().filter(|event| matches!(event, Event::Incoming { .. })).count();
     assert_eq!(rang, 1);
+}
+
+#[test]
+fn a_phone_that_answers_by_itself_calls_nobody_for_a_caller() {
+    let phones = (1..=3).map(|n| {
+        let mut settings = settings(vec![account(&format!("phone{n}"), address(n), false)]);
+        settings.auto_answer = n == 2;
+        settings
+    });
+    let mut world = World::new(phones.collect(), 65);
+    world.command(0, Command::Call { account: None, target: "phone2@192.0.2.2".to_owned() });
+    world.run(SECOND);
+    assert!(world.is_established(1));
+    world.command(0, to_the_third(world.number(0)));
+    world.run(2 * SECOND);
+    assert!(world.phones[2].events.is_empty(), "{:?}", world.phones[2].events);
+    let refused = |event: &Event| matches!(event, Event::Refused { reason } if reason.contains("transfer to phone3"));
+    assert!(world.phones[0].events.iter().any(refused), "{:?}", world.phones[0].events);
+    assert!(world.is_established(0) && world.is_established(1));
 }

@@ -21,6 +21,8 @@ pub(super) struct Referrer {
     call: CallNumber,
     /// What they were told last.
     told: u16,
+    /// By how many transfers this call came about.
+    handed_on: u8,
 }
 
 impl Call {
@@ -67,8 +69,19 @@ impl Call {
         }
     }
 
-    pub fn set_referrer(&mut self, call: CallNumber) {
-        self.referrer = Some(Referrer { call, told: 100 });
+    pub fn set_referrer(&mut self, call: CallNumber, handed_on: u8) {
+        self.referrer = Some(Referrer { call, told: 100, handed_on });
+    }
+
+    pub fn handed_on(&self) -> u8 {
+        self.referrer.as_ref().map_or(0, |referrer| referrer.handed_on)
+    }
+
+    /// The peer is told that nobody will be called.
+    pub fn refuse_transfer(&mut self) {
+        if let Some(session) = &mut self.session {
+            session.report_transfer(603);
+        }
     }
 
     /// Who asked for this call, and its status, when they do not know it yet.
