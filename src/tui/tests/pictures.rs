@@ -1,12 +1,12 @@
 //! The screen as it looks. Every picture was looked at before it was kept.
 use super::fixture::{Screen, account, flow, quality, secs};
-use crate::base::id::CallNumber;
+use crate::base::id::{AccountId, CallNumber};
 use crate::base::net::Transport;
 use crate::qos::snapshot::{CallQuality, Fault, Verdict};
 use crate::tui::action::Action;
 use crate::tui::model::Model;
 use crate::tui::theme::{ASCII, Role};
-use crate::ua::snapshot::{CallEnd, CallState, CallView, MailboxView, RegistrationState};
+use crate::ua::snapshot::{CallEnd, CallState, CallView, Lamp, MailboxView, RegistrationState, WatchView};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -332,4 +332,37 @@ fn the_cursor_is_where_the_text_goes() {
     screen.press(&["f1"]);
     assert_eq!(cursor(&screen.model), None);
     assert_eq!(screen.model.selected, None::<CallNumber>);
+}
+
+#[test]
+fn the_phones_that_are_watched_stand_below_the_accounts() {
+    let lamp = |label: &str, lamp, note: &str| WatchView {
+        account: AccountId(0),
+        label: label.into(),
+        lamp,
+        note: note.into(),
+    };
+    let watched = vec![
+        lamp("888", Lamp::Busy, ""),
+        lamp("bob", Lamp::Away, "Lunch"),
+        lamp("carol", Lamp::Unknown, "the server cannot tell"),
+    ];
+    let picture = |columns, rows| {
+        let mut screen = Screen::used(columns, rows);
+        screen.change(|s| s.watched = watched.clone());
+        screen.picture()
+    };
+    let whole = picture(120, 40);
+    for (label, words) in [("888", "busy"), ("bob", "away  Lunch"), ("carol", "unknown  the server cannot tell")] {
+        assert!(whole.lines().any(|line| line.contains(label) && line.contains(words)), "{label}\n{whole}");
+    }
+    // No window is too small to be drawn, and what is left out is counted where there is room to say so.
+    for rows in 10..40 {
+        let some = picture(80, rows);
+        let seen = ["888", "bob", "carol"].iter().filter(|label| some.contains(**label)).count();
+        let counted =
+            some.lines().find_map(|line| line.split("and ").nth(1)?.split(" more watched").next()?.parse().ok());
+        let left = counted.unwrap_or(0);
+        assert!(seen + left == 3 || seen + left == 0, "{rows}\n{some}");
+    }
 }

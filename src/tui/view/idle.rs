@@ -7,7 +7,7 @@ use crate::tui::widget::clock::Local;
 use crate::tui::widget::graph;
 use crate::tui::widget::paint::{Painter, padded};
 use crate::tui::widget::text;
-use crate::ua::snapshot::{AccountView, RegistrationState};
+use crate::ua::snapshot::{AccountView, Lamp, RegistrationState};
 use ratatui::layout::Rect;
 
 /// Columns of the names.
@@ -38,6 +38,32 @@ pub fn draw(model: &Model, p: &mut Painter<'_>, area: Rect) {
     if y + 5 <= inside.bottom() {
         devices(model, p, inside, y);
         hints(model, p, inside, y + 3);
+        lamps(model, p, Rect { y: y + 6, height: inside.bottom().saturating_sub(y + 6), ..inside });
+    }
+}
+
+/// Whose phones are watched, as many as there is room for.
+fn lamps(model: &Model, p: &mut Painter<'_>, area: Rect) {
+    let watched = &model.snapshot.watched;
+    let room = usize::from(area.height);
+    let shown = if watched.len() > room { room.saturating_sub(1) } else { watched.len() };
+    for (view, y) in watched.iter().take(shown).zip(area.y..) {
+        let (sign, role) = match view.lamp {
+            Lamp::Free => (p.glyphs.good, Role::Good),
+            Lamp::Ringing => (p.glyphs.fair, Role::Fair),
+            Lamp::Busy => (p.glyphs.poor, Role::Poor),
+            Lamp::Unknown | Lamp::Away => (p.glyphs.unknown, Role::Unknown),
+        };
+        p.cell(area.x, y, sign, role);
+        p.put(area.x + 2, y, NAME - 1, &view.label, Role::Strong);
+        let x = area.x + 2 + NAME;
+        let end = p.put(x, y, area.right().saturating_sub(x), view.lamp.word(), role) + 2;
+        p.put(end, y, area.right().saturating_sub(end), &view.note, Role::Dim);
+    }
+    if shown < watched.len() && room > 0 {
+        let more = format!("and {} more watched", watched.len() - shown);
+        let y = area.y + u16::try_from(shown).unwrap_or(0);
+        p.put(area.x + 2, y, area.width.saturating_sub(2), &more, Role::Dim);
     }
 }
 
