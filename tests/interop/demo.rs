@@ -20,9 +20,16 @@ fn measured_is_true(case: &Case) {
     let (summary, truth) = (last("summary"), last("truth"));
     assert_eq!(summary["result"], "normal");
     let figure = |value: &Value| value.as_f64().unwrap_or_else(|| panic!("not measured: {summary}"));
-    // Packets that were lost behind the last one that came cannot be known to the phone.
+    // Packets that were lost behind the last one that came cannot be known to the phone: those that were sent while its
+    // goodbye was on its way, a third of a second as a rule. Of so few, more may be lost than of all.
     let (measured, lost) = (figure(&summary["inbound"]["lost"]), figure(&truth["lost"]));
-    assert!((lost - 3.0..=lost).contains(&measured), "lost {measured}, truly {lost}");
+    let behind = figure(&truth["packets"]) - figure(&summary["inbound"]["packets"]) - measured;
+    let unknown = 3.0 + 0.2 * behind;
+    assert!((0.0..=100.0).contains(&behind), "{behind} packets are not accounted for");
+    assert!(
+        (lost - unknown..=lost).contains(&measured),
+        "lost {measured}, truly {lost}, {behind} sent behind the last"
+    );
     let (measured, jitter) = (figure(&summary["inbound"]["jitter_ms"]), figure(&truth["jitter_ms"]));
     // One is the mean of the call, the other the estimate at its end.
     assert!((measured - jitter).abs() < 0.3 * jitter, "jitter {measured} ms, truly {jitter} ms");
