@@ -68,6 +68,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("ua::command", &["base"]),
     ("ua::snapshot", &["base", "qos"]),
     ("ua::event", &["base", "qos", "ua::snapshot"]),
+    ("ua::words", &["base", "qos", "ua::command", "ua::snapshot"]),
     (
         "ua",
         &[
@@ -85,13 +86,14 @@ const EDGES: &[(&str, &[&str])] = &[
             "ua::command",
             "ua::event",
             "ua::snapshot",
+            "ua::words",
         ],
     ),
     ("proxy", &["base", "sip::message", "sip", "sip::transport", "sip::locate"]),
     // L4: views and configuration, pure but for tui's run loop
     // plain data: the names of codecs
     ("config", &["base", "media::srtp::sdes", "media::spec"]),
-    ("tui", &["base", "config", "qos", "ua::command", "ua::event", "ua::snapshot"]),
+    ("tui", &["base", "config", "qos", "ua::command", "ua::event", "ua::snapshot", "ua::words"]),
     // L5: shell
     ("control", &["base", "qos", "ua::command", "ua::event", "ua::snapshot"]),
     ("net", &["base", "sip::message", "sip::transport", "sip::locate"]),

@@ -6,6 +6,7 @@ use crate::cli::ExitCode;
 use crate::ua::command::{Command, Rejection};
 use crate::ua::event::Event;
 use crate::ua::snapshot::{AccountView, CallEnd, CallState, CallSummary, RegistrationState, Snapshot};
+use crate::ua::words::{self, Chosen};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, BufRead, IsTerminal, Write};
@@ -58,6 +59,8 @@ pub struct Job {
     /// The microphone, the speaker was asked for by name: without it the job fails.
     pub microphone_chosen: bool,
     pub speaker_chosen: bool,
+    /// Lines of the standard input are commands.
+    pub control: bool,
     pub json: bool,
 }
 
@@ -182,7 +185,7 @@ impl Run {
                 self.tell("incoming", &from, || format!("incoming call from {from}"));
                 if let Some(rejection) = self.job.reject {
                     self.command(Command::Reject(call, rejection));
-                } else if self.typed.is_some() {
+                } else if self.typed.is_some() && !self.job.control {
                     self.say_fact("question", "type a and Enter to answer, r to refuse; later h to hang up");
                 }
             }
@@ -380,15 +383,26 @@ impl Run {
         }
     }
 
+    /// A line is a word of the phone; single letters are short for the three that are needed most.
     fn obey(&mut self, line: &str) {
-        let Some(call) = current_call(&self.phone.snapshot()) else { return };
-        self.command(match line {
-            "" => return,
-            "a" => Command::Answer(call),
-            "r" => Command::Reject(call, Rejection::Decline),
-            "h" => Command::HangUp(call),
-            digits => Command::Digits(call, digits.to_owned()),
-        });
+        let line = match line {
+            "a" => "answer",
+            "r" => "decline",
+            "h" => "hangup",
+            "help" => {
+                for word in words::WORDS {
+                    self.say_fact("help", &format!("{} {}: {}", word.name, word.arguments, word.description));
+                }
+                return;
+            }
+            line => line,
+        };
+        match words::commands(&self.phone.snapshot(), Chosen { call: None, account: self.job.account }, line) {
+            Ok(commands) => commands.into_iter().for_each(|command| {
+                self.command(command);
+            }),
+            Err(reason) => self.say_fact("refused", &reason),
+        }
     }
 
     fn command(&self, command: Command) -> bool {
@@ -446,14 +460,10 @@ fn code_of(summary: &CallSummary) -> ExitCode {
     }
 }
 
-fn current_call(snapshot: &Snapshot) -> Option<CallNumber> {
-    let alive = |c: &&crate::ua::snapshot::CallView| !matches!(c.state, CallState::Ended(_));
-    snapshot.calls.iter().filter(alive).find(|c| c.answered.is_none()).map(|c| c.number).or(snapshot.focus)
-}
-
-/// Lines from the keyboard, when somebody is there to answer calls by hand.
+/// Lines from the standard input: when a program controls the phone, or somebody is there to answer calls by hand.
 fn typed_lines(job: &Job) -> Option<Receiver<String>> {
-    if job.kind != Kind::Answer || job.json || !io::stdin().is_terminal() {
+    let asked = job.kind == Kind::Answer && !job.json && io::stdin().is_terminal();
+    if !asked && !job.control {
         return None;
     }
     let (sender, receiver) = sync_channel(16);

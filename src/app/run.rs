@@ -73,6 +73,7 @@ fn attempt(cli: &Cli) -> Result<ExitCode, Failure> {
                 digits: call.dtmf.clone(),
                 hold: call.hold_after.map(|after| (after, call.hold_for)),
                 transfer: call.transfer_to.clone().map(|target| (call.transfer_after, target)),
+                control: call.control,
                 json: call.json,
                 ..Job::default()
             };
@@ -87,6 +88,7 @@ fn attempt(cli: &Cli) -> Result<ExitCode, Failure> {
                 }),
                 duration: answer.duration,
                 once: answer.once,
+                control: answer.control,
                 json: answer.json,
                 ..Job::default()
             };
@@ -97,6 +99,7 @@ fn attempt(cli: &Cli) -> Result<ExitCode, Failure> {
                 kind: Kind::Register,
                 duration: register.duration,
                 once: register.once,
+                control: register.control,
                 json: register.json,
                 ..Job::default()
             };

@@ -120,6 +120,9 @@ pub struct Call {
     /// Call without registering first.
     #[arg(long)]
     pub no_register: bool,
+    /// Take commands from the standard input, one a line: hold, transfer 1002, hangup, .. (`help` lists them).
+    #[arg(long)]
+    pub control: bool,
     /// Print JSON, one object a line.
     #[arg(long)]
     pub json: bool,
@@ -142,6 +145,9 @@ pub struct Answer {
     /// Wait without registering, for calls that come directly.
     #[arg(long)]
     pub no_register: bool,
+    /// Take commands from the standard input, one a line: hold, transfer 1002, hangup, .. (`help` lists them).
+    #[arg(long)]
+    pub control: bool,
     /// Print JSON, one object a line.
     #[arg(long)]
     pub json: bool,
@@ -163,6 +169,9 @@ pub struct Register {
     /// End after so long (seconds).
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub duration: Option<Duration>,
+    /// Take commands from the standard input, one a line: hold, transfer 1002, hangup, .. (`help` lists them).
+    #[arg(long)]
+    pub control: bool,
     /// Print JSON, one object a line.
     #[arg(long)]
     pub json: bool,

@@ -27,6 +27,7 @@ pub mod snapshot;
 pub mod target;
 mod transfer;
 mod watch;
+pub mod words;
 
 use crate::base::id::{AccountId, CallNumber};
 use crate::base::net::{Flow, Received, Transmit};

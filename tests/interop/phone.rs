@@ -39,6 +39,7 @@ pub struct Setup {
     subcommand: &'static str,
     /// Whether the speaker is chosen; else it is `null`.
     recorded: bool,
+    controlled: bool,
     pub sip: SocketAddr,
 }
 
@@ -85,7 +86,7 @@ impl Setup {
         for variable in ["XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME", "XDG_RUNTIME_DIR"] {
             command.env(variable, home.join(variable.to_ascii_lowercase()));
         }
-        Self { command, folder, name: name.to_owned(), subcommand, recorded: false, sip }
+        Self { command, folder, name: name.to_owned(), subcommand, recorded: false, controlled: false, sip }
     }
 
     pub fn arguments(mut self, arguments: &[&str]) -> Self {
@@ -141,6 +142,12 @@ impl Setup {
         self.folder.join(format!("{}-speaker.wav", self.name))
     }
 
+    /// It obeys [`Phone::command`].
+    pub fn controlled(mut self) -> Self {
+        self.controlled = true;
+        self.arguments(&["--control"])
+    }
+
     pub fn start(mut self) -> Phone {
         let json = self.folder.join(format!("{}.jsonl", self.name));
         let log = self.folder.join(format!("{}.log", self.name));
@@ -151,7 +158,8 @@ impl Setup {
         }
         self.command.stdout(Stdio::from(File::create(&json).expect("a file")));
         self.command.stderr(Stdio::from(File::create(&log).expect("a file")));
-        Phone { process: Process::spawn(&self.name, &mut self.command, &log), json, sip: self.sip, speaker }
+        let input = if self.controlled { Stdio::piped() } else { Stdio::null() };
+        Phone { process: Process::launch(&self.name, self.command.stdin(input), &log), json, sip: self.sip, speaker }
     }
 }
 
@@ -219,6 +227,11 @@ impl Phone {
         let line = self.lines().into_iter().find(|line| line["type"] == "established").expect("an established call");
         let up = line["time"].as_f64().expect("a time");
         up - self.recording_began()
+    }
+
+    /// One line of `--control`.
+    pub fn command(&mut self, line: &str) {
+        self.process.type_line(line);
     }
 
     /// Hangs up as a user would with Ctrl-C, and waits for the end.

@@ -40,7 +40,8 @@ impl Process {
         writeln!(input, "{line}").unwrap_or_else(|error| panic!("{} does not read {line:?}: {error}", self.name));
     }
 
-    fn launch(name: &str, command: &mut Command, log: &Path) -> Self {
+    /// Starts `command` with its outputs and its input as they are.
+    pub fn launch(name: &str, command: &mut Command, log: &Path) -> Self {
         // SAFETY: prctl is async-signal-safe.
         unsafe {
             command.pre_exec(|| {

@@ -337,7 +337,7 @@ fn help_lists_all() {
             assert!(picture.lines().any(row), "{:?}", binding.row);
         }
     }
-    for word in crate::tui::update::command::WORDS {
+    for word in crate::tui::update::command::all() {
         assert!(picture.contains(word.name) && picture.contains(word.description), "{word:?}");
     }
     assert_eq!(picture.matches("any letter").count(), ROWS.iter().filter(|r| r.keys == ["any-text"]).count());
@@ -397,6 +397,7 @@ fn commands_by_their_words() {
         ("register work lab", "Name one account"),
         ("account home", "there is work, lab"),
         ("answer", "Nobody calls."),
+        ("follow", "sent to another target"),
         ("switch 9", "no call number 9"),
         ("digits 12x", "tones are"),
         ("network wind 3", "loss, jitter, delay or burst"),
@@ -417,6 +418,10 @@ fn commands_by_their_words() {
         ("resume", vec![Command::Resume(ALICE)]),
         ("switch", vec![Command::Switch(BOB)]),
         ("switch 2", vec![Command::Switch(BOB)]),
+        ("hangup 2", vec![Command::HangUp(BOB)]),
+        ("transfer 1003", vec![Command::Transfer { call: ALICE, target: "1003".into() }]),
+        ("connect", vec![Command::Connect(ALICE, BOB)]),
+        ("connect 2", vec![Command::Connect(ALICE, BOB)]),
         ("digits 1 2 a", vec![Command::Digits(ALICE, "12A".into())]),
         ("mute", vec![Command::Mute(true)]),
         ("unmute", vec![Command::Mute(false)]),

@@ -5,10 +5,10 @@ use crate::tui::keymap::key::is_tone;
 use crate::tui::model::{Model, Popup, is_over};
 use crate::ua::command::{Command, Rejection};
 use crate::ua::snapshot::CallState;
+use crate::ua::words::GAIN_LIMIT;
 
-/// The step of a gain key, and how far it goes \[dB\].
+/// The step of a gain key \[dB\].
 const GAIN_STEP: f32 = 3.0;
-pub const GAIN_LIMIT: f32 = 40.0;
 /// Tones shown in the keypad window.
 const TONES_SHOWN: usize = 64;
 

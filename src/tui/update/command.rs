@@ -1,61 +1,41 @@
 //! The command line behind `:`: its words, what they do and how they are completed.
-use super::calls::{self, GAIN_LIMIT};
 use super::{pages, quit, simulation};
 use crate::tui::action::Effect;
 use crate::tui::keymap::Intent;
-use crate::tui::keymap::key::is_tone;
 use crate::tui::model::{Knob, Model};
 use crate::ua::command::Command;
-use crate::ua::snapshot::{AccountView, CallState};
+use crate::ua::words::{self, Chosen, Word};
 
-/// One word of the command line.
-#[derive(Debug)]
-pub struct Word {
-    pub name: &'static str,
-    /// As the help page shows them; optional ones in brackets.
-    pub arguments: &'static str,
-    pub description: &'static str,
-}
-
-const fn word(name: &'static str, arguments: &'static str, description: &'static str) -> Word {
-    Word { name, arguments, description }
-}
+/// The words that concern the screen alone; before them come those of the phone.
+const SCREEN: &[Word] = &[
+    Word::new("account", "ACCOUNT", "place calls from this account"),
+    Word::new("network", "FIGURE VALUE", "simulated loss [%], jitter [ms], delay [ms], burst [packets]"),
+    Word::new("theme", "NAME", "dark, light, high-contrast or mono"),
+    Word::new("quality", "", "the quality page"),
+    Word::new("details", "", "all that is known of the call"),
+    Word::new("accounts", "", "the accounts page"),
+    Word::new("log", "", "the log page"),
+    Word::new("help", "", "all keys and commands"),
+    Word::new("quit", "", "hang up, unregister and leave"),
+];
 
 /// All words, in the order of the help page.
-pub const WORDS: &[Word] = &[
-    word("call", "TARGET", "call a number, user@host or URI"),
-    word("answer", "", "answer the call that rings"),
-    word("busy", "", "refuse the call that rings: busy"),
-    word("decline", "", "refuse the call that rings: declined"),
-    word("ignore", "", "stop ringing, let the caller wait"),
-    word("hangup", "", "end the selected call"),
-    word("hold", "", "hold the selected call"),
-    word("resume", "", "take the selected call back"),
-    word("switch", "[CALL]", "talk on the other call, or on the one with this number"),
-    word("digits", "TONES", "send tones: 0-9 * # A-D"),
-    word("mute", "", "switch the microphone off"),
-    word("unmute", "", "switch the microphone on"),
-    word("gain", "MIC SOUND", "gain of microphone and sound [dB]"),
-    word("register", "[ACCOUNT]", "register one account or all"),
-    word("unregister", "[ACCOUNT]", "take one account or all off"),
-    word("account", "ACCOUNT", "place calls from this account"),
-    word("query", "TARGET", "ask with OPTIONS whether somebody is there"),
-    word("network", "FIGURE VALUE", "simulated loss [%], jitter [ms], delay [ms], burst [packets]"),
-    word("theme", "NAME", "dark, light, high-contrast or mono"),
-    word("quality", "", "the quality page"),
-    word("details", "", "all that is known of the call"),
-    word("accounts", "", "the accounts page"),
-    word("log", "", "the log page"),
-    word("help", "", "all keys and commands"),
-    word("quit", "", "hang up, unregister and leave"),
-];
+pub fn all() -> impl Iterator<Item = &'static Word> {
+    words::WORDS.iter().chain(SCREEN)
+}
 
 /// Carries out one line. What cannot be done is said in one sentence.
 pub fn run(model: &mut Model, text: &str) -> Vec<Effect> {
     let mut words = text.split_whitespace();
     let Some(name) = words.next() else { return Vec::new() };
     let arguments: Vec<&str> = words.collect();
-    match execute(model, name, &arguments) {
+    let done = if words::knows(name) {
+        let chosen = Chosen { call: model.selected_call().map(|call| call.number), account: model.dial_account };
+        words::commands(&model.snapshot, chosen, text).map(|commands| commands.into_iter().map(Effect::Send).collect())
+    } else {
+        execute(model, name, &arguments)
+    };
+    match done {
         Ok(effects) => effects,
         Err(sentence) => {
             model.notify(sentence, true);
@@ -67,48 +47,8 @@ pub fn run(model: &mut Model, text: &str) -> Vec<Effect> {
 fn execute(model: &mut Model, name: &str, arguments: &[&str]) -> Result<Vec<Effect>, String> {
     let send = |command| Ok(vec![Effect::Send(command)]);
     match (name, arguments) {
-        ("call", [_, ..]) => send(Command::Call { account: model.dial_account, target: arguments.join(" ") }),
-        ("query", [_, ..]) => send(Command::Query { account: model.dial_account, target: arguments.join(" ") }),
-        ("answer", []) => reply(model, Intent::Answer),
-        ("busy", []) => reply(model, Intent::RejectBusy),
-        ("decline", []) => reply(model, Intent::Decline),
-        ("ignore", []) => reply(model, Intent::Ignore),
-        ("hangup", []) => Ok(calls::change(model, Intent::HangUp)),
-        ("hold" | "resume", []) => match model.selected_call().filter(|c| c.state == CallState::Established) {
-            Some(call) if name == "hold" => send(Command::Hold(call.number)),
-            Some(call) => send(Command::Resume(call.number)),
-            None => Err("Only a call that is talked on can be held.".into()),
-        },
-        ("switch", []) => Ok(calls::change(model, Intent::Swap)),
-        ("switch", [number]) => {
-            let known = model.live_calls().find(|call| call.number.to_string() == *number);
-            match known.map(|call| call.number) {
-                Some(call) => send(Command::Switch(call)),
-                None => Err(format!("There is no call number {number}.")),
-            }
-        }
-        ("digits", [_, ..]) => {
-            let tones: String = arguments.concat().to_ascii_uppercase();
-            let call = model.selected_call().filter(|c| c.state == CallState::Established).map(|c| c.number);
-            match call {
-                _ if !tones.chars().all(is_tone) => Err(format!("{tones}: tones are 0-9, *, # and A-D.")),
-                Some(call) => send(Command::Digits(call, tones)),
-                None => Err("Tones can be sent only in a call.".into()),
-            }
-        }
-        ("mute", []) => send(Command::Mute(true)),
-        ("unmute", []) => send(Command::Mute(false)),
-        ("gain", [capture, playback]) => {
-            let read = |text: &str| text.parse::<f32>().ok().filter(|gain| gain.abs() <= GAIN_LIMIT);
-            match (read(capture), read(playback)) {
-                (Some(capture), Some(playback)) => send(Command::Gain { capture, playback }),
-                _ => Err(format!("gain takes two numbers from -{GAIN_LIMIT} to {GAIN_LIMIT} dB: gain 0 6")),
-            }
-        }
-        ("register", _) => accounts(model, arguments, |a| Command::Register(a.id)),
-        ("unregister", _) => accounts(model, arguments, |a| Command::Unregister(a.id)),
         ("account", [name]) => {
-            model.dial_account = Some(find_account(model, name)?.id);
+            model.dial_account = Some(words::account(&model.snapshot, name)?.id);
             model.notify(format!("Calls are placed from {name} now."), false);
             Ok(Vec::new())
         }
@@ -135,35 +75,8 @@ fn execute(model: &mut Model, name: &str, arguments: &[&str]) -> Result<Vec<Effe
         ("log", []) => Ok(pages::go(model, Intent::Log)),
         ("help", []) => Ok(pages::go(model, Intent::Help)),
         ("quit", []) => Ok(quit(model)),
-        _ => Err(match WORDS.iter().find(|word| word.name == name) {
-            Some(word) if word.arguments.is_empty() => format!("{name} stands alone."),
-            Some(word) => format!("{name} takes {}.", word.arguments),
-            None => format!("{name}: no such command; Tab completes, ? lists all."),
-        }),
+        _ => Err(words::misused(SCREEN, name)),
     }
-}
-
-fn reply(model: &mut Model, intent: Intent) -> Result<Vec<Effect>, String> {
-    if model.answerable().is_none() {
-        return Err("Nobody calls.".into());
-    }
-    Ok(calls::reply(model, intent))
-}
-
-fn accounts(model: &Model, names: &[&str], command: fn(&AccountView) -> Command) -> Result<Vec<Effect>, String> {
-    match names {
-        [] => Ok(model.snapshot.accounts.iter().map(|a| Effect::Send(command(a))).collect()),
-        [name] => Ok(vec![Effect::Send(command(find_account(model, name)?))]),
-        _ => Err("Name one account, or none for all.".into()),
-    }
-}
-
-fn find_account<'m>(model: &'m Model, name: &str) -> Result<&'m AccountView, String> {
-    let accounts = &model.snapshot.accounts;
-    accounts.iter().find(|a| a.name == name).ok_or_else(|| {
-        let names: Vec<&str> = accounts.iter().map(|a| a.name.as_str()).collect();
-        format!("There is no account {name}; there is {}.", names.join(", "))
-    })
 }
 
 fn knob_name(knob: Knob) -> &'static str {
@@ -180,12 +93,14 @@ pub fn candidates(model: &Model, text: &str) -> Vec<String> {
     let last = text.rsplit(' ').next().unwrap_or_default();
     let before: Vec<&str> = text.strip_suffix(last).unwrap_or_default().split_whitespace().collect();
     let all: Vec<String> = match before.as_slice() {
-        [] => WORDS.iter().map(|word| word.name.to_owned()).collect(),
+        [] => all().map(|word| word.name.to_owned()).collect(),
         ["register" | "unregister" | "account"] => model.snapshot.accounts.iter().map(|a| a.name.clone()).collect(),
         ["theme"] => model.themes.iter().map(|theme| theme.name.to_owned()).collect(),
         ["network"] => Knob::ALL.into_iter().map(|knob| knob_name(knob).to_owned()).collect(),
-        ["switch"] => model.live_calls().map(|call| call.number.to_string()).collect(),
-        ["call" | "query"] => model.recent_calls().take(50).map(|call| call.peer_address.clone()).collect(),
+        ["switch" | "hangup" | "connect"] => model.live_calls().map(|call| call.number.to_string()).collect(),
+        ["call" | "query" | "transfer"] => {
+            model.recent_calls().take(50).map(|call| call.peer_address.clone()).collect()
+        }
         _ => Vec::new(),
     };
     let mut fitting: Vec<String> = Vec::new();

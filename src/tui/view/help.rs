@@ -3,7 +3,7 @@ use super::details;
 use crate::tui::keymap::Context;
 use crate::tui::model::Model;
 use crate::tui::theme::Role;
-use crate::tui::update::command::WORDS;
+use crate::tui::update::command;
 use crate::tui::widget::paint::{Painter, padded};
 use crate::tui::widget::text;
 use ratatui::layout::Rect;
@@ -57,7 +57,7 @@ fn lines(model: &Model, area: Rect) -> Vec<Line> {
         }
     }
     heading(&mut lines, "Commands, behind :".to_owned());
-    for word in WORDS {
+    for word in command::all() {
         row(&mut lines, format!("{} {}", word.name, word.arguments), word.description, room);
     }
     lines

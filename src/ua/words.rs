@@ -1,0 +1,194 @@
+//! Commands as lines of text: the words of the screen's command line, which programs write to the standard input of a phone
+//! without a screen.
+use crate::base::id::{AccountId, CallNumber};
+use crate::ua::command::{Command, Rejection};
+use crate::ua::snapshot::{AccountView, CallState, CallView, Snapshot};
+
+/// How far a gain goes \[dB\].
+pub const GAIN_LIMIT: f32 = 40.0;
+
+/// One word.
+#[derive(Debug)]
+pub struct Word {
+    pub name: &'static str,
+    /// As the help shows them; optional ones in brackets.
+    pub arguments: &'static str,
+    pub description: &'static str,
+}
+
+impl Word {
+    pub const fn new(name: &'static str, arguments: &'static str, description: &'static str) -> Self {
+        Self { name, arguments, description }
+    }
+}
+
+/// All words of the agent, in the order of the help.
+pub const WORDS: &[Word] = &[
+    Word::new("call", "TARGET", "call a number, user@host or URI"),
+    Word::new("answer", "", "answer the call that rings"),
+    Word::new("busy", "", "refuse the call that rings: busy"),
+    Word::new("decline", "", "refuse the call that rings: declined"),
+    Word::new("ignore", "", "stop ringing, let the caller wait"),
+    Word::new("follow", "", "call the new target the other side named"),
+    Word::new("hangup", "[CALL]", "end the call"),
+    Word::new("hold", "", "hold the call"),
+    Word::new("resume", "", "take the call back"),
+    Word::new("switch", "[CALL]", "talk on the other call, or on the one with this number"),
+    Word::new("transfer", "TARGET", "let the other side call somebody else in your place"),
+    Word::new("connect", "[CALL]", "connect the other side with that of your other call"),
+    Word::new("digits", "TONES", "send tones: 0-9 * # A-D"),
+    Word::new("mute", "", "switch the microphone off"),
+    Word::new("unmute", "", "switch the microphone on"),
+    Word::new("gain", "MIC SOUND", "gain of microphone and sound [dB]"),
+    Word::new("register", "[ACCOUNT]", "register one account or all"),
+    Word::new("unregister", "[ACCOUNT]", "take one account or all off"),
+    Word::new("query", "TARGET", "ask with OPTIONS whether somebody is there"),
+];
+
+/// What a line is about when it does not say.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Chosen {
+    /// The call; `None`: the one in focus.
+    pub call: Option<CallNumber>,
+    /// Whom calls are placed from.
+    pub account: Option<AccountId>,
+}
+
+/// What a line asks for.
+///
+/// # Errors
+/// Why it cannot be done, in a sentence.
+pub fn commands(snapshot: &Snapshot, chosen: Chosen, line: &str) -> Result<Vec<Command>, String> {
+    let mut words = line.split_whitespace();
+    let Some(name) = words.next() else { return Ok(Vec::new()) };
+    let arguments: Vec<&str> = words.collect();
+    let here = Here { snapshot, chosen };
+    let command = match (name, arguments.as_slice()) {
+        ("call", [_, ..]) => Command::Call { account: chosen.account, target: arguments.join(" ") },
+        ("query", [_, ..]) => Command::Query { account: chosen.account, target: arguments.join(" ") },
+        ("answer", []) => Command::Answer(here.ringing()?),
+        ("busy", []) => Command::Reject(here.ringing()?, Rejection::Busy),
+        ("decline", []) => Command::Reject(here.ringing()?, Rejection::Decline),
+        ("ignore", []) => Command::Ignore(here.ringing()?),
+        ("follow", []) => Command::Follow(here.redirected()?, true),
+        ("hangup", []) => Command::HangUp(here.call().ok_or("There is no call.")?.number),
+        ("hangup", [number]) => Command::HangUp(here.numbered(number)?),
+        ("hold", []) => Command::Hold(here.talked("Only a call that is talked on can be held.")?),
+        ("resume", []) => Command::Resume(here.talked("Only a call that is talked on can be held.")?),
+        ("switch", []) => Command::Switch(here.other().ok_or("There is no other call to swap to.")?),
+        ("switch", [number]) => Command::Switch(here.numbered(number)?),
+        ("transfer", [_, ..]) => {
+            let call = here.talked("Only a call that is talked on can be transferred.")?;
+            Command::Transfer { call, target: arguments.join(" ") }
+        }
+        ("connect", []) => {
+            let call = here.talked("Only a call that is talked on can be connected.")?;
+            Command::Connect(call, here.other().ok_or("There is no other call to connect with.")?)
+        }
+        ("connect", [number]) => {
+            let call = here.talked("Only a call that is talked on can be connected.")?;
+            Command::Connect(call, here.numbered(number)?)
+        }
+        ("digits", [_, ..]) => {
+            let tones: String = arguments.concat().to_ascii_uppercase();
+            if !tones.chars().all(|c| matches!(c, '0'..='9' | 'A'..='D' | '*' | '#')) {
+                return Err(format!("{tones}: tones are 0-9, *, # and A-D."));
+            }
+            Command::Digits(here.talked("Tones can be sent only in a call.")?, tones)
+        }
+        ("mute", []) => Command::Mute(true),
+        ("unmute", []) => Command::Mute(false),
+        ("gain", [capture, playback]) => {
+            let read = |text: &str| text.parse::<f32>().ok().filter(|gain| gain.abs() <= GAIN_LIMIT);
+            match (read(capture), read(playback)) {
+                (Some(capture), Some(playback)) => Command::Gain { capture, playback },
+                _ => return Err(format!("gain takes two numbers from -{GAIN_LIMIT} to {GAIN_LIMIT} dB: gain 0 6")),
+            }
+        }
+        ("register", names) => return here.accounts(names, |a| Command::Register(a.id)),
+        ("unregister", names) => return here.accounts(names, |a| Command::Unregister(a.id)),
+        _ => return Err(misused(WORDS, name)),
+    };
+    Ok(vec![command])
+}
+
+/// Whether `line` begins with one of these words.
+pub fn knows(line: &str) -> bool {
+    line.split_whitespace().next().is_some_and(|name| WORDS.iter().any(|word| word.name == name))
+}
+
+/// What to say of a word with the wrong arguments, or of no word at all.
+pub fn misused(words: &[Word], name: &str) -> String {
+    match words.iter().find(|word| word.name == name) {
+        Some(word) if word.arguments.is_empty() => format!("{name} stands alone."),
+        Some(word) => format!("{name} takes {}.", word.arguments),
+        None => format!("{name}: no such command; Tab completes, ? lists all."),
+    }
+}
+
+/// The account of this name.
+///
+/// # Errors
+/// Which names there are.
+pub fn account<'s>(snapshot: &'s Snapshot, name: &str) -> Result<&'s AccountView, String> {
+    snapshot.accounts.iter().find(|a| a.name == name).ok_or_else(|| {
+        let names: Vec<&str> = snapshot.accounts.iter().map(|a| a.name.as_str()).collect();
+        format!("There is no account {name}; there is {}.", names.join(", "))
+    })
+}
+
+struct Here<'s> {
+    snapshot: &'s Snapshot,
+    chosen: Chosen,
+}
+
+impl Here<'_> {
+    fn live(&self) -> impl Iterator<Item = &CallView> {
+        self.snapshot.calls.iter().filter(|call| !matches!(call.state, CallState::Ended(_)))
+    }
+
+    fn call(&self) -> Option<&CallView> {
+        let number = self.chosen.call.or(self.snapshot.focus)?;
+        self.live().find(|call| call.number == number)
+    }
+
+    /// An incoming call nobody answered, the latest first.
+    fn ringing(&self) -> Result<CallNumber, String> {
+        let rings =
+            |call: &&CallView| !call.outgoing && call.answered.is_none() && !matches!(call.state, CallState::Ending);
+        let of = self
+            .live()
+            .filter(rings)
+            .max_by_key(|call| (self.chosen.call == Some(call.number), !call.ignored, call.number));
+        of.map(|call| call.number).ok_or_else(|| "Nobody calls.".into())
+    }
+
+    fn redirected(&self) -> Result<CallNumber, String> {
+        let asks = |call: &&CallView| matches!(call.state, CallState::Redirected { .. });
+        self.live().find(asks).map(|call| call.number).ok_or_else(|| "No call was sent to another target.".into())
+    }
+
+    fn talked(&self, otherwise: &str) -> Result<CallNumber, String> {
+        let call = self.call().filter(|call| call.state == CallState::Established);
+        call.map(|call| call.number).ok_or_else(|| otherwise.to_owned())
+    }
+
+    /// The established call beside the one meant.
+    fn other(&self) -> Option<CallNumber> {
+        let this = self.call().map(|call| call.number);
+        self.live().filter(|c| c.state == CallState::Established).map(|c| c.number).find(|number| Some(*number) != this)
+    }
+
+    fn numbered(&self, number: &str) -> Result<CallNumber, String> {
+        let known = self.live().find(|call| call.number.to_string() == number);
+        known.map(|call| call.number).ok_or_else(|| format!("There is no call number {number}."))
+    }
+
+    fn accounts(&self, names: &[&str], command: fn(&AccountView) -> Command) -> Result<Vec<Command>, String> {
+        match names {
+            [] => Ok(self.snapshot.accounts.iter().map(command).collect()),
+            [name] => Ok(vec![command(account(self.snapshot, name)?)]),
+            _ => Err("Name one account, or none for all.".into()),
+        }
+    }
+}
