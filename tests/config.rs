@@ -130,6 +130,39 @@ fn every_mistake_names_the_thing_the_value_and_the_way_out() {
         (account("watch = [\"\"]"), "numbers, names or addresses expected"),
         (account("watch = \"888\""), "a list of texts in quotes expected"),
         (account("mailbox = 1"), "mailbox 1: "),
+        (account("forward_busy = \" \""), "4: account 1: forward_busy \" \": empty"),
+        (
+            account("forward_after = 171"),
+            "4: account 1: forward_after 171: a whole number from 1 to 170 seconds expected",
+        ),
+        (account("do_not_disturb = 1"), "do_not_disturb 1: true or false expected"),
+        (
+            account("auto_answer_from = [\"\"]"),
+            "4: account 1: auto_answer_from [\"\"]: numbers, names or addresses expected",
+        ),
+        (account("park_slots = 701"), "4: account 1: park_slots 701: a list of texts in quotes expected"),
+        (account("dial_plan = 5"), "4: account 1: dial_plan 5: a list of rules expected"),
+        (account("dial_plan = [\n\"x\"]"), "5: account 1: dial_plan rule 1 \"x\": a rule expected"),
+        (account("dial_plan = [\n{ dial = \"1\" }]"), "5: account 1: dial_plan rule 1: match is missing"),
+        (account("dial_plan = [\n{ match = \"1\" }]"), "5: account 1: dial_plan rule 1: dial or block is missing"),
+        (
+            account("dial_plan = [\n{ match = \"1\", dial = \"2\" },\n{ match = \"1\", dial = \"2\", block = \"x\" }]"),
+            "6: account 1: dial_plan rule 2: either dial or block, not both",
+        ),
+        (
+            account("dial_plan = [\n{ match = \"(1\", dial = \"$1\" }]"),
+            "5: account 1: dial_plan rule 1: match \"(1\": one pair of parentheses expected, not nested",
+        ),
+        (
+            account("dial_plan = [\n{ match = \"1.\", dial = \"$1\" }]"),
+            "5: account 1: dial_plan rule 1: dial \"$1\": `$1` stands for what is in parentheses",
+        ),
+        (account("dial_plan = [{ match = \"1\", dail = \"1\" }]"), "dail: unknown key; did you mean `dial`?"),
+        (
+            "[calls]\ndial_plan = [{ match = \"^1\", block = \"no\" }]".into(),
+            "2: calls: dial_plan rule 1: match \"^1\": `^` has no",
+        ),
+        ("[calls]\nemergency_numbers = [\"help\"]".into(), "2: calls: emergency_numbers [\"help\"]: numbers expected"),
         (account("password_command = \" \""), "a shell command expected that prints the password"),
         (account("name=\"x\"") + &account("name=\"x\""), "5: account \"x\": name: two accounts have this name"),
     ];
@@ -287,7 +320,7 @@ fn a_file_may_be_absent_unless_it_was_named() {
         error,
         format!(
             "{at}:2: calls: ptime 5: a whole number from 10 to 60 milliseconds expected\n\
-             {at}:3: calls: nope: unknown key; known are ptime, no_media_timeout, rtcp_mux"
+             {at}:3: calls: nope: unknown key; known are ptime, no_media_timeout, rtcp_mux, dial_plan, emergency_numbers"
         )
     );
 }

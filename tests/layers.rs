@@ -65,10 +65,12 @@ const EDGES: &[(&str, &[&str])] = &[
     // The codec decides how much a loss hurts.
     ("qos", &["base", "media::spec", "media::stats"]),
     // L3: agents, pure; the first three are the contract that views and APIs may see
-    ("ua::command", &["base"]),
-    ("ua::snapshot", &["base", "qos"]),
-    ("ua::event", &["base", "qos", "ua::snapshot"]),
-    ("ua::words", &["base", "qos", "ua::command", "ua::snapshot"]),
+    ("ua::dial_plan", &[]),
+    ("ua::handling", &["ua::dial_plan"]),
+    ("ua::command", &["base", "ua::handling"]),
+    ("ua::snapshot", &["base", "qos", "ua::handling"]),
+    ("ua::event", &["base", "qos", "ua::handling", "ua::snapshot"]),
+    ("ua::words", &["base", "qos", "ua::command", "ua::handling", "ua::snapshot"]),
     (
         "ua",
         &[
@@ -83,6 +85,8 @@ const EDGES: &[(&str, &[&str])] = &[
             "media::spec",
             "media::stats",
             "media::event",
+            "ua::dial_plan",
+            "ua::handling",
             "ua::command",
             "ua::event",
             "ua::snapshot",
@@ -91,9 +95,9 @@ const EDGES: &[(&str, &[&str])] = &[
     ),
     ("proxy", &["base", "sip::message", "sip", "sip::transport", "sip::locate"]),
     // L4: views and configuration, pure but for tui's run loop
-    // plain data: the names of codecs
-    ("config", &["base", "media::srtp::sdes", "media::spec"]),
-    ("tui", &["base", "config", "qos", "ua::command", "ua::event", "ua::snapshot", "ua::words"]),
+    // plain data: the names of codecs, what becomes of calls
+    ("config", &["base", "media::srtp::sdes", "media::spec", "ua::dial_plan", "ua::handling"]),
+    ("tui", &["base", "config", "qos", "ua::handling", "ua::command", "ua::event", "ua::snapshot", "ua::words"]),
     // L5: shell
     ("control", &["base", "qos", "ua::command", "ua::event", "ua::snapshot"]),
     ("net", &["base", "sip::message", "sip::transport", "sip::locate"]),

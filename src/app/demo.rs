@@ -30,6 +30,7 @@ use crate::runtime::proxy_server::ProxyServer;
 use crate::sip::auth::Password;
 use crate::sip::message::Host;
 use crate::ua::command::Command;
+use crate::ua::handling::Handling;
 use crate::ua::settings::{AccountSettings, Policy, Settings};
 use crate::ua::snapshot::RegistrationState;
 use std::collections::BTreeMap;
@@ -306,6 +307,7 @@ impl Stage {
             dtmf: true,
             srtp: Policy::Off,
             direct_calls: false,
+            handling: Handling::default(),
         }
     }
 

@@ -234,6 +234,8 @@ impl Run {
                     &if waiting { format!("mailbox: {count}") } else { "mailbox: empty".to_owned() },
                 );
             }
+            Event::Parked { slot, .. } => self.tell("parked", &slot, || format!("parked at {slot}")),
+            Event::Plan { typed, answer } => self.say_fact("plan", &format!("{typed}: {answer}")),
             Event::Capabilities { target, answer } => self.say_fact("capabilities", &format!("{target}: {answer}")),
             Event::Refused { reason } => {
                 self.say_fact("refused", &reason);

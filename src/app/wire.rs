@@ -6,6 +6,7 @@ use crate::media::spec::SourceDescription;
 use crate::net::{Access, NetConfig};
 use crate::sip::auth::Password;
 use crate::sip::message;
+use crate::ua::dial_plan::DialPlan;
 use crate::ua::settings::{AccountSettings, Settings};
 
 /// What other phones learn of us: name and version.
@@ -23,7 +24,7 @@ pub struct WireError {
 /// # Errors
 /// When a password cannot be had.
 pub fn settings(config: &Config, auto_answer: bool, rng: &mut Rng) -> Result<Settings, WireError> {
-    let accounts = config.accounts.iter().map(account).collect::<Result<_, _>>()?;
+    let accounts = config.accounts.iter().map(|a| account(a, &config.calls.dial_plan)).collect::<Result<_, _>>()?;
     let about = &config.about_me;
     Ok(Settings {
         accounts,
@@ -47,8 +48,12 @@ pub fn settings(config: &Config, auto_answer: bool, rng: &mut Rng) -> Result<Set
     })
 }
 
-fn account(account: &Account) -> Result<AccountSettings, WireError> {
+/// - `common`: the dial plan of all accounts.
+fn account(account: &Account, common: &DialPlan) -> Result<AccountSettings, WireError> {
     let password = account.password.resolve().map_err(|source| WireError { account: account.name.clone(), source })?;
+    let mut handling = account.handling.clone();
+    handling.dial_plan.rules.extend(common.rules.iter().cloned());
+    handling.dial_plan.emergency.clone_from(&common.emergency);
     Ok(AccountSettings {
         name: account.name.clone(),
         user: account.user.clone(),
@@ -73,6 +78,7 @@ fn account(account: &Account) -> Result<AccountSettings, WireError> {
         dtmf: account.dtmf == Dtmf::Rfc4733,
         srtp: account.srtp,
         direct_calls: account.direct_calls,
+        handling,
     })
 }
 

@@ -4,6 +4,7 @@ use crate::base::net::Transport;
 use crate::base::secret::Secret;
 use crate::media::spec::Codec;
 pub use crate::media::srtp::sdes::Policy;
+use crate::ua::handling::Handling;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -50,6 +51,8 @@ pub struct Account {
     pub srtp: Policy,
     /// Calls from anywhere ring, not only those of the account's server.
     pub direct_calls: bool,
+    /// What becomes of its calls without being asked each time.
+    pub handling: Handling,
 }
 
 /// How digits are sent in a call.
@@ -107,6 +110,7 @@ impl Account {
             register: true,
             srtp: Policy::Off,
             direct_calls: false,
+            handling: Handling::default(),
         }
     }
 

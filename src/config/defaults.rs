@@ -1,5 +1,7 @@
 //! What holds where nothing is written. `config.example.toml` says the same, and a test compares them.
+use super::handling::EMERGENCY;
 use super::{Audio, Calls, FileChoice, Files, Network, PortRange, Screen};
+use crate::ua::dial_plan::DialPlan;
 use std::time::Duration;
 
 impl Default for Network {
@@ -20,7 +22,12 @@ impl Default for Audio {
 
 impl Default for Calls {
     fn default() -> Self {
-        Self { ptime: Duration::from_millis(20), no_media_timeout: Duration::from_secs(30), rtcp_mux: false }
+        Self {
+            ptime: Duration::from_millis(20),
+            no_media_timeout: Duration::from_secs(30),
+            rtcp_mux: false,
+            dial_plan: DialPlan { rules: Vec::new(), emergency: EMERGENCY.map(str::to_owned).to_vec() },
+        }
     }
 }
 

@@ -40,11 +40,22 @@ pub const KEYS: &[(&str, &[&str])] = &[
             "register",
             "direct_calls",
             "srtp",
+            "forward_always",
+            "forward_busy",
+            "forward_no_answer",
+            "forward_after",
+            "do_not_disturb",
+            "auto_answer_from",
+            "dial_plan",
+            "park",
+            "park_slots",
+            "pickup_code",
+            "group_pickup_code",
         ],
     ),
     ("[network]", &["local_address", "sip_port", "rtp_ports", "sip_dscp", "rtp_dscp", "name_server"]),
     ("[audio]", &["microphone", "speaker", "microphone_gain", "speaker_gain"]),
-    ("[calls]", &["ptime", "no_media_timeout", "rtcp_mux"]),
+    ("[calls]", &["ptime", "no_media_timeout", "rtcp_mux", "dial_plan", "emergency_numbers"]),
     ("[about_me]", &["name", "email", "phone", "location", "note"]),
     ("[screen]", &["theme", "characters", "bell", "keys"]),
     ("[files]", &["history", "log"]),
@@ -167,6 +178,7 @@ fn read_account<'t>(reader: &mut Reader<'t>, section: &Section<'_, 't>) -> Optio
     set(&mut account.register, reader.boolean(section, "register"));
     set(&mut account.srtp, reader.read(section, "srtp", srtp));
     set(&mut account.direct_calls, reader.boolean(section, "direct_calls"));
+    account.handling = super::handling::read(reader, section);
     user.and(domain).map(|_| account)
 }
 
@@ -220,6 +232,7 @@ fn read_calls<'t>(reader: &mut Reader<'t>, section: &Section<'_, 't>) -> Calls {
     set(&mut calls.ptime, ptime.and_then(|ms| u64::try_from(ms).ok()).map(Duration::from_millis));
     set(&mut calls.no_media_timeout, reader.integer(section, "no_media_timeout", 0..=3_600, " seconds").map(seconds));
     set(&mut calls.rtcp_mux, reader.boolean(section, "rtcp_mux"));
+    calls.dial_plan = super::handling::read_common(reader, section);
     calls
 }
 
@@ -276,7 +289,7 @@ fn seconds(number: i64) -> Duration {
     Duration::from_secs(number.unsigned_abs())
 }
 
-fn not_empty(text: &str) -> Result<String, ValueError> {
+pub(super) fn not_empty(text: &str) -> Result<String, ValueError> {
     if text.is_empty() { Err(ValueError::new("empty; leave the key out for its default")) } else { Ok(text.to_owned()) }
 }
 

@@ -5,6 +5,7 @@
 mod account;
 mod defaults;
 mod file;
+mod handling;
 mod mistake;
 mod overrides;
 mod password;
@@ -23,6 +24,7 @@ pub use paths::{Environment, FileChoice};
 pub use reach::TransportChoice;
 pub use values::{BindAddress, CodecList, Host, PortRange, Server, ValueError};
 
+use crate::ua::dial_plan::DialPlan;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -73,6 +75,8 @@ pub struct Calls {
     pub no_media_timeout: Duration,
     /// Offer RTP and RTCP on one port (RFC 5761).
     pub rtcp_mux: bool,
+    /// For all accounts; their own rules come first.
+    pub dial_plan: DialPlan,
 }
 
 /// What the other side is told about us in RTCP (RFC 3550 §6.5). Empty: not told.

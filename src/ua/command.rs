@@ -32,6 +32,26 @@ pub enum Command {
     /// Connect the peers of two calls with each other (attended transfer): the first is asked to take the place of ours in
     /// the second.
     Connect(CallNumber, CallNumber),
+    /// Take a call that rings elsewhere: at the phone of `whom`, as it is watched or dialled; without, at any of our group.
+    PickUp {
+        account: Option<AccountId>,
+        whom: Option<String>,
+    },
+    /// Hand the call to where calls wait; `slot`: a certain one, else what the account has for it.
+    Park {
+        call: CallNumber,
+        slot: Option<String>,
+    },
+    /// Take a parked call back.
+    Unpark {
+        account: Option<AccountId>,
+        slot: String,
+    },
+    /// Tell what would be called (`Event::Plan`).
+    Plan {
+        account: Option<AccountId>,
+        target: String,
+    },
     /// Send DTMF digits (RFC 4733), in order.
     Digits(CallNumber, String),
     Mute(bool),

@@ -55,6 +55,16 @@ pub enum Event {
         waiting: bool,
         new: Option<u32>,
     },
+    /// A call that was handed to where calls wait is there, by the lamp of its slot.
+    Parked {
+        call: CallNumber,
+        slot: String,
+    },
+    /// The answer to `Command::Plan`, in words.
+    Plan {
+        typed: String,
+        answer: String,
+    },
     /// The answer to `Command::Query`, in words.
     Capabilities {
         target: String,

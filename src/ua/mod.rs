@@ -6,14 +6,18 @@ mod account;
 mod call;
 mod cause;
 pub mod command;
+pub mod dial_plan;
+mod dialling;
 pub mod event;
 mod failover;
+pub mod handling;
 mod incoming;
 mod ladder;
 mod liveness;
 mod media_host;
 mod outbox;
 mod outgoing;
+mod pickup;
 mod plan;
 mod queries;
 mod recovery;
@@ -76,6 +80,7 @@ pub struct UserAgent {
     queries: BTreeMap<u32, queries::Query>,
     next_query: u32,
     watching: watch::Watching,
+    parking: Option<pickup::Parking>,
     /// The call that is talked on.
     focus: Option<CallNumber>,
     /// What media was told last, so that it is told only what changes.
@@ -118,6 +123,7 @@ impl UserAgent {
             queries: BTreeMap::new(),
             next_query: 0,
             watching,
+            parking: None,
             focus: None,
             heard: Vec::new(),
             tone: None,
@@ -178,6 +184,10 @@ impl UserAgent {
             Command::Follow(call, yes) => self.with_call(call, |c, anchor, out| c.follow(now, yes, anchor, out)),
             Command::Transfer { call, target } => self.transfer(now, call, &target),
             Command::Connect(call, other) => self.connect(now, call, other),
+            Command::PickUp { account, whom } => self.pick_up(now, account, whom.as_deref()),
+            Command::Park { call, slot } => self.park(now, call, slot.as_deref()),
+            Command::Unpark { account, slot } => self.unpark(now, account, &slot),
+            Command::Plan { account, target } => self.tell_plan(account, &target),
             Command::Digits(call, digits) => self.with_call(call, |c, _, out| c.dial_digits(now, &digits, out)),
             Command::Mute(muted) => {
                 self.muted = muted;

@@ -3,7 +3,7 @@ use super::account::{Account, shown};
 use super::call::{Beginning, Call};
 use super::plan::{Plan, Wishes};
 use super::sending::Owner;
-use super::{CALLS, UserAgent, index, secure, target};
+use super::{CALLS, UserAgent, index, secure};
 use crate::base::id::{AccountId, CallNumber};
 use crate::base::net::Flow;
 use crate::media::spec::Direction;
@@ -40,8 +40,8 @@ impl UserAgent {
         let Some(account) = self.choose_account(wanted) else {
             return self.out.refuse("there is no account to call from; `offhook init` makes one");
         };
-        let target = match target::parse(typed, account.dial_domain()) {
-            Ok(target) => target,
+        let target = match account.dial(typed) {
+            Ok((target, _)) => target,
             Err(error) => return self.out.refuse(error.to_string()),
         };
         let account = account.id;
@@ -64,6 +64,10 @@ impl UserAgent {
             return None;
         }
         let account = self.account(account)?;
+        if let Err(error) = account.allows(&target) {
+            self.out.refuse(error.to_string());
+            return None;
+        }
         let question = match account.question(&target) {
             Ok(question) => question,
             Err(error) => {

@@ -1,7 +1,7 @@
 //! Questions to peers: OPTIONS outside of any call, to learn whether somebody is there and what it can do (RFC 3261 §11).
 use super::account::{Account, shown};
 use super::sending::{Challenged, Errand, Owner};
-use super::{UserAgent, index, secure, target};
+use super::{UserAgent, index, secure};
 use crate::base::id::AccountId;
 use crate::base::net::Flow;
 use crate::sip::invite;
@@ -35,8 +35,8 @@ impl UserAgent {
         if self.queries.len() >= QUERIES {
             return self.out.refuse("too many questions are open");
         }
-        let target = match target::parse(typed, account.dial_domain()) {
-            Ok(target) => target,
+        let target = match account.dial(typed) {
+            Ok((target, _)) => target,
             Err(error) => return self.out.refuse(error.to_string()),
         };
         match account.question(&target) {

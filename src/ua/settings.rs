@@ -4,6 +4,7 @@ use crate::media::spec::{Codec, SourceDescription};
 pub use crate::media::srtp::sdes::Policy;
 pub use crate::sip::auth::Password;
 use crate::sip::message::Host;
+use crate::ua::handling::Handling;
 use std::time::Duration;
 
 #[derive(Clone, Debug)]
@@ -63,4 +64,6 @@ pub struct AccountSettings {
     pub srtp: Policy,
     /// Calls from anywhere ring, not only those of the account's server.
     pub direct_calls: bool,
+    /// What becomes of its calls without being asked each time.
+    pub handling: Handling,
 }

@@ -54,6 +54,16 @@ pub fn parse(typed: &str, domain: Option<(&Host, Option<u16>)>) -> Result<Uri, T
     }
 }
 
+/// The telephone number in what was typed, when it is one: what a dial plan is for.
+pub fn number(typed: &str) -> Option<String> {
+    let typed = typed.trim();
+    if let Some(number) = typed.get(..4).filter(|scheme| scheme.eq_ignore_ascii_case("tel:")).and(typed.get(4..)) {
+        return number.split(';').next().and_then(digits);
+    }
+    let is_address = typed.contains('@') || typed.parse::<IpAddr>().is_ok() || is_host_and_port(typed);
+    if is_address { None } else { digits(typed) }
+}
+
 fn within(user: &str, domain: Option<(&Host, Option<u16>)>) -> Result<Uri, TargetError> {
     let (host, port) = domain.ok_or_else(|| TargetError::NoDomain(user.to_owned()))?;
     // Printed and read again, so that what may not stand in a user part is found here.
@@ -91,6 +101,16 @@ fn is_host_and_port(typed: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers_are_told_from_addresses() {
+        for other in ["", "bob", "tel:", "192.0.2.1", "600@h", "600:5060", "sip:600", "tel:bob", "60 a"] {
+            assert_eq!(number(other), None, "{other}");
+        }
+        for typed in ["+49 30-12", "tel:+49-30-12;x=y", "TEL:+493012", " +49(30)12 "] {
+            assert_eq!(number(typed).as_deref(), Some("+493012"), "{typed}");
+        }
+    }
 
     #[test]
     fn typed_targets() {

@@ -2,8 +2,8 @@
 //!
 //! As the transferor we ask by REFER and hang up once the peer has somebody else to talk to; as the transferee we call whom we
 //! are asked to call, on the account of the call we were asked in, and tell how it goes.
+use super::UserAgent;
 use super::outgoing::Placing;
-use super::{UserAgent, target};
 use crate::base::id::CallNumber;
 use crate::sip::message::NameAddr;
 use crate::sip::refer::ReferTo;
@@ -20,8 +20,10 @@ impl UserAgent {
     pub(super) fn transfer(&mut self, now: Instant, number: CallNumber, typed: &str) {
         let account = self.calls.get(&number).and_then(|call| self.account(call.account));
         let Some(account) = account else { return self.out.refuse(format!("there is no call {number}")) };
-        match target::parse(typed, account.dial_domain()) {
-            Ok(uri) => self.refer(now, number, &ReferTo { uri, replaces: None }, typed, None),
+        match account.dial(typed) {
+            Ok((uri, _)) => {
+                self.refer(now, number, &ReferTo { uri, replaces: None }, typed, None);
+            }
             Err(error) => self.out.refuse(error.to_string()),
         }
     }
@@ -34,21 +36,37 @@ impl UserAgent {
             return self.out.refuse("only two calls that are up can be connected with each other");
         };
         let (target, label) = (with.target.clone(), with.peer_label());
-        self.refer(now, number, &ReferTo { uri: target, replaces: Some(replaces.to_string()) }, &label, Some(other));
+        if self.refer(now, number, &ReferTo { uri: target, replaces: Some(replaces.to_string()) }, &label, Some(other))
+        {
+            // Its peer ends it as soon as it was replaced, which may be before we hear that all went well.
+            let with = self.calls.get(&number).map(super::Call::peer_label).unwrap_or_default();
+            self.with_call(other, |call, _, _| call.begin_connecting(with));
+        }
     }
 
-    fn refer(&mut self, now: Instant, number: CallNumber, to: &ReferTo, label: &str, other: Option<CallNumber>) {
+    /// Asks the peer; `false` when that cannot be, which the user is told.
+    pub(super) fn refer(
+        &mut self,
+        now: Instant,
+        number: CallNumber,
+        to: &ReferTo,
+        label: &str,
+        other: Option<CallNumber>,
+    ) -> bool {
         let Some(call) = self.calls.get_mut(&number).filter(|call| call.is_established()) else {
-            return self.out.refuse("only a call that is up can be transferred");
+            self.out.refuse("only a call that is up can be transferred");
+            return false;
         };
-        let Some(by) = self.accounts.get(super::index(call.account)).map(super::Account::aor) else { return };
+        let Some(by) = self.accounts.get(super::index(call.account)).map(super::Account::aor) else { return false };
         let taken = call.session.as_mut().is_some_and(|session| session.refer(now, to, &by));
         if !taken {
-            return self.out.refuse("the call is being transferred already");
+            self.out.refuse("the call is being transferred already");
+            return false;
         }
         let label = shown(label, 80);
         self.out.log(format!("call {number}: asking the other side to call {label}"));
         call.begin_transfer(label, other);
+        true
     }
 
     /// The peer tells how the call fares that we asked it for.
@@ -60,13 +78,12 @@ impl UserAgent {
             return;
         }
         if (200..300).contains(&status) {
-            let words = format!("transferred to {label}");
+            let words = call.parking_words().unwrap_or_else(|| format!("transferred to {label}"));
             self.with_call(number, |call, anchor, out| call.leave(now, words, anchor, out));
-            // The other call is ended by its peer, for whom it was replaced.
-            if let Some(other) = other.and_then(|other| self.calls.get_mut(&other)) {
-                other.expect_end(format!("connected with {}", shown(&label, 80)));
-            }
         } else {
+            if let Some(other) = other.and_then(|other| self.calls.get_mut(&other)) {
+                other.stop_connecting();
+            }
             self.out.refuse(format!("the transfer to {label} failed: {}", super::cause::call_refused(status, "")));
         }
     }

@@ -74,7 +74,7 @@ impl Watching {
             if account.mailbox {
                 add(id, What::Mailbox, own, from.clone());
             }
-            for typed in account.watch.iter().take(WATCHES) {
+            for typed in account.watch.iter().chain(&account.handling.park_slots).take(WATCHES) {
                 // The configuration has been checked; what still cannot be called is not watched.
                 if let Ok(target) = target::parse(typed, Some((&account.domain, account.domain_port))) {
                     let phone = What::Phone { label: shown(typed, 40), dialogs: DialogInfo::default(), known: false };
@@ -217,7 +217,8 @@ impl UserAgent {
                 if let Some(watch) = self.watching.watches.get_mut(&id)
                     && let Some(view) = watch.view().filter(|view| Some(view) != watch.told.as_ref())
                 {
-                    watch.told = Some(view.clone());
+                    let before = watch.told.replace(view.clone()).map(|told| told.lamp);
+                    self.lamp_of_slot(now, before, &view);
                     self.out.event(Event::Watched(Box::new(view)));
                 }
             }

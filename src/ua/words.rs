@@ -36,12 +36,16 @@ pub const WORDS: &[Word] = &[
     Word::new("switch", "[CALL]", "talk on the other call, or on the one with this number"),
     Word::new("transfer", "TARGET", "let the other side call somebody else in your place"),
     Word::new("connect", "[CALL]", "connect the other side with that of your other call"),
+    Word::new("park", "[SLOT]", "let the call wait at the server"),
+    Word::new("unpark", "SLOT", "take a call back that waits there"),
+    Word::new("pickup", "[NUMBER]", "take a call that rings at another phone, or in your group"),
     Word::new("digits", "TONES", "send tones: 0-9 * # A-D"),
     Word::new("mute", "", "switch the microphone off"),
     Word::new("unmute", "", "switch the microphone on"),
     Word::new("gain", "MIC SOUND", "gain of microphone and sound [dB]"),
     Word::new("register", "[ACCOUNT]", "register one account or all"),
     Word::new("unregister", "[ACCOUNT]", "take one account or all off"),
+    Word::new("plan", "NUMBER", "what the dial plan makes of a number"),
     Word::new("query", "TARGET", "ask with OPTIONS whether somebody is there"),
 ];
 
@@ -89,6 +93,14 @@ pub fn commands(snapshot: &Snapshot, chosen: Chosen, line: &str) -> Result<Vec<C
             let call = here.talked("Only a call that is talked on can be connected.")?;
             Command::Connect(call, here.numbered(number)?)
         }
+        ("park", slot @ ([] | [_])) => {
+            let call = here.talked("Only a call that is talked on can be parked.")?;
+            Command::Park { call, slot: slot.first().map(|slot| (*slot).to_owned()) }
+        }
+        ("unpark", [slot]) => Command::Unpark { account: chosen.account, slot: (*slot).to_owned() },
+        ("pickup", []) => Command::PickUp { account: chosen.account, whom: None },
+        ("pickup", [_, ..]) => Command::PickUp { account: chosen.account, whom: Some(arguments.join(" ")) },
+        ("plan", [_, ..]) => Command::Plan { account: chosen.account, target: arguments.join(" ") },
         ("digits", [_, ..]) => {
             let tones: String = arguments.concat().to_ascii_uppercase();
             if !tones.chars().all(|c| matches!(c, '0'..='9' | 'A'..='D' | '*' | '#')) {

@@ -11,6 +11,7 @@ use offhook::sip::message::Host;
 use offhook::ua::UserAgent;
 use offhook::ua::command::Command;
 use offhook::ua::event::Event;
+use offhook::ua::handling::Handling;
 use offhook::ua::settings::{AccountSettings, Password, Policy, Settings};
 use offhook::ua::snapshot::{CallState, CallView};
 use std::collections::BTreeMap;
@@ -74,6 +75,7 @@ pub fn account(user: &str, server: SocketAddr, register: bool) -> AccountSetting
         dtmf: true,
         srtp: Policy::Off,
         direct_calls: !register,
+        handling: Handling::default(),
     }
 }
 

@@ -25,7 +25,8 @@ impl Call {
             invite::Cause::PeerHungUp { reasons } => {
                 let because = reason(reasons).map(|r| format!(" ({r})")).unwrap_or_default();
                 // Some hang up before they have told that they got through.
-                let words = self.transfer_words().unwrap_or_else(|| "the other side hung up".to_owned());
+                let connected = self.connecting.as_ref().map(|with| format!("connected with {with}"));
+                let words = self.transfer_words().or(connected).unwrap_or_else(|| "the other side hung up".to_owned());
                 (CallEnd::Normal, Some(200), format!("{words}{because}"))
             }
             invite::Cause::Cancelled => (CallEnd::Cancelled, Some(487), "given up by you".to_owned()),

@@ -84,6 +84,8 @@ pub struct Call {
     verdict: Option<Verdict>,
     transfer: Option<transfer::Transfer>,
     referrer: Option<transfer::Referrer>,
+    /// Whom its peer is being connected with.
+    connecting: Option<String>,
     /// What its INVITE says beside the usual.
     pub headers: Vec<(String, String)>,
     ended: Option<Arc<CallSummary>>,
@@ -160,6 +162,7 @@ impl Call {
             verdict: None,
             transfer: None,
             referrer: None,
+            connecting: None,
             headers: Vec::new(),
             ended: None,
             epitaph: None,

@@ -13,6 +13,9 @@ pub(super) struct Transfer {
     status: Option<u16>,
     /// The call whose peer it is, when both are to be connected.
     other: Option<CallNumber>,
+    /// It goes to where calls wait, and the slot it waits in when that is known.
+    parking: bool,
+    slot: Option<String>,
 }
 
 /// Somebody's wish that this call was placed for.
@@ -27,7 +30,39 @@ pub(super) struct Referrer {
 
 impl Call {
     pub fn begin_transfer(&mut self, to: String, other: Option<CallNumber>) {
-        self.transfer = Some(Transfer { to, status: None, other });
+        self.transfer = Some(Transfer { to, status: None, other, parking: false, slot: None });
+    }
+
+    /// The transfer under way goes to where calls wait.
+    pub fn begin_parking(&mut self) {
+        if let Some(transfer) = &mut self.transfer {
+            transfer.parking = true;
+        }
+    }
+
+    pub fn parked_at(&mut self, slot: &str) {
+        if let Some(transfer) = &mut self.transfer {
+            transfer.slot = Some(slot.to_owned());
+        }
+    }
+
+    /// How a call that was parked ended.
+    pub fn parking_words(&self) -> Option<String> {
+        let transfer = self.transfer.as_ref().filter(|transfer| transfer.parking)?;
+        Some(match &transfer.slot {
+            Some(slot) => format!("parked at {slot}"),
+            None => "parked".to_owned(),
+        })
+    }
+
+    /// The peer of another call is to take our place in this one.
+    pub fn begin_connecting(&mut self, with: String) {
+        self.connecting = Some(with);
+    }
+
+    /// It does not.
+    pub fn stop_connecting(&mut self) {
+        self.connecting = None;
     }
 
     /// Takes news of the transfer; whom it is to, and the call that is part of it.
@@ -43,7 +78,10 @@ impl Call {
 
     /// What is under way, in words.
     pub(super) fn transfer_words(&self) -> Option<String> {
-        let Transfer { to, status, .. } = self.transfer.as_ref()?;
+        let Transfer { to, status, parking, .. } = self.transfer.as_ref()?;
+        if let (true, Some(200..=299)) = (parking, status) {
+            return self.parking_words();
+        }
         let how = match status {
             None => "asking",
             Some(180..=199) => "it rings",
