@@ -183,10 +183,10 @@ impl Stage {
         let access = Access::Users(users.collect());
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let proxy_config =
-            |address| ProxyConfig { access, ..ProxyConfig::loopback(Host::Name(DOMAIN.to_owned()), address) };
+            |addresses| ProxyConfig { access, ..ProxyConfig::loopback(Host::Name(DOMAIN.to_owned()), addresses) };
         let server = {
             let _context = runtime.enter();
-            ProxyServer::bind(HERE, 0, proxy_config, rng.fork())
+            ProxyServer::bind(&NetConfig { address: Some(HERE), ..NetConfig::default() }, proxy_config, rng.fork())
                 .map_err(|error| Failure::new(ExitCode::Network, error))?
         };
         let address = SocketAddr::new(HERE, server.port());

@@ -1,4 +1,5 @@
 //! The program: how the rooms are joined for each of its commands.
+mod certificate;
 mod certificates;
 pub mod config_check;
 pub mod demo;

@@ -110,7 +110,7 @@ fn attempt(cli: &Cli) -> Result<ExitCode, Failure> {
             devices::run(&config, !command.no_tone, &mut io::stdout().lock())
         }
         Some(Command::Demo(demo)) => demo::run(cli, demo, &environment),
-        Some(Command::Proxy(options)) => serve::run(options),
+        Some(Command::Proxy(options)) => serve::run(options, &environment),
         None => screen::run(cli, &environment),
     }
 }

@@ -1,8 +1,11 @@
 //! `offhook proxy`: the embedded registrar and proxy by itself.
-use crate::app::headless;
 use crate::app::run::{Failure, complain};
+use crate::app::{certificate, headless};
+use crate::base::net::Transport;
 use crate::base::secret::Secret;
 use crate::cli::{DigestChoice, ExitCode, Proxy};
+use crate::config::Environment;
+use crate::net::{Listen, NetConfig, NetError, Pages};
 use crate::proxy::{Access, ProxyConfig};
 use crate::runtime::clock;
 use crate::runtime::proxy_server::ProxyServer;
@@ -10,7 +13,7 @@ use crate::sip::auth::{Hash, Password};
 use crate::sip::message::Host;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -22,7 +25,7 @@ const PORT: u16 = 5060;
 const TICK: Duration = Duration::from_millis(100);
 
 /// Serves until an interrupt.
-pub fn run(options: &Proxy) -> Result<ExitCode, Failure> {
+pub fn run(options: &Proxy, environment: &Environment) -> Result<ExitCode, Failure> {
     let mut rng = clock::seeded_by_system().map_err(|error| Failure::new(ExitCode::Failed, error))?;
     let access = match &options.users {
         Some(path) => Access::Users(users(path)?),
@@ -31,6 +34,12 @@ pub fn run(options: &Proxy) -> Result<ExitCode, Failure> {
     let interrupted = headless::catch_signals()?;
     let ip = options.bind.address.unwrap_or(Ipv4Addr::LOCALHOST.into());
     let address = Host::Ip(ip);
+    let net = NetConfig {
+        address: Some(ip),
+        port: options.bind.port.unwrap_or(PORT),
+        listen: doors(options, ip, environment)?,
+        ..NetConfig::default()
+    };
     let domain = options.domain.as_ref().map(|name| Host::Name(name.to_ascii_lowercase()));
     let config = |bound| ProxyConfig {
         domains: domain.into_iter().chain([address]).collect(),
@@ -45,13 +54,16 @@ pub fn run(options: &Proxy) -> Result<ExitCode, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let server = {
         let _context = runtime.enter();
-        ProxyServer::bind(ip, options.bind.port.unwrap_or(PORT), config, rng.fork())
-            .map_err(|error| Failure::new(ExitCode::Network, error))?
+        ProxyServer::bind(&net, config, rng.fork()).map_err(refused)?
     };
     if let Some(notice) = server.notice() {
         complain(notice);
     }
-    let _ = writeln!(io::stdout().lock(), "serving {} on UDP and TCP port {}", ip, server.port());
+    let mut words = format!("serving {ip} on UDP and TCP port {}", server.port());
+    for (transport, port) in server.doors() {
+        words.push_str(&format!(", {} port {port}", transport.via_token()));
+    }
+    let _ = writeln!(io::stdout().lock(), "{words}");
     let (stop, stopped) = oneshot::channel();
     runtime.block_on(async move {
         let watch = async move {
@@ -64,6 +76,44 @@ pub fn run(options: &Proxy) -> Result<ExitCode, Failure> {
         tokio::join!(server.run(stopped), watch);
     });
     Ok(ExitCode::Ended)
+}
+
+/// The doors beside UDP and TCP, with the certificate for those that are protected.
+fn doors(options: &Proxy, ip: IpAddr, environment: &Environment) -> Result<Vec<Listen>, Failure> {
+    let asked = [(Transport::Tls, options.tls), (Transport::Ws, options.ws), (Transport::Wss, options.wss)];
+    let certificate = match (&options.certificate, &options.key) {
+        (Some(certificate), Some(key)) => Some((certificate.clone(), key.clone())),
+        _ if options.tls.is_some() || options.wss.is_some() => {
+            let names = options.domain.iter().cloned().chain([ip.to_string(), "localhost".to_owned()]);
+            let own = certificate::own(environment, names.collect())?;
+            let _ = writeln!(io::stdout().lock(), "certificate {}", own.display());
+            let _ = writeln!(
+                io::stdout().lock(),
+                "  it is signed by itself: browsers ask whether to trust it, phones take it as tls_ca"
+            );
+            Some((own.clone(), own))
+        }
+        _ => None,
+    };
+    // Passwords protect the users; without them a page on the Internet must not use the browser to call from here.
+    let pages = match (&options.users, options.origin.as_slice()) {
+        (Some(_), _) => Pages::Any,
+        (None, []) => Pages::Local,
+        (None, origins) => Pages::From(origins.to_vec()),
+    };
+    let open = |(transport, port): (Transport, Option<u16>)| {
+        let certificate = certificate.clone().filter(|_| transport.is_secure());
+        port.map(|port| Listen { transport, port, certificate, pages: pages.clone() })
+    };
+    Ok(asked.into_iter().filter_map(open).collect())
+}
+
+fn refused(error: NetError) -> Failure {
+    let code = match error {
+        NetError::Certificate(_) | NetError::NoCertificate => ExitCode::Configuration,
+        _ => ExitCode::Network,
+    };
+    Failure::new(code, error)
 }
 
 fn users(path: &Path) -> Result<BTreeMap<String, Password>, Failure> {

@@ -105,6 +105,7 @@ pub fn net(config: &Config) -> NetConfig {
         access: access.collect(),
         dscp: config.network.sip_dscp,
         name_server: config.network.name_server,
+        listen: Vec::new(),
     }
 }
 

@@ -78,8 +78,9 @@ pub enum Command {
     Demo(Demo),
     /// Run the embedded SIP registrar and proxy, so that phones can register and call each other.
     ///
-    /// Serves the users of a file, each with a password, over UDP and TCP. Without --users it serves anybody on this
-    /// machine and nobody else. It forwards calls to its own users only. Ends with an interrupt.
+    /// Serves the users of a file, each with a password, over UDP and TCP, and where asked over TLS and WebSockets, so that
+    /// browsers can call phones. Without --users it serves anybody on this machine and nobody else. It forwards calls to its
+    /// own users only. Ends with an interrupt.
     Proxy(Proxy),
     /// Look after the configuration file.
     #[command(subcommand)]
@@ -223,6 +224,25 @@ pub struct Proxy {
     /// What passwords are proved with; some old phones give up when SHA-256 is offered at all.
     #[arg(long, value_name = "HASHES", default_value = "both")]
     pub digest: DigestChoice,
+    /// Serve TLS on this port as well.
+    #[arg(long, value_name = "PORT")]
+    pub tls: Option<u16>,
+    /// Serve WebSockets on this port, for browsers.
+    #[arg(long, value_name = "PORT")]
+    pub ws: Option<u16>,
+    /// Serve secure WebSockets on this port, for browsers.
+    #[arg(long, value_name = "PORT")]
+    pub wss: Option<u16>,
+    /// The certificate for TLS and secure WebSockets, with those it is built on (PEM) [default: one it makes, signs itself and
+    /// keeps].
+    #[arg(long, value_name = "FILE", requires = "key")]
+    pub certificate: Option<PathBuf>,
+    /// The private key of the certificate (PEM).
+    #[arg(long, value_name = "FILE", requires = "certificate")]
+    pub key: Option<PathBuf>,
+    /// Without --users: take WebSockets of web pages from this origin too, as https://phone.example; may be given again.
+    #[arg(long, value_name = "ORIGIN")]
+    pub origin: Vec<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -65,6 +65,11 @@ impl Environment {
         self.chosen(&FileChoice::Auto, self.xdg_state_home.as_ref(), ".local/state", "instance")
     }
 
+    /// Where the certificate the embedded proxy makes for itself is kept, if there is a place for such things.
+    pub fn proxy_certificate_file(&self) -> Option<PathBuf> {
+        self.chosen(&FileChoice::Auto, self.xdg_state_home.as_ref(), ".local/state", "proxy.pem")
+    }
+
     fn chosen(&self, choice: &FileChoice, xdg: Option<&PathBuf>, fallback: &str, name: &str) -> Option<PathBuf> {
         match choice {
             FileChoice::None => None,

@@ -1,7 +1,9 @@
 //! All SIP sockets of one agent: binds them, sends what the core has to say, hands up what arrives.
-use super::dial::{Dialler, Link};
-use super::pool::{Pool, Shared, serve};
+use super::dial::Dialler;
+use super::listen::{Door, Listen};
+use super::pool::{Pool, Shared};
 use super::router::Router;
+use super::tls::TlsError;
 use super::udp::Udp;
 use crate::base::net::{Flow, Received, Transmit, Transport};
 use std::io;
@@ -31,6 +33,8 @@ pub struct NetConfig {
     pub dscp: u8,
     /// The name server to ask; those of the system when `None`.
     pub name_server: Option<SocketAddr>,
+    /// More doors, for those who run a server; with all addresses bound they are open on IPv4 only.
+    pub listen: Vec<Listen>,
 }
 
 /// How one account's connections are opened.
@@ -65,11 +69,16 @@ pub enum NetError {
     Bind { address: SocketAddr, source: io::Error },
     #[error("no way to {remote}: {source}")]
     NoRoute { remote: SocketAddr, source: io::Error },
+    #[error(transparent)]
+    Certificate(#[from] TlsError),
+    #[error("a protected door needs a certificate")]
+    NoCertificate,
 }
 
 pub struct Net {
     /// The port all sockets share.
     port: u16,
+    doors: Vec<(Transport, u16)>,
     address: Option<IpAddr>,
     name_server: Option<SocketAddr>,
     udp: Vec<Udp>,
@@ -112,10 +121,17 @@ impl Net {
         }
         for listener in sockets.tcp {
             let listener = TcpListener::from_std(listener).map_err(bind_error)?;
-            tasks.spawn(accept(listener, sockets.port, config.dscp, Arc::clone(&shared)));
+            tasks.spawn(Door::tcp(listener, sockets.port, config.dscp).accept(Arc::clone(&shared)));
+        }
+        let mut doors = Vec::new();
+        for listen in &config.listen {
+            let door = Door::open(listen, config.address.unwrap_or(Ipv4Addr::UNSPECIFIED.into()), config.dscp)?;
+            doors.push((listen.transport, door.port()));
+            tasks.spawn(door.accept(Arc::clone(&shared)));
         }
         Ok(Self {
             port: sockets.port,
+            doors,
             address: config.address,
             name_server: config.name_server,
             udp,
@@ -129,6 +145,11 @@ impl Net {
 
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// The doors that were asked for beside UDP and TCP, with their ports.
+    pub fn doors(&self) -> &[(Transport, u16)] {
+        &self.doors
     }
 
     /// Messages refused by the rate limit or dropped because the core was busy.
@@ -191,27 +212,6 @@ impl Net {
     }
 }
 
-async fn accept(listener: TcpListener, port: u16, dscp: u8, shared: Arc<Shared>) {
-    let mut connections = JoinSet::new();
-    loop {
-        while connections.try_join_next().is_some() {}
-        let Ok((stream, remote)) = listener.accept().await else {
-            // Out of descriptors: wait for one to be closed.
-            tokio::time::sleep(Duration::from_millis(100)).await;
-            continue;
-        };
-        let Ok(local) = stream.local_addr() else { continue };
-        let flow = Flow::new(Transport::Tcp, SocketAddr::new(local.ip(), port), remote);
-        // Not every system hands the mark of the listener on.
-        mark(&socket2::SockRef::from(&stream), local.is_ipv6(), dscp);
-        // A small message must not wait for the acknowledgement of the one before it.
-        let _ = stream.set_nodelay(true);
-        if let Some(outgoing) = shared.enter(flow, true) {
-            connections.spawn(serve(Link::Stream(Box::new(stream)), flow, outgoing, Arc::clone(&shared)));
-        }
-    }
-}
-
 struct Sockets {
     port: u16,
     udp: Vec<std::net::UdpSocket>,
@@ -245,7 +245,7 @@ impl Sockets {
     }
 }
 
-fn socket(address: SocketAddr, kind: socket2::Type, dscp: u8) -> io::Result<(socket2::Socket, u16)> {
+pub fn socket(address: SocketAddr, kind: socket2::Type, dscp: u8) -> io::Result<(socket2::Socket, u16)> {
     let socket = socket2::Socket::new(socket2::Domain::for_address(address), kind, None)?;
     if address.is_ipv6() {
         socket.set_only_v6(true)?;

@@ -2,6 +2,7 @@
 mod dial;
 pub mod dns;
 mod limit;
+mod listen;
 mod manager;
 mod pool;
 #[cfg(test)]
@@ -20,5 +21,6 @@ mod websocket;
 #[cfg(test)]
 mod websocket_tests;
 
+pub use listen::{Listen, Pages};
 pub use manager::{Access, Net, NetConfig, NetError, NetEvent};
 pub use router::{Router, Server};

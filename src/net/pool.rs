@@ -107,7 +107,8 @@ impl Shared {
         }
     }
 
-    fn forget(&self, flow: &Flow, outgoing: mpsc::Receiver<Bytes>) {
+    /// Gives its place up.
+    pub fn forget(&self, flow: &Flow, outgoing: mpsc::Receiver<Bytes>) {
         drop(outgoing);
         let mut connections = lock(&self.connections);
         if connections.get(flow).is_some_and(|connection| connection.queue.is_closed()) {

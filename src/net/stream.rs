@@ -16,7 +16,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 /// How long a begun message may take to arrive whole: a slower sender is cut off.
 const MESSAGE: Duration = Duration::from_secs(10);
 /// How long a connection may be silent before its first message, and between two.
-const SILENT: Duration = Duration::from_secs(60);
+pub const SILENT: Duration = Duration::from_secs(60);
 pub const IDLE: Duration = Duration::from_secs(3600);
 /// How long one write may be stuck.
 pub const WRITE: Duration = Duration::from_secs(10);

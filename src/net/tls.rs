@@ -12,11 +12,12 @@ use tokio_rustls::rustls::client::ResolvesClientCert;
 use tokio_rustls::rustls::crypto::{CryptoProvider, ring};
 use tokio_rustls::rustls::pki_types::pem::{self, PemObject};
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use tokio_rustls::rustls::sign::CertifiedKey;
+use tokio_rustls::rustls::server::ServerConfig;
+use tokio_rustls::rustls::sign::{CertifiedKey, SingleCertAndKey};
 use tokio_rustls::rustls::{
     AlertDescription, CertificateError, ClientConfig, PeerIncompatible, RootCertStore, SignatureScheme,
 };
-use tokio_rustls::{TlsConnector, rustls::Error as RustlsError};
+use tokio_rustls::{TlsAcceptor, TlsConnector, rustls::Error as RustlsError};
 
 /// Why there is no TLS, and the way out.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +25,8 @@ use tokio_rustls::{TlsConnector, rustls::Error as RustlsError};
 pub enum TlsError {
     #[error("account {account}: {key} {}: {cause}", file.display())]
     File { account: u32, key: &'static str, file: PathBuf, cause: FileError },
+    #[error("{key} {}: {cause}", file.display())]
+    Server { key: &'static str, file: PathBuf, cause: FileError },
     #[error("this system trusts no certificate authority; install its CA certificates or set tls_ca")]
     NoRoots,
     #[error("\"{0}\" cannot be the name of a certificate")]
@@ -170,6 +173,26 @@ impl Session {
             .with_client_cert_resolver(Arc::clone(&identity) as _);
         Ok(Self { config, verifier, identity })
     }
+}
+
+/// What protects the connections others open to us, with this certificate and key (PEM).
+///
+/// # Errors
+/// What is wrong with the files.
+pub fn acceptor(chain: &Path, key: &Path) -> Result<TlsAcceptor, TlsError> {
+    let provider = Arc::new(ring::default_provider());
+    let in_file = |option, file: &Path| {
+        let file = file.to_owned();
+        move |cause| TlsError::Server { key: option, file, cause }
+    };
+    let found = certificates(chain).map_err(in_file("certificate", chain))?;
+    let certified = certified(found, chain, key, &provider).map_err(in_file("key", key))?;
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|e| TlsError::Other(io::Error::other(e)))?
+        .with_no_client_auth()
+        .with_cert_resolver(Arc::new(SingleCertAndKey::from(certified)));
+    Ok(TlsAcceptor::from(Arc::new(config)))
 }
 
 /// The certificates of a PEM file: at least one.

@@ -1,8 +1,9 @@
 //! One SIP connection over a WebSocket: each message is one SIP message (RFC 7118, RFC 6455).
 use super::dial::Io;
+use super::listen::Pages;
 use super::manager::NetEvent;
 use super::pool::Shared;
-use super::stream::{GOODBYE, IDLE, WRITE};
+use super::stream::{GOODBYE, IDLE, SILENT, WRITE};
 use super::tls;
 use crate::base::net::{Flow, Received};
 use crate::sip::message::MAX_MESSAGE;
@@ -14,12 +15,13 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::client::ClientRequestBuilder;
 use tokio_tungstenite::tungstenite::error::{CapacityError, ProtocolError, SubProtocolError};
-use tokio_tungstenite::tungstenite::http::{HeaderMap, Uri};
+use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
+use tokio_tungstenite::tungstenite::http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use tokio_tungstenite::tungstenite::protocol::frame::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{Message, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Utf8Bytes};
-use tokio_tungstenite::{WebSocketStream, client_async_with_config};
+use tokio_tungstenite::{WebSocketStream, accept_hdr_async_with_config, client_async_with_config};
 
 /// What is spoken inside (RFC 7118 §4.1).
 const SUBPROTOCOL: &str = "sip";
@@ -65,9 +67,38 @@ pub async fn handshake(stream: Box<dyn Io>, authority: &str, path: &str) -> Resu
     let path_and_query = format!("{slash}{path}");
     let uri = Uri::builder().scheme("ws").authority(authority).path_and_query(&path_and_query).build();
     let request = ClientRequestBuilder::new(uri.map_err(bad_path)?).with_sub_protocol(SUBPROTOCOL);
-    let limits = WebSocketConfig::default().max_message_size(Some(MAX_MESSAGE)).max_frame_size(Some(MAX_MESSAGE));
-    let opened = client_async_with_config(request, stream, Some(limits)).await;
+    let opened = client_async_with_config(request, stream, Some(limits())).await;
     opened.map(|(socket, _)| socket).map_err(|error| explain(error, path_and_query))
+}
+
+/// Takes a WebSocket for SIP that is asked for, at any path; `None` when something else was asked for, or by a page that
+/// is not admitted.
+pub async fn welcome(stream: Box<dyn Io>, pages: &Pages) -> Option<Socket> {
+    #[expect(clippy::result_large_err, reason = "the library wants it so")]
+    let check = |request: &Request, mut response: Response| {
+        let of = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
+        let refuse = |status: StatusCode| {
+            let mut response = ErrorResponse::new(None);
+            *response.status_mut() = status;
+            response
+        };
+        // Several headers of that name are one list (RFC 6455 §11.3.4).
+        let offered = request.headers().get_all("Sec-WebSocket-Protocol");
+        let mut offered = offered.iter().filter_map(|value| value.to_str().ok()).flat_map(|list| list.split(','));
+        if !offered.any(|one| one.trim().eq_ignore_ascii_case(SUBPROTOCOL)) {
+            return Err(refuse(StatusCode::BAD_REQUEST));
+        }
+        if !pages.admits(of("Origin")) {
+            return Err(refuse(StatusCode::FORBIDDEN));
+        }
+        response.headers_mut().insert("Sec-WebSocket-Protocol", HeaderValue::from_static(SUBPROTOCOL));
+        Ok(response)
+    };
+    accept_hdr_async_with_config(stream, check, Some(limits())).await.ok()
+}
+
+fn limits() -> WebSocketConfig {
+    WebSocketConfig::default().max_message_size(Some(MAX_MESSAGE)).max_frame_size(Some(MAX_MESSAGE))
 }
 
 fn explain(error: Error, path: String) -> WebSocketError {
@@ -111,23 +142,28 @@ pub async fn serve(
     outgoing: &mut mpsc::Receiver<Bytes>,
     shared: &Shared,
 ) -> Option<String> {
+    // Whoever connects has something to say, and says it soon.
+    let mut idle = SILENT;
     let end = loop {
         tokio::select! {
             bytes = outgoing.recv() => {
                 let Some(bytes) = bytes else { break None };
+                idle = IDLE;
                 // The keep-alive has a form of its own here (RFC 7118 §6).
                 let message = if bytes == PING { Message::Ping(Bytes::new()) } else { data(bytes) };
                 if let Err(error) = write(&mut socket, message).await {
                     break Some(error);
                 }
             }
-            read = timeout(IDLE, socket.next()) => match read {
+            read = timeout(idle, socket.next()) => match read {
                 Ok(Some(Ok(Message::Text(text)))) => {
+                    idle = IDLE;
                     if let Err(error) = handle(&mut socket, text.into(), flow, shared).await {
                         break Some(error);
                     }
                 }
                 Ok(Some(Ok(Message::Binary(bytes)))) => {
+                    idle = IDLE;
                     if let Err(error) = handle(&mut socket, bytes, flow, shared).await {
                         break Some(error);
                     }

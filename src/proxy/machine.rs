@@ -45,10 +45,10 @@ pub struct ProxyConfig {
 
 impl ProxyConfig {
     /// A proxy for whoever is on this machine.
-    pub fn loopback(domain: Host, address: SocketAddr) -> Self {
+    pub fn loopback(domain: Host, addresses: Vec<SocketAddr>) -> Self {
         Self {
             domains: vec![domain],
-            addresses: vec![address],
+            addresses,
             access: Access::Loopback,
             hashes: ServerConfig::new("").hashes,
             lifetimes: Lifetimes::default(),

@@ -59,13 +59,13 @@ impl World {
     }
 
     fn open() -> Self {
-        Self::new(ProxyConfig::loopback(Host::Name("d.test".into()), PROXY.parse().unwrap()))
+        Self::new(ProxyConfig::loopback(Host::Name("d.test".into()), vec![PROXY.parse().unwrap()]))
     }
 
     fn with_users() -> Self {
         let password = |user: &str| (user.to_owned(), Password::Plain(Secret::new(format!("pw{user}"))));
         let users = BTreeMap::from(["alice", "bob", "carol"].map(password));
-        let config = ProxyConfig::loopback(Host::Name("d.test".into()), PROXY.parse().unwrap());
+        let config = ProxyConfig::loopback(Host::Name("d.test".into()), vec![PROXY.parse().unwrap()]);
         Self::new(ProxyConfig { access: Access::Users(users), ..config })
     }
 
@@ -542,7 +542,7 @@ fn users_prove_who_they_are() {
 
 #[test]
 fn a_talkative_source_is_limited() {
-    let config = ProxyConfig::loopback(Host::Name("d.test".into()), PROXY.parse().unwrap());
+    let config = ProxyConfig::loopback(Host::Name("d.test".into()), vec![PROXY.parse().unwrap()]);
     let mut w = World::new(ProxyConfig { rate: Rate { sustained: 1.0, burst: 3.0 }, ..config });
     let answered = (0..10).filter(|n| {
         let dialog = Dialog { cseq: *n, ..alice_calls("bob") };

@@ -1,7 +1,8 @@
 //! Drives the embedded proxy: its sockets and its timers.
+use crate::base::net::Transport;
 use crate::net::{Net, NetConfig, NetError, NetEvent};
 use crate::proxy::{Proxy, ProxyConfig};
-use std::net::{IpAddr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
@@ -12,19 +13,26 @@ pub struct ProxyServer {
 }
 
 impl ProxyServer {
-    /// Binds UDP and TCP, then makes the proxy for the address that was bound. Call it inside of a tokio runtime.
+    /// Binds the sockets, then makes the proxy for the addresses that were bound, the one of UDP and TCP first. Call it inside of
+    /// a tokio runtime.
     ///
     /// # Errors
     /// When the sockets cannot be had.
     pub fn bind(
-        address: IpAddr,
-        port: u16,
-        config: impl FnOnce(SocketAddr) -> ProxyConfig,
+        net: &NetConfig,
+        config: impl FnOnce(Vec<SocketAddr>) -> ProxyConfig,
         rng: crate::base::rng::Rng,
     ) -> Result<Self, NetError> {
-        let net = Net::bind(&NetConfig { address: Some(address), port, ..NetConfig::default() })?;
-        let proxy = Proxy::new(config(SocketAddr::new(address, net.port())), rng);
+        let address = net.address.unwrap_or(Ipv4Addr::UNSPECIFIED.into());
+        let net = Net::bind(net)?;
+        let ports = std::iter::once(net.port()).chain(net.doors().iter().map(|(_, port)| *port));
+        let proxy = Proxy::new(config(ports.map(|port| SocketAddr::new(address, port)).collect()), rng);
         Ok(Self { proxy, net })
+    }
+
+    /// The doors that were asked for beside UDP and TCP, with their ports.
+    pub fn doors(&self) -> &[(Transport, u16)] {
+        self.net.doors()
     }
 
     pub fn port(&self) -> u16 {

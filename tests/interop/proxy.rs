@@ -3,9 +3,10 @@ use crate::common::sound::Sound;
 use crate::harness::{Case, Need};
 use crate::peers_baresip::{Account, Baresip};
 use crate::peers_sipp::Sipp;
-use crate::phone::{Phone, Setup, exit};
+use crate::phone::{self, Phone, Setup, exit};
 use crate::process::Process;
 use crate::tools::{self, hears};
+use offhook::base::net::Transport;
 use std::net::SocketAddr;
 use std::process::Command;
 use std::time::Duration;
@@ -16,6 +17,7 @@ pub const CASES: &[Case] = &[
     Case { name: "proxy::baresip_calls_the_phone", needs: &[Need::Baresip], run: baresip_calls_the_phone },
     Case { name: "proxy::the_phone_calls_baresip", needs: &[Need::Baresip], run: the_phone_calls_baresip },
     Case { name: "proxy::from_tcp_to_udp", needs: &[], run: from_tcp_to_udp },
+    Case { name: "proxy::every_transport", needs: &[], run: every_transport },
     Case { name: "proxy::nobody_of_that_name", needs: &[], run: nobody_of_that_name },
     Case { name: "proxy::all_phones_ring_and_one_answers", needs: &[], run: all_ring },
     Case { name: "proxy::a_cancelled_call_ends_everywhere", needs: &[], run: cancelled },
@@ -24,7 +26,7 @@ pub const CASES: &[Case] = &[
 /// `offhook proxy` with the users alice, bob and carol, whose passwords are `pw` and the name.
 struct Proxy {
     address: SocketAddr,
-    _process: Process,
+    process: Process,
 }
 
 impl Proxy {
@@ -43,9 +45,18 @@ impl Proxy {
         std::fs::write(&users, "alice:pwalice\nbob:pwbob\ncarol:pwcarol\n").expect("writes");
         let mut command = Command::new(env!("CARGO_BIN_EXE_offhook"));
         command.args(["proxy", "--bind", &address.to_string(), "--users"]).arg(users).args(options);
+        command.env("XDG_STATE_HOME", case.folder());
         let mut process = Process::start("the proxy", &mut command, &case.folder().join("proxy.log"));
         process.expect_log("serving", Duration::from_secs(5));
-        Self { address, _process: process }
+        Self { address, process }
+    }
+
+    /// Where it serves another transport, as it says itself.
+    fn door(&self, transport: Transport) -> SocketAddr {
+        let text = self.process.log_text();
+        let found = text.split_once(&format!("{} port ", transport.via_token())).expect("it is served").1;
+        let digits: String = found.chars().take_while(char::is_ascii_digit).collect();
+        SocketAddr::new(self.address.ip(), digits.parse().expect("a port"))
     }
 
     fn uri(&self, user: &str) -> String {
@@ -128,6 +139,31 @@ fn from_tcp_to_udp(case: &Case) {
     assert_eq!(bob.expect_summary()["result"], "normal");
     bob.interrupt();
     hears(&alice.heard(), 700.0, "alice");
+}
+
+/// With the certificate the proxy makes for itself: phones over TLS and WebSockets call one over UDP, and are called by it.
+fn every_transport(case: &Case) {
+    let proxy = Proxy::start_with(case, &["--tls", "0", "--ws", "0", "--wss", "0"]);
+    let authority = case.folder().join("offhook/proxy.pem");
+    let mut bob = proxy.answering(case, "bob", "bob", 700.0);
+    for transport in [Transport::Tls, Transport::Ws, Transport::Wss] {
+        let name = transport.name();
+        let account = phone::account("alice", "127.0.0.1", proxy.door(transport), transport, &authority);
+        let setup = Setup::new(case, &format!("calls-{name}"), "call").config(&account).silent().record();
+        let mut alice = setup.arguments(&["bob", "--codecs", "pcmu", "--duration", "3"]).start();
+        assert_eq!(alice.wait(Duration::from_secs(20)), exit::ENDED, "{name}");
+        hears(&alice.heard(), 700.0, name);
+        let voice = Sound::tone(48_000, 20.0, 500.0, -10.0);
+        let setup = Setup::new(case, &format!("called-{name}"), "answer").config(&account).microphone(&voice);
+        let mut alice = setup.arguments(&["--auto", "--codecs", "pcmu"]).start();
+        alice.expect_registered();
+        let setup = proxy.setup(case, &format!("carol-{name}"), "carol", "call").silent().record();
+        let mut carol = setup.arguments(&[&proxy.uri("alice"), "--codecs", "pcmu", "--duration", "3"]).start();
+        assert_eq!(carol.wait(Duration::from_secs(20)), exit::ENDED, "{name}");
+        hears(&carol.heard(), 500.0, name);
+        assert_eq!(alice.interrupt(), exit::ENDED, "{name}");
+    }
+    bob.interrupt();
 }
 
 fn nobody_of_that_name(case: &Case) {

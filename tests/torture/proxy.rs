@@ -16,7 +16,7 @@ const SENDER: &str = "127.0.0.1:5066";
 /// The proxy, and the statuses it answered with.
 fn answers(file: &str) -> (Proxy, Vec<Letter>) {
     let address = |text: &str| text.parse::<SocketAddr>().expect("an address");
-    let config = ProxyConfig::loopback(Host::Name("example.com".into()), address(PROXY));
+    let config = ProxyConfig::loopback(Host::Name("example.com".into()), vec![address(PROXY)]);
     let mut proxy = Proxy::new(config, Rng::from_u64(1));
     let flow = Flow::new(Transport::Udp, address(PROXY), address(SENDER));
     proxy.handle_received(Instant::now(), Received { flow, bytes: load("rfc4475", file) });
