@@ -17,6 +17,7 @@ const LANES: usize = 4;
 pub enum Need {
     Asterisk,
     Baresip,
+    Browser,
     Dnsmasq,
     Kamailio,
     Linphone,
@@ -33,6 +34,7 @@ impl Need {
         match self {
             Self::Asterisk => crate::peers_asterisk::missing(),
             Self::Baresip => program("baresip"),
+            Self::Browser => crate::peers_browser::missing(),
             Self::Dnsmasq => crate::peers_dnsmasq::missing(),
             Self::Kamailio => crate::peers_kamailio::missing(),
             Self::Linphone => program("linphonec"),

@@ -1,4 +1,4 @@
-//! The phone against real peers: Asterisk, Kamailio, baresip, Linphone, SIPp, dnsmasq, PulseAudio, tshark.
+//! The phone against real peers: Asterisk, Kamailio, baresip, Linphone, SIPp, Chromium, dnsmasq, PulseAudio, tshark.
 //!
 //! A peer that is not installed makes its cases `ignored`, with the reason at the end; with `OFFHOOK_INTEROP=required`
 //! it makes them fail. `scripts/setup` installs them all.
@@ -10,6 +10,7 @@ mod harness;
 mod namespaces;
 mod peers_asterisk;
 mod peers_baresip;
+mod peers_browser;
 mod peers_dnsmasq;
 mod peers_kamailio;
 mod peers_linphone;
@@ -21,6 +22,7 @@ mod process;
 mod tools;
 
 mod answering;
+mod browsers;
 mod calling;
 mod compare;
 mod demo;
@@ -56,6 +58,7 @@ fn main() -> std::process::ExitCode {
         watching::CASES,
         secure::CASES,
         proxy::CASES,
+        browsers::CASES,
         quality::CASES,
         devices::CASES,
         demo::CASES,

@@ -16,12 +16,16 @@ use std::time::Duration;
 use std::{env, fs};
 
 /// What `scripts/setup test` fills: a folder outside the repository, kept between runs.
-fn chroot() -> PathBuf {
+pub fn lab() -> PathBuf {
     let cache = || {
         env::var_os("XDG_CACHE_HOME")
             .map_or_else(|| PathBuf::from(env::var_os("HOME").unwrap_or_default()).join(".cache"), PathBuf::from)
     };
-    env::var_os("OFFHOOK_LAB").map_or_else(|| cache().join("offhook-lab"), PathBuf::from).join("asterisk")
+    env::var_os("OFFHOOK_LAB").map_or_else(|| cache().join("offhook-lab"), PathBuf::from)
+}
+
+fn chroot() -> PathBuf {
+    lab().join("asterisk")
 }
 
 pub fn missing() -> Option<String> {

@@ -24,8 +24,8 @@ pub const CASES: &[Case] = &[
 ];
 
 /// `offhook proxy` with the users alice, bob and carol, whose passwords are `pw` and the name.
-struct Proxy {
-    address: SocketAddr,
+pub struct Proxy {
+    pub address: SocketAddr,
     process: Process,
 }
 
@@ -39,7 +39,7 @@ impl Proxy {
         Self::start_with(case, &[])
     }
 
-    fn start_with(case: &Case, options: &[&str]) -> Self {
+    pub fn start_with(case: &Case, options: &[&str]) -> Self {
         let address = SocketAddr::from(([127, 0, 0, 1], tools::free_port()));
         let users = case.folder().join("users");
         std::fs::write(&users, "alice:pwalice\nbob:pwbob\ncarol:pwcarol\n").expect("writes");
@@ -52,18 +52,18 @@ impl Proxy {
     }
 
     /// Where it serves another transport, as it says itself.
-    fn door(&self, transport: Transport) -> SocketAddr {
+    pub fn door(&self, transport: Transport) -> SocketAddr {
         let text = self.process.log_text();
         let found = text.split_once(&format!("{} port ", transport.via_token())).expect("it is served").1;
         let digits: String = found.chars().take_while(char::is_ascii_digit).collect();
         SocketAddr::new(self.address.ip(), digits.parse().expect("a port"))
     }
 
-    fn uri(&self, user: &str) -> String {
+    pub fn uri(&self, user: &str) -> String {
         format!("sip:{user}@{}", self.address)
     }
 
-    fn setup(&self, case: &Case, name: &str, user: &str, subcommand: &'static str) -> Setup {
+    pub fn setup(&self, case: &Case, name: &str, user: &str, subcommand: &'static str) -> Setup {
         Setup::new(case, name, subcommand).account(user, &format!("pw{user}"), self.address)
     }
 
