@@ -67,9 +67,10 @@ const EDGES: &[(&str, &[&str])] = &[
     // L3: agents, pure; the first three are the contract that views and APIs may see
     ("ua::dial_plan", &[]),
     ("ua::handling", &["ua::dial_plan"]),
+    ("ua::identity", &["base"]),
     ("ua::command", &["base", "ua::handling"]),
-    ("ua::snapshot", &["base", "qos", "ua::handling"]),
-    ("ua::event", &["base", "qos", "ua::handling", "ua::snapshot"]),
+    ("ua::snapshot", &["base", "qos", "ua::handling", "ua::identity"]),
+    ("ua::event", &["base", "qos", "ua::handling", "ua::identity", "ua::snapshot"]),
     ("ua::words", &["base", "qos", "ua::command", "ua::handling", "ua::snapshot"]),
     (
         "ua",
@@ -89,6 +90,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "ua::handling",
             "ua::command",
             "ua::event",
+            "ua::identity",
             "ua::snapshot",
             "ua::words",
         ],
@@ -97,7 +99,20 @@ const EDGES: &[(&str, &[&str])] = &[
     // L4: views and configuration, pure but for tui's run loop
     // plain data: the names of codecs, what becomes of calls
     ("config", &["base", "media::srtp::sdes", "media::spec", "ua::dial_plan", "ua::handling"]),
-    ("tui", &["base", "config", "qos", "ua::handling", "ua::command", "ua::event", "ua::snapshot", "ua::words"]),
+    (
+        "tui",
+        &[
+            "base",
+            "config",
+            "qos",
+            "ua::handling",
+            "ua::command",
+            "ua::event",
+            "ua::identity",
+            "ua::snapshot",
+            "ua::words",
+        ],
+    ),
     // L5: shell
     ("control", &["base", "qos", "ua::command", "ua::event", "ua::snapshot"]),
     ("net", &["base", "sip::message", "sip::transport", "sip::locate"]),
@@ -120,6 +135,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "ua",
             "ua::command",
             "ua::event",
+            "ua::identity",
             "ua::snapshot",
             "proxy",
             "net",

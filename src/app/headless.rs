@@ -193,6 +193,12 @@ impl Run {
                 self.placed.insert(call);
                 self.tell("calling", &to, || format!("calling {to}"));
             }
+            Event::Identified { call, identity } => {
+                let words = format!("{} ({})", identity.label(), identity.phrase());
+                self.say(&report::identified(call, &identity), || {
+                    [words, identity.forwarded_words()].join(" ").trim_end().to_owned()
+                });
+            }
             Event::Ringing(_) => self.say_fact("ringing", "the other side rings"),
             Event::Established(call) => {
                 self.talks.insert(call, Talk { since: now, step: Step::Talk });

@@ -1,5 +1,7 @@
 //! Headless output: one JSON object a second and a final one, or lines for people.
+use crate::base::id::CallNumber;
 use crate::qos::snapshot::{CallQuality, DirectionQuality};
+use crate::ua::identity::{Forwarded, Identity, Verification};
 use crate::ua::snapshot::{CallEnd, CallState, CallSummary, CallView, FlowView, RegistrationState};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -14,6 +16,7 @@ pub fn progress(call: &CallView, now: Instant) -> Value {
         "direction": if call.outgoing { "out" } else { "in" },
         "state": state(&call.state),
         "peer": call.peer_address,
+        "identity": identity(&call.identity),
         "duration_s": duration.map(|s| rounded(s, 1)),
         "codec": text(&call.codec),
         "security": text(&call.security),
@@ -28,6 +31,30 @@ pub fn progress(call: &CallView, now: Instant) -> Value {
     object
 }
 
+/// Who the other party is, and how sure that is.
+fn identity(identity: &Identity) -> Value {
+    let step = |step: &Forwarded| json!({ "by": step.by, "why": text(&step.why) });
+    json!({
+        "name": text(&identity.name),
+        "number": text(&identity.address),
+        "source": identity.source.word(),
+        "by": text(&identity.by),
+        "told": text(&identity.told),
+        "contact": identity.contact,
+        "verification": identity.verification.map(Verification::word),
+        "attestation_claimed": identity.attestation.as_deref().and_then(text),
+        "dialled": text(&identity.dialled),
+        "forwarded": identity.forwarded.iter().map(step).collect::<Vec<_>>(),
+        "forwarded_asserted": !identity.forwarded.is_empty() && identity.forwarded_by_word_of_server,
+        "words": text(&identity.phrase()),
+    })
+}
+
+/// The other party of a call has become known, or is another one.
+pub fn identified(call: CallNumber, who: &Identity) -> Value {
+    json!({ "type": "identity", "time": unix_time(), "call": call.0, "identity": identity(who) })
+}
+
 /// How a call was.
 pub fn summary(summary: &CallSummary) -> Value {
     let mut object = json!({
@@ -36,6 +63,7 @@ pub fn summary(summary: &CallSummary) -> Value {
         "account": summary.account_name,
         "direction": if summary.outgoing { "out" } else { "in" },
         "peer": summary.peer_address,
+        "identity": identity(&summary.identity),
         "result": end(summary.end),
         "status": summary.status,
         "cause": summary.cause,

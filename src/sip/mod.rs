@@ -4,6 +4,7 @@ pub mod body;
 pub mod dialog;
 pub mod error;
 pub mod event;
+pub mod identity;
 pub mod invite;
 pub mod key;
 pub mod locate;

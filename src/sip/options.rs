@@ -8,7 +8,7 @@ use crate::sip::message::{Headers, Method, NameAddr, Request, Response, Uri};
 /// The methods we serve, as the Allow header lists them (RFC 3261 §20.5).
 pub const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, PRACK, INFO, UPDATE, REFER, NOTIFY";
 /// The extensions of calls we serve, as the Supported header lists them (RFC 3261 §20.37).
-pub const SUPPORTED: &[&str] = &["100rel", "timer", "replaces"];
+pub const SUPPORTED: &[&str] = &["100rel", "timer", "replaces", "from-change"];
 /// The body types we read, as the Accept header lists them (RFC 3261 §20.1).
 pub const ACCEPT: &str = Body::SDP;
 /// Most entries read of one list of a peer.

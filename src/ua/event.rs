@@ -1,5 +1,6 @@
 //! Facts the user agent reports as they happen. What is true now is in `ua::snapshot`.
 use crate::base::id::{AccountId, CallNumber};
+use crate::ua::identity::Identity;
 use crate::ua::snapshot::{CallSummary, RegistrationState, WatchView};
 
 #[derive(Clone, Debug, PartialEq)]
@@ -19,6 +20,11 @@ pub enum Event {
         to: String,
     },
     Ringing(CallNumber),
+    /// The other party has become known better, or is another one by now.
+    Identified {
+        call: CallNumber,
+        identity: Box<Identity>,
+    },
     Established(CallNumber),
     /// The peer or we put the call on hold, or took it off.
     HoldChanged {

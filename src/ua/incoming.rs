@@ -10,6 +10,7 @@ use super::{CALLS, UserAgent, secure};
 use crate::base::id::{AccountId, CallNumber};
 use crate::base::net::Flow;
 use crate::sdp::SdpError;
+use crate::sip::identity;
 use crate::sip::invite::{Failure, Session};
 use crate::sip::key::{ClientKey, DialogKey, ServerKey, SessionKey};
 use crate::sip::message::{Method, Request, Response, Scheme, Uri};
@@ -63,7 +64,9 @@ impl UserAgent {
         }
     }
 
-    fn handle_stray_response(&mut self, now: Instant, response: Response) {
+    /// No request of ours waits for it: nobody is believed that way.
+    fn handle_stray_response(&mut self, now: Instant, mut response: Response) {
+        identity::distrust(&mut response.headers);
         if let Ok(key) = ClientKey::of_response(&response) {
             if self.answered_late(now, &key, &response) {
                 return;
@@ -76,7 +79,7 @@ impl UserAgent {
         }
     }
 
-    fn handle_response(&mut self, now: Instant, key: &ClientKey, response: Response, flow: Flow) {
+    fn handle_response(&mut self, now: Instant, key: &ClientKey, mut response: Response, flow: Flow) {
         if self.answered_late(now, key, &response) || self.passes_over(now, key, &response) {
             return;
         }
@@ -91,6 +94,7 @@ impl UserAgent {
         }
         match owner {
             Owner::Call(number) => {
+                self.distrust(number, &flow, &mut response.headers);
                 if let Some(session) = self.calls.get_mut(&number).and_then(|c| c.sender_of(id)) {
                     session.handle_response(now, id, response);
                 }
@@ -107,10 +111,13 @@ impl UserAgent {
         }
     }
 
-    fn handle_request(&mut self, now: Instant, key: ServerKey, request: Request, flow: Flow, merged: bool) {
+    fn handle_request(&mut self, now: Instant, key: ServerKey, mut request: Request, flow: Flow, merged: bool) {
         if let Ok(Some(dialog)) = DialogKey::of_request(&request.headers) {
             if request.method == Method::Notify && self.watching.handle_notify(now, &dialog.session(), &key, &request) {
                 return;
+            }
+            if let Some(number) = self.sessions.get(&dialog.session()) {
+                self.distrust(*number, &flow, &mut request.headers);
             }
             if let Some(session) = self.session_of_request(&request) {
                 session.handle_request(now, key, request);
@@ -235,7 +242,7 @@ impl UserAgent {
         }
         let (Some(account), Ok(from)) = (self.account(account_id), request.headers.from()) else { return };
         let contact = secure::contact(account.contact(&flow), &request.uri);
-        let name = account.settings.name.clone();
+        let (name, server) = (account.settings.name.clone(), account.settings.domain.to_string());
         let made = Session::incoming(
             now,
             session_config(&self.settings.user_agent),
@@ -261,7 +268,8 @@ impl UserAgent {
             {
                 return;
             }
-            self.out.log(format!("a call from {} is refused: {error}", shown(&from.uri.to_string(), 80)));
+            let from = self.identify(account_id, &flow, &request.headers, &from);
+            self.out.log(format!("a call from {} is refused: {error}", from.label()));
             let warning = warning(&error);
             return self.respond(now, &key, request, error.status(), &[("Warning", &warning)]);
         }
@@ -272,8 +280,9 @@ impl UserAgent {
             account: account_id,
             account_name: name,
             outgoing: false,
-            target: from.uri.clone(),
-            peer: from,
+            identity: self.identify(account_id, &flow, &request.headers, &from),
+            server,
+            target: from.uri,
             plan,
         };
         session.provisional(now, 180, None);
@@ -283,6 +292,7 @@ impl UserAgent {
         call.open_media(now, flow, &mut self.out);
         self.out.log(format!("call {number}: from {} at {}", call.peer_label(), flow.remote));
         self.out.event(Event::Incoming { call: number, from: call.peer_label() });
+        self.out.event(Event::Identified { call: number, identity: Box::new(call.identity.clone()) });
         self.calls.insert(number, call);
     }
 

@@ -11,12 +11,14 @@ mod dialling;
 pub mod event;
 mod failover;
 pub mod handling;
+pub mod identity;
 mod incoming;
 mod ladder;
 mod liveness;
 mod media_host;
 mod outbox;
 mod outgoing;
+mod parties;
 mod pickup;
 mod plan;
 mod queries;
@@ -452,6 +454,7 @@ impl UserAgent {
             quiet &= !self.watch_servers();
             quiet &= !self.drain_watches(now);
             quiet &= !self.report_transfers(now);
+            quiet &= !self.report_identities();
             quiet &= !self.drain_registrations(now);
             if quiet {
                 break;

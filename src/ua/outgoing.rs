@@ -76,6 +76,7 @@ impl UserAgent {
             }
         };
         let (id, name) = (account.id, account.settings.name.clone());
+        let server = account.settings.domain.to_string();
         let wishes = self.wishes(id);
         let number = CallNumber(self.next_call);
         self.next_call += 1;
@@ -86,7 +87,8 @@ impl UserAgent {
                 account: id,
                 account_name: name,
                 outgoing: true,
-                peer: NameAddr::new(target.clone()),
+                identity: self.identify_dialled(&target),
+                server,
                 target,
                 plan: Plan::new(wishes, &mut self.rng),
             },

@@ -22,6 +22,7 @@ use crate::sip::locate::Question;
 use crate::sip::message::{Host, NameAddr, Request};
 use crate::sip::replaces::{self, Replaces};
 use crate::ua::event::Event;
+use crate::ua::identity::Identity;
 use crate::ua::snapshot::RegistrationState;
 use std::time::Instant;
 
@@ -251,8 +252,10 @@ impl UserAgent {
             }
         };
         let from = request.headers.from().map_err(|_| 400_u16)?;
+        let identity = self.identify(account, &flow, &request.headers, &from);
         self.sessions.insert(session.key().clone(), number);
-        call.answer_replacing(now, session, &from, flow, &mut self.out)?;
+        let Some(call) = self.calls.get_mut(&number) else { return Err(481) };
+        call.answer_replacing(now, session, (identity, &from), flow, &mut self.out)?;
         self.out.event(Event::Established(number));
         Ok(())
     }
@@ -298,7 +301,7 @@ impl Call {
         &mut self,
         now: Instant,
         mut session: Session,
-        from: &NameAddr,
+        (identity, from): (Identity, &NameAddr),
         flow: Flow,
         out: &mut super::outbox::Outbox,
     ) -> Result<(), u16> {
@@ -325,7 +328,7 @@ impl Call {
         if let Some(old) = self.take_over(session) {
             old.hang_up(now, None);
         }
-        self.rename(from);
+        self.rename(identity, from);
         out.log(format!("call {}: taken over by {} at {}", self.number, self.peer_label(), flow.remote));
         self.note("", out);
         self.configure(now, spec, out);

@@ -3,6 +3,7 @@ use crate::base::id::{AccountId, CallNumber};
 use crate::base::net::Transport;
 use crate::base::netem::{Impairment, Truth};
 use crate::qos::snapshot::CallQuality;
+use crate::ua::identity::Identity;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -129,12 +130,11 @@ pub struct CallView {
     pub account: AccountId,
     pub outgoing: bool,
     pub state: CallState,
-    /// Display name if there is one, else the user part.
+    /// What is shown first of [`Identity`]: its name, and its address (`sip:` left out; empty when withheld).
     pub peer_name: String,
-    /// The peer's address, `sip:` left out.
     pub peer_address: String,
-    /// The display name is the caller's own word: no trusted server asserted it.
-    pub name_is_claimed: bool,
+    /// Who the other party is, and how sure that is.
+    pub identity: Identity,
     pub started: Instant,
     pub answered: Option<Instant>,
     pub held_by_us: bool,
@@ -208,6 +208,8 @@ pub struct CallSummary {
     pub outgoing: bool,
     pub peer_name: String,
     pub peer_address: String,
+    /// Who was talked with, and how sure that is.
+    pub identity: Identity,
     pub started: SystemTime,
     /// Time from answer to end; `None` when never answered.
     pub duration: Option<Duration>,

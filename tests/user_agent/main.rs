@@ -2,6 +2,7 @@
 mod encrypted;
 mod failover;
 mod hostile;
+mod identity;
 mod media_host;
 mod peer;
 mod recovery;

@@ -1,6 +1,7 @@
 //! The SQLite file of the call history: schema, migrations, rows.
 use crate::base::id::AccountId;
 use crate::qos::snapshot::{CallQuality, Fault, Reading, Verdict};
+use crate::ua::identity::{Forwarded, Identity, Source, Verification};
 use crate::ua::snapshot::{CallEnd, CallSummary};
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, params};
 use std::fs::{self, DirBuilder, OpenOptions, Permissions};
@@ -10,7 +11,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Each step brings the file from the version of its index to the next one.
-const MIGRATIONS: &[&str] = &["
+const MIGRATIONS: &[&str] = &[
+    "
     CREATE TABLE calls (
         id INTEGER PRIMARY KEY,
         account INTEGER NOT NULL,
@@ -32,7 +34,19 @@ const MIGRATIONS: &[&str] = &["
         fault TEXT NOT NULL,
         diagnosis TEXT NOT NULL
     ) STRICT;
-"];
+",
+    "
+    ALTER TABLE calls ADD COLUMN source TEXT NOT NULL DEFAULT '';
+    ALTER TABLE calls ADD COLUMN asserted_by TEXT NOT NULL DEFAULT '';
+    ALTER TABLE calls ADD COLUMN told TEXT NOT NULL DEFAULT '';
+    ALTER TABLE calls ADD COLUMN contact TEXT;
+    ALTER TABLE calls ADD COLUMN verification TEXT NOT NULL DEFAULT '';
+    ALTER TABLE calls ADD COLUMN attestation TEXT;
+    ALTER TABLE calls ADD COLUMN forwarded TEXT NOT NULL DEFAULT '';            -- `by TAB why`, a line each
+    ALTER TABLE calls ADD COLUMN forwarded_asserted INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE calls ADD COLUMN dialled TEXT NOT NULL DEFAULT '';
+",
+];
 /// Older calls are forgotten.
 const KEPT: u32 = 10_000;
 /// Another offhook may be writing.
@@ -101,13 +115,15 @@ impl Store {
     }
 
     pub fn insert(&mut self, call: &CallSummary) -> Result<(), StoreError> {
-        let quality = &call.quality;
+        let (quality, identity) = (&call.quality, &call.identity);
         let value = |reading: Option<Reading>| reading.map(|r| r.value);
         let transaction = self.connection.transaction()?;
         transaction.execute(
             "INSERT INTO calls (account, account_name, outgoing, peer_name, peer_address, started, duration, ending, status,
-                cause, codec, mos_in, mos_out, loss_in, loss_out, jitter_in, jitter_out, round_trip, verdict, fault, diagnosis)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21)",
+                cause, codec, mos_in, mos_out, loss_in, loss_out, jitter_in, jitter_out, round_trip, verdict, fault, diagnosis,
+                source, asserted_by, told, contact, verification, attestation, forwarded, forwarded_asserted, dialled)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21,
+                ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30)",
             params![
                 call.account.0,
                 call.account_name,
@@ -130,6 +146,15 @@ impl Store {
                 word(VERDICTS, quality.verdict),
                 word(FAULTS, quality.fault),
                 quality.diagnosis,
+                word(SOURCES, identity.source),
+                identity.by,
+                identity.told,
+                identity.contact,
+                identity.verification.map_or("", |v| word(CHECKS, v)),
+                identity.attestation,
+                lines(&identity.forwarded),
+                identity.forwarded_by_word_of_server,
+                identity.dialled,
             ],
         )?;
         transaction.execute("DELETE FROM calls WHERE id <= (SELECT max(id) FROM calls) - ?1", [KEPT])?;
@@ -197,6 +222,7 @@ fn read(row: &Row) -> rusqlite::Result<CallSummary> {
         outgoing: row.get("outgoing")?,
         peer_name: row.get("peer_name")?,
         peer_address: row.get("peer_address")?,
+        identity: read_identity(row)?,
         started: wall(row.get("started")?),
         duration: duration.map(span),
         end: meaning(ENDS, &row.get::<_, String>("ending")?).unwrap_or(CallEnd::Failed),
@@ -205,6 +231,35 @@ fn read(row: &Row) -> rusqlite::Result<CallSummary> {
         codec: row.get("codec")?,
         quality: Arc::new(quality),
     })
+}
+
+fn read_identity(row: &Row) -> rusqlite::Result<Identity> {
+    Ok(Identity {
+        name: row.get("peer_name")?,
+        address: row.get("peer_address")?,
+        source: meaning(SOURCES, &row.get::<_, String>("source")?).unwrap_or_default(),
+        by: row.get("asserted_by")?,
+        told: row.get("told")?,
+        contact: row.get("contact")?,
+        verification: meaning(CHECKS, &row.get::<_, String>("verification")?),
+        attestation: row.get("attestation")?,
+        forwarded: unlines(&row.get::<_, String>("forwarded")?),
+        forwarded_by_word_of_server: row.get("forwarded_asserted")?,
+        dialled: row.get("dialled")?,
+    })
+}
+
+/// The names hold neither tabs nor line ends: they are fit for the screen.
+fn lines(forwarded: &[Forwarded]) -> String {
+    forwarded.iter().map(|step| format!("{}\t{}\n", step.by, step.why)).collect()
+}
+
+fn unlines(text: &str) -> Vec<Forwarded> {
+    let step = |line: &str| {
+        let (by, why) = line.split_once('\t').unwrap_or((line, ""));
+        Forwarded { by: by.to_owned(), why: why.to_owned() }
+    };
+    text.lines().map(step).collect()
 }
 
 /// The words in the file: renaming a variant does not change them.
@@ -218,6 +273,15 @@ const ENDS: &[(CallEnd, &str)] = &[
     (CallEnd::Failed, "failed"),
     (CallEnd::NoMedia, "no-media"),
 ];
+const SOURCES: &[(Source, &str)] = &[
+    (Source::Dialled, "dialled"),
+    (Source::Claimed, "claimed"),
+    (Source::Asserted, "asserted"),
+    (Source::Verified, "verified"),
+    (Source::Withheld, "withheld"),
+];
+const CHECKS: &[(Verification, &str)] =
+    &[(Verification::Passed, "passed"), (Verification::Failed, "failed"), (Verification::None, "none")];
 const VERDICTS: &[(Verdict, &str)] =
     &[(Verdict::Unknown, "unknown"), (Verdict::Good, "good"), (Verdict::Fair, "fair"), (Verdict::Poor, "poor")];
 const FAULTS: &[(Fault, &str)] =
@@ -296,6 +360,21 @@ pub(super) mod tests {
             outgoing: even,
             peer_name: "Zoë'); DROP TABLE calls; --".to_owned(),
             peer_address: format!("{n}@pbx.example"),
+            identity: Identity {
+                name: "Zoë'); DROP TABLE calls; --".to_owned(),
+                address: format!("{n}@pbx.example"),
+                source: SOURCES[usize::from(n) % SOURCES.len()].0,
+                by: "pbx.example".to_owned(),
+                told: "Zoë B.".to_owned(),
+                contact: even.then(|| "Zoë".to_owned()),
+                verification: (!even).then(|| CHECKS[usize::from(n) % CHECKS.len()].0),
+                attestation: even.then(|| "A".to_owned()),
+                forwarded: (0..n % 3)
+                    .map(|step| Forwarded { by: format!("by {step}"), why: "busy".to_owned() })
+                    .collect(),
+                forwarded_by_word_of_server: even,
+                dialled: format!("{n}"),
+            },
             started: UNIX_EPOCH + Duration::from_millis(1_700_000_000_000 + u64::from(n)),
             duration: (!even).then(|| Duration::from_millis(u64::from(n) * 1_001)),
             end: ENDS[usize::from(n) % ENDS.len()].0,

@@ -8,7 +8,7 @@ pub use fork::{Early, Fork, Forks};
 pub use request::{Route, outside};
 
 use super::error::Refusal;
-use super::message::{Method, Request, Uri};
+use super::message::{Headers, Method, NameAddr, Request, Uri};
 
 /// One dialog as seen from us.
 #[derive(Clone, Debug)]
@@ -16,7 +16,7 @@ pub struct Dialog {
     key: DialogKey,
     /// From of our requests, as it was first written.
     local: String,
-    /// To of our requests, as it was first written.
+    /// To of our requests, as the peer last wrote itself.
     remote: String,
     /// Where the peer is reached: the URI of its latest Contact.
     target: Uri,
@@ -50,5 +50,15 @@ impl Dialog {
         }
         self.remote_cseq = Some(number);
         Ok(())
+    }
+
+    /// The peer may name itself otherwise than before within the dialog (RFC 4916 §4.4.2); `true` when it does.
+    pub fn take_remote(&mut self, headers: &Headers) -> bool {
+        let (Ok(new), Ok(old)) = (headers.from(), NameAddr::parse(&self.remote)) else { return false };
+        if new.tag() != old.tag() || (new.uri.matches(&old.uri) && new.display == old.display) {
+            return false;
+        }
+        self.remote = new.to_string();
+        true
     }
 }

@@ -49,7 +49,9 @@ fn answered(headers: &[(&str, &str)]) -> (Session, Instant) {
 
 #[test]
 fn an_invite_says_what_we_can_and_asks_for_a_timer() {
-    for (offer, supported) in [(Some("offer"), "100rel, timer, replaces"), (None, "timer, replaces")] {
+    for (offer, supported) in
+        [(Some("offer"), "100rel, timer, replaces, from-change"), (None, "timer, replaces, from-change")]
+    {
         let (mut session, _) = calling(offer);
         let (_, invite) = only(requests(&mut session));
         assert_eq!(invite.headers.get("Supported"), Some(supported));

@@ -97,9 +97,12 @@ impl Session {
         self.notify_identity(request);
     }
 
-    /// Tells of a request that may name another party than before (RFC 3325, connected line).
+    /// Tells of a request that may name another party than before (RFC 3325; RFC 4916: by its From).
     pub(super) fn notify_identity(&mut self, request: &Request) {
-        if ["P-Asserted-Identity", "Remote-Party-ID"].iter().any(|name| request.headers.get(name).is_some()) {
+        let asserted =
+            ["P-Asserted-Identity", "Remote-Party-ID"].iter().any(|name| request.headers.get(name).is_some());
+        let renamed = self.dialog.as_mut().is_some_and(|dialog| dialog.take_remote(&request.headers));
+        if asserted || renamed {
             self.events.push_back(Event::Notified { request: Box::new(request.clone()) });
         }
     }

@@ -402,7 +402,7 @@ fn long_name(name: &str) -> &str {
 
 /// Headers whose grammar is a comma list. All others keep their commas: dates, credentials, free text, the unknown.
 fn is_list(name: &str) -> bool {
-    const LISTS: [&str; 35] = [
+    const LISTS: [&str; 36] = [
         "Accept",
         "Accept-Contact",
         "Accept-Encoding",
@@ -429,6 +429,7 @@ fn is_list(name: &str) -> bool {
         "Record-Route",
         "Recv-Info",
         "Reject-Contact",
+        "Remote-Party-ID",
         "Request-Disposition",
         "Require",
         "Resource-Priority",

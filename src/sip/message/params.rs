@@ -15,7 +15,7 @@ impl Params {
     /// Reads what follows the value proper: nothing, or parameters each led by a semicolon. `None` when malformed.
     ///
     /// Empty parameters (`;;`) are skipped, and blanks around `;` and `=` are allowed.
-    pub(super) fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let text = trim(text);
         if text.is_empty() {
             return Some(Self::default());

@@ -12,6 +12,7 @@ use crate::tui::theme::{Depth, Theme, UNICODE};
 use crate::tui::update::update;
 use crate::tui::view::view;
 use crate::ua::command::Command;
+use crate::ua::identity::{Identity, Source};
 use crate::ua::snapshot::{
     AccountView, CallEnd, CallState, CallSummary, CallView, DeviceView, FlowView, LadderEntry, RegistrationState,
     Snapshot,
@@ -149,7 +150,7 @@ impl Screen {
             state,
             peer_name: name.into(),
             peer_address: format!("{}@pbx.example", 1000 + number),
-            name_is_claimed: true,
+            identity: identity(name, &format!("{}@pbx.example", 1000 + number), Source::Dialled),
             started: began,
             answered: established.then_some(began),
             held_by_us: false,
@@ -172,7 +173,9 @@ impl Screen {
 
     pub fn incoming(&self, number: u32, name: &str) -> CallView {
         let state = CallState::Ringing { early_media: false };
-        CallView { outgoing: false, ..self.call(number, name, state, 3) }
+        let call = self.call(number, name, state, 3);
+        let identity = identity(name, &call.peer_address, Source::Claimed);
+        CallView { outgoing: false, identity, ..call }
     }
 
     /// A screen on which one call is talked on.
@@ -345,6 +348,12 @@ pub fn flow(transport: Transport, host: u8, state: RegistrationState) -> FlowVie
     }
 }
 
+/// A party nobody knows more of.
+pub fn identity(name: &str, address: &str, source: Source) -> Identity {
+    let by = if source == Source::Asserted { "pbx.example" } else { "" };
+    Identity { name: name.into(), address: address.into(), source, by: by.into(), ..Identity::default() }
+}
+
 /// Oldest first.
 pub fn history() -> Vec<CallSummary> {
     let entry = |name: &str, address: &str, outgoing, end, ago: u64, cause: &str| CallSummary {
@@ -353,6 +362,7 @@ pub fn history() -> Vec<CallSummary> {
         outgoing,
         peer_name: name.into(),
         peer_address: address.into(),
+        identity: identity(name, address, if outgoing { Source::Dialled } else { Source::Asserted }),
         started: UNIX_EPOCH + secs(WALL - ago),
         duration: (end == CallEnd::Normal).then_some(secs(192)),
         end,

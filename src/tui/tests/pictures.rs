@@ -1,11 +1,12 @@
 //! The screen as it looks. Every picture was looked at before it was kept.
-use super::fixture::{Screen, account, flow, quality, secs};
+use super::fixture::{Screen, account, flow, identity, quality, secs};
 use crate::base::id::{AccountId, CallNumber};
 use crate::base::net::Transport;
 use crate::qos::snapshot::{CallQuality, Fault, Verdict};
 use crate::tui::action::Action;
 use crate::tui::model::Model;
 use crate::tui::theme::{ASCII, Role};
+use crate::ua::identity::Source;
 use crate::ua::snapshot::{CallEnd, CallState, CallView, Lamp, MailboxView, RegistrationState, WatchView};
 use std::sync::Arc;
 use std::time::Duration;
@@ -101,7 +102,8 @@ fn somebody_calls() {
         screen.ringing()
     });
     let mut asserted = Screen::used(80, 24);
-    let call = CallView { name_is_claimed: false, ..asserted.incoming(7, "Eva Malá") };
+    let call = asserted.incoming(7, "Eva Malá");
+    let call = CallView { identity: identity("Eva Malá", &call.peer_address, Source::Asserted), ..call };
     asserted.change(|s| s.calls.push(call));
     keep("incoming_asserted", &asserted.picture());
 }

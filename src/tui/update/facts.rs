@@ -97,6 +97,7 @@ pub fn event(model: &mut Model, event: Event) -> Vec<Effect> {
         Event::Registration { .. }
         | Event::Incoming { .. }
         | Event::Outgoing { .. }
+        | Event::Identified { .. }
         | Event::Ringing(_)
         | Event::Established(_)
         | Event::HoldChanged { .. }

@@ -22,7 +22,10 @@ fn incoming(model: &Model, p: &mut Painter<'_>, area: Rect, call: &CallView) {
     let title = if others > 0 { "Call waiting" } else { "Incoming call" };
     let rings = clock::short(model.now.saturating_duration_since(call.started));
     let to = format!("for {}", model.account_name(call.account));
-    let trust = format!("{to} {} {}", p.glyphs.dot, words::trust(call));
+    let dot = p.glyphs.dot;
+    let forwarded = call.identity.forwarded_words();
+    let trust = [to, words::trust(call), forwarded].into_iter().filter(|words| !words.is_empty()).collect::<Vec<_>>();
+    let trust = trust.join(&format!(" {dot} "));
     lines(p, area, title, &rings, call, &trust);
     let keys = [
         (Intent::Answer, if others > 0 && area.width >= 76 { "answer, hold the other" } else { "answer" }),
@@ -50,7 +53,11 @@ fn lines(p: &mut Painter<'_>, area: Rect, title: &str, right: &str, call: &CallV
     let who = top + 1 + u16::from(airy);
     let end = p.put(x, who, room, &call.peer_name, Role::BandStrong);
     let address = if call.peer_address == call.peer_name { "" } else { call.peer_address.as_str() };
-    p.put(end + 2, who, (x + room).saturating_sub(end + 2), address, Role::Band);
+    let address = match words::also_told(&call.identity) {
+        Some(told) => format!("{told} {address}"),
+        None => address.to_owned(),
+    };
+    p.put(end + 2, who, (x + room).saturating_sub(end + 2), &address, Role::Band);
     p.put(x, who + 1, room, below, Role::Band);
 }
 

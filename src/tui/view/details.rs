@@ -98,6 +98,12 @@ fn lines(model: &Model, call: &CallView, width: usize) -> Vec<(&'static str, Str
         ("session", or_dash(&call.session_name)),
         ("information", or_dash(&call.session_information)),
     ];
+    let told = words::also_told(&call.identity).unwrap_or_default();
+    let party =
+        [("told name", told), ("dialled", call.identity.dialled.clone()), ("way", call.identity.forwarded_words())];
+    for row in party.into_iter().filter(|(_, content)| !content.is_empty()).rev() {
+        rows.insert(2, row);
+    }
     for (item, content) in &call.participant {
         rows.push(("they say", format!("{item}: {content}")));
     }

@@ -34,7 +34,7 @@ fn live_call(model: &Model, p: &mut Painter<'_>, area: Rect, call: &CallView) {
     let title_role = if is_over(call) { Role::Dim } else { Role::Strong };
     let remark = [(sign, role), (word.as_str(), role), (time.as_str(), Role::Text)];
     let inside = padded(p.frame(area, &call.peer_name, title_role, &remark));
-    identity(p, inside, &call.peer_address, &words::medium(&call.codec, &call.security), words::trust(call));
+    identity(p, inside, &call.peer_address, &words::medium(&call.codec, &call.security), &words::trust(call));
     if let Some(transport) = words::signalling(call) {
         let role = if transport.is_secure() { Role::Good } else { Role::Dim };
         let remark = format!(" messages over {} ", words::way(p.glyphs, transport));

@@ -3,6 +3,7 @@ use crate::base::net::Transport;
 use crate::tui::model::{Model, rings_here};
 use crate::tui::theme::{Glyphs, Role};
 use crate::tui::widget::clock::{self, Local};
+use crate::ua::identity::Identity;
 use crate::ua::snapshot::{AccountView, CallEnd, CallState, CallSummary, CallView, FlowView, RegistrationState};
 use std::time::{Duration, Instant};
 
@@ -150,11 +151,13 @@ pub fn medium(call_codec: &str, security: &str) -> String {
     if call_codec.is_empty() { String::new() } else { format!("{call_codec}, {security}") }
 }
 
-/// Whether the name of the peer can be believed.
-pub fn trust(call: &CallView) -> &'static str {
-    match (call.outgoing, call.name_is_claimed) {
-        (true, _) => "",
-        (false, true) => "name claimed by the caller",
-        (false, false) => "name confirmed by your server",
-    }
+/// The name the network told, where the contacts have another one: `"Bob"`.
+pub fn also_told(identity: &Identity) -> Option<String> {
+    let other = identity.contact.is_some() && !identity.told.is_empty() && identity.told != identity.name;
+    other.then(|| format!("\"{}\"", identity.told))
+}
+
+/// Who the peer is by whose word.
+pub fn trust(call: &CallView) -> String {
+    call.identity.phrase()
 }

@@ -1,6 +1,7 @@
 //! One call: its SIP session, its media stream, and what is known of it for the screen.
 mod digits;
 mod ending;
+pub mod party;
 mod recovery;
 mod transfer;
 mod view;
@@ -15,9 +16,10 @@ use crate::qos::monitor::CallMonitor;
 use crate::qos::snapshot::CallQuality;
 use crate::sdp::SdpError;
 use crate::sip::invite::{self, Answer, Body, Fork, OfferId, Phase, Session};
-use crate::sip::message::{NameAddr, Scheme, Uri};
+use crate::sip::message::{Scheme, Uri};
 use crate::ua::account::shown;
 use crate::ua::event::Event;
+use crate::ua::identity::Identity;
 use crate::ua::ladder::Ladder;
 use crate::ua::outbox::Outbox;
 use crate::ua::plan::Plan;
@@ -51,9 +53,13 @@ pub struct Call {
     pub credentials: Vec<(&'static str, String)>,
     /// What the network said when something could not be delivered.
     pub refusal: Option<String>,
-    peer_name: String,
-    peer_address: String,
-    name_is_claimed: bool,
+    /// Who the other party is.
+    pub identity: Identity,
+    identity_is_news: bool,
+    /// The fork whose response said who rings.
+    connected_by: Option<Fork>,
+    /// The account's own server, as it is named to the user.
+    server: String,
     started: Instant,
     answered: Option<Instant>,
     ringing: bool,
@@ -108,18 +114,19 @@ pub struct Beginning {
     pub account: AccountId,
     pub account_name: String,
     pub outgoing: bool,
-    pub peer: NameAddr,
+    pub identity: Identity,
+    /// The account's own server, as it is named to the user.
+    pub server: String,
     pub target: Uri,
     pub plan: Plan,
 }
 
 impl Call {
     pub fn new(now: Instant, beginning: Beginning) -> Self {
-        let Beginning { number, account, account_name, outgoing, peer, target, mut plan } = beginning;
+        let Beginning { number, account, account_name, outgoing, identity, server, target, mut plan } = beginning;
         if !outgoing {
             plan.choose(Fork(0));
         }
-        let (peer_name, peer_address) = names(&peer);
         Self {
             number,
             account,
@@ -134,9 +141,10 @@ impl Call {
             ladder: Ladder::default(),
             credentials: Vec::new(),
             refusal: None,
-            peer_name,
-            peer_address,
-            name_is_claimed: !outgoing && peer.display.is_some(),
+            identity,
+            identity_is_news: false,
+            connected_by: None,
+            server,
             started: now,
             answered: None,
             ringing: false,
@@ -174,15 +182,11 @@ impl Call {
     }
 
     pub fn peer_address(&self) -> &str {
-        &self.peer_address
+        &self.identity.address
     }
 
     pub fn peer_label(&self) -> String {
-        if self.peer_name == self.peer_address {
-            self.peer_name.clone()
-        } else {
-            format!("{} <{}>", self.peer_name, self.peer_address)
-        }
+        self.identity.label()
     }
 
     pub fn is_over(&self) -> bool {
@@ -373,7 +377,8 @@ impl Call {
 
     pub fn handle_session(&mut self, now: Instant, event: invite::Event, anchor: &WallAnchor, out: &mut Outbox) {
         match event {
-            invite::Event::Progress { fork, status, body, .. } => {
+            invite::Event::Progress { fork, status, body, response } => {
+                self.hear_response(fork, &response.headers, false);
                 let rang = std::mem::replace(&mut self.ringing, true);
                 if let Some(body) = body {
                     match self.plan.handle_answer(fork, &body) {
@@ -388,7 +393,8 @@ impl Call {
                     out.event(Event::Ringing(self.number));
                 }
             }
-            invite::Event::Answered { fork, .. } => {
+            invite::Event::Answered { fork, response } => {
+                self.hear_response(fork, &response.headers, true);
                 self.plan.choose(fork);
                 self.answered = Some(now);
                 self.media_heard = now;
@@ -447,7 +453,7 @@ impl Call {
                     }
                 }
             }
-            invite::Event::Notified { .. } => {}
+            invite::Event::Notified { request } => self.hear_request(&request.headers),
             invite::Event::Ended { cause } => self.handle_end(now, &cause, anchor, out),
         }
     }
@@ -485,15 +491,6 @@ impl Call {
         }
         (self.answered, self.media_heard, self.redirected) = (Some(now), now, None);
         true
-    }
-
-    /// Another party is talked to now.
-    pub fn rename(&mut self, peer: &NameAddr) {
-        let (name, address) = names(peer);
-        if address != self.peer_address {
-            self.name_is_claimed = peer.display.is_some();
-            (self.peer_name, self.peer_address, self.target) = (name, address, peer.uri.clone());
-        }
     }
 
     pub fn direction(&self) -> Direction {
@@ -563,15 +560,4 @@ impl Call {
 /// The Warning header that tells the peer what was wrong with its offer (RFC 3261 §20.43).
 pub fn warning(error: &SdpError) -> String {
     format!("{} offhook \"{}\"", error.warning(), error.to_string().replace(['"', '\\'], "'"))
-}
-
-/// Name and address of a peer, fit for the screen.
-fn names(peer: &NameAddr) -> (String, String) {
-    let uri = &peer.uri;
-    let port = uri.port.map(|p| format!(":{p}")).unwrap_or_default();
-    let user = uri.user.as_deref().map(|u| format!("{u}@")).unwrap_or_default();
-    let address = shown(&format!("{user}{}{port}", uri.host), 80);
-    let display = peer.display.as_deref().map(|d| shown(d, 60)).filter(|d| !d.trim().is_empty());
-    let name = display.or_else(|| uri.user.as_deref().map(|u| shown(u, 60))).unwrap_or_else(|| address.clone());
-    (name, address)
 }

@@ -1,0 +1,179 @@
+//! Who it is: whom the agent believes, what is withheld, and who is connected by now.
+use crate::hostile::{SECOND, SERVER, registered};
+use crate::peer::{Letter, request, sdp};
+use crate::world::{World, account, address, settings};
+use offhook::ua::command::Command;
+use offhook::ua::event::Event;
+use offhook::ua::identity::{Identity, Source};
+use offhook::ua::snapshot::{CallEnd, CallSummary};
+
+const FROM: &str = "From: <sip:eve@192.0.2.9:5060>;tag=eve\r\n";
+
+/// An INVITE with these headers beside the usual; those that name `From` replace it.
+fn invite(from: std::net::SocketAddr, headers: &str) -> String {
+    let plain = request("INVITE", "sip:a@192.0.2.1", from, "eve", &sdp(from, "sendrecv"));
+    let own = format!("From: <sip:eve@{from}>;tag=eve\r\n");
+    let own = if headers.contains("From:") { plain.replace(&own, "") } else { plain };
+    own.replace("CSeq:", &format!("{headers}CSeq:"))
+}
+
+fn caller(headers: &str) -> (World, Identity) {
+    let mut world = registered(71);
+    world.give(0, address(SERVER), &invite(address(SERVER), headers));
+    world.run(SECOND);
+    let identity = world.call(0).identity;
+    (world, identity)
+}
+
+fn summary(world: &World) -> CallSummary {
+    let ended = world.phones[0].events.iter().rev().find_map(|event| match event {
+        Event::Ended { summary, .. } => Some((**summary).clone()),
+        _ => None,
+    });
+    ended.unwrap_or_else(|| panic!("no call has ended: {:#?}", world.ladder))
+}
+
+#[test]
+fn the_own_server_is_believed_and_nobody_else() {
+    let asserted = "P-Asserted-Identity: \"Alice Doe\" <sip:1002@pbx.example>\r\n";
+    let (world, identity) = caller(asserted);
+    assert_eq!((identity.name.as_str(), identity.address.as_str()), ("Alice Doe", "1002@pbx.example"));
+    assert_eq!((identity.source, identity.phrase().as_str()), (Source::Asserted, "asserted by 192.0.2.9"));
+    assert!(
+        world.phones[0].events.iter().any(|e| matches!(e, Event::Identified { identity: i, .. } if **i == identity))
+    );
+    // Somebody else who may ring is not believed.
+    let mut direct = settings(vec![account("a", address(SERVER), true)]);
+    direct.accounts[0].direct_calls = true;
+    let mut world = World::new(vec![direct], 72);
+    world.run(SECOND);
+    world.give(0, address(66), &invite(address(66), asserted));
+    world.run(SECOND);
+    let identity = world.call(0).identity;
+    assert_eq!((identity.name.as_str(), identity.source), ("eve", Source::Claimed));
+    assert_eq!(identity.phrase(), "only their own word");
+}
+
+#[test]
+fn who_does_not_want_to_be_known_is_named_nowhere() {
+    let secret = "From: \"Alice\" <sip:alice@example.com>;tag=eve\r\n\
+                  P-Asserted-Identity: \"Alice\" <sip:alice@example.com>\r\nPrivacy: id\r\n";
+    let (mut world, identity) = caller(secret);
+    assert_eq!(
+        (identity.name.as_str(), identity.address.as_str(), identity.source),
+        ("withheld", "", Source::Withheld)
+    );
+    let call = world.call(0);
+    world.command(0, Command::Answer(call.number));
+    world.run(SECOND);
+    world.command(0, Command::HangUp(call.number));
+    world.run(SECOND);
+    let told = format!("{:?} {:?} {:?} {:?}", world.log, world.phones[0].events, world.call(0), summary(&world));
+    assert!(!told.to_lowercase().contains("alice"), "{told}");
+}
+
+#[test]
+fn who_handed_a_call_on_is_told() {
+    let diverted = "Diversion: \"Bob\" <sip:1003@pbx.example>;reason=no-answer\r\n";
+    let (_, identity) = caller(diverted);
+    assert_eq!(identity.forwarded_words(), "forwarded by Bob (no answer)");
+}
+
+#[test]
+fn what_a_server_checked_is_told_and_what_only_is_signed_is_a_claim() {
+    // {"attest":"A"}
+    let signed = "Identity: e30.eyJhdHRlc3QiOiJBIn0.c2ln;info=<https://c.example/c.pem>;ppt=shaken\r\n";
+    let (_, identity) = caller(&format!("{FROM}{signed}"));
+    assert_eq!(identity.phrase(), "only their own word, attestation A claimed, not verified here");
+    let (_, identity) = caller("From: <sip:+12;verstat=TN-Validation-Passed@h;user=phone>;tag=eve\r\n");
+    assert_eq!(identity.phrase(), "number verified, says 192.0.2.9");
+    let (_, identity) = caller("From: <sip:+12;verstat=TN-Validation-Failed@h;user=phone>;tag=eve\r\n");
+    assert_eq!(identity.phrase(), "the check of the number FAILED, only their own word");
+}
+
+/// A call of ours, with what is said of the other side in the 200.
+fn called(seed: u64, headers: &str) -> (World, Letter) {
+    let mut world = registered(seed);
+    world.command(0, Command::Call { account: None, target: "600".to_owned() });
+    world.run(SECOND / 10);
+    let invite = world.latest(address(SERVER), "INVITE");
+    assert!(invite.header("Supported").contains("from-change"), "{}", invite.text);
+    let headers = format!("{headers}Contact: <sip:192.0.2.9>\r\nContent-Type: application/sdp\r\n");
+    world.answer(0, &invite, "200 OK", &headers, &sdp(address(SERVER), "sendrecv"));
+    world.run(SECOND / 10);
+    assert!(world.is_established(0));
+    (world, invite)
+}
+
+/// A request of the other side within the call, with headers.
+fn within(invite: &Letter, method: &str, number: u32, from: &str, headers: &str, body: &str) -> String {
+    let kind = if body.is_empty() { "" } else { "Content-Type: application/sdp\r\n" };
+    format!(
+        "{method} sip:a@192.0.2.1 SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.9;branch=z9hG4bK{method}{number}\r\n\
+         Max-Forwards: 70\r\nFrom: {from};tag=peer\r\nTo: {}\r\nCall-ID: {}\r\nCSeq: {number} {method}\r\n\
+         Contact: <sip:192.0.2.9>\r\n{headers}{kind}Content-Length: {}\r\n\r\n{body}",
+        invite.header("From"),
+        invite.header("Call-ID"),
+        body.len()
+    )
+}
+
+#[test]
+fn the_one_who_answers_is_named() {
+    let (world, _) = called(73, "P-Asserted-Identity: \"Alice\" <sip:1002@pbx.example>\r\n");
+    let identity = world.call(0).identity;
+    assert_eq!((identity.name.as_str(), identity.address.as_str()), ("Alice", "1002@pbx.example"));
+    assert_eq!((identity.source, identity.dialled.as_str()), (Source::Asserted, "600@192.0.2.9"));
+    // The same number as was called: the server only adds the name.
+    let (world, _) = called(74, "Remote-Party-ID: \"Echo\" <sip:600@pbx.example>;party=called;screen=yes\r\n");
+    let identity = world.call(0).identity;
+    assert_eq!((identity.name.as_str(), identity.address.as_str()), ("Echo", "600@192.0.2.9"));
+    assert_eq!((identity.source, identity.dialled.as_str()), (Source::Asserted, ""));
+    // Who wants to stay unknown is still whom we called.
+    let (world, _) = called(75, "P-Asserted-Identity: \"Alice\" <sip:1002@pbx.example>\r\nPrivacy: id\r\n");
+    assert_eq!((world.call(0).peer_name.as_str(), world.call(0).identity.source), ("600", Source::Dialled));
+}
+
+#[test]
+fn who_is_connected_changes_within_the_call() {
+    let (mut world, invite) = called(76, "");
+    let to = invite.header("To");
+    let bob = "P-Asserted-Identity: \"Bob\" <sip:1003@pbx.example>\r\n";
+    let offer = sdp(address(SERVER), "sendrecv");
+    let carol = "P-Asserted-Identity: \"Carol\" <sip:1004@pbx.example>\r\n";
+    let eve = "P-Asserted-Identity: \"Eve\" <sip:666@pbx.example>\r\n";
+    let rows = [
+        // RFC 4916: the other side's own word, as long as no server has said who it is.
+        ("UPDATE", SERVER, "<sip:eve@h>", "", "", "eve", Source::Claimed),
+        ("UPDATE", SERVER, &to, bob, "", "Bob", Source::Asserted),
+        ("UPDATE", SERVER, &to, carol, &offer, "Carol", Source::Asserted),
+        ("INVITE", SERVER, &to, bob, &offer, "Bob", Source::Asserted),
+        ("UPDATE", 66, &to, eve, "", "Bob", Source::Asserted),
+        ("UPDATE", SERVER, "<sip:eve@h>", "", "", "Bob", Source::Asserted),
+        (
+            "UPDATE",
+            SERVER,
+            "<sip:eve@h>",
+            "Privacy: id\r\nP-Asserted-Identity: <sip:9@h>\r\n",
+            "",
+            "withheld",
+            Source::Withheld,
+        ),
+    ];
+    for (number, (method, from, name, headers, body, shown, source)) in (1..).zip(rows) {
+        world.give(0, address(from), &within(&invite, method, number, name, headers, body));
+        world.run(SECOND);
+        let call = world.call(0);
+        assert_eq!((call.peer_name.as_str(), call.identity.source), (shown, source), "{number} {headers}");
+        if method == "INVITE" {
+            world.give(0, address(SERVER), &within(&invite, "ACK", number, name, "", ""));
+        }
+    }
+    assert_eq!(world.call(0).identity.dialled, "600@192.0.2.9");
+    world.command(0, Command::HangUp(world.number(0)));
+    world.run(SECOND);
+    let bye = world.latest(address(SERVER), "BYE");
+    // The dialog's remote URI has followed (RFC 4916).
+    assert!(bye.header("To").starts_with("<sip:eve@h>"), "{}", bye.text);
+    assert_eq!((summary(&world).end, summary(&world).peer_name.as_str()), (CallEnd::Normal, "withheld"));
+}
