@@ -162,7 +162,8 @@ mod tests {
 
     #[test]
     fn the_history_is_told_where_the_call_was_handed_on() {
-        let rows: [(&[&str], &[(&str, &'static str)]); 7] = [
+        type Row = (&'static [&'static str], &'static [(&'static str, &'static str)]);
+        let rows: [Row; 7] = [
             (&["<sip:bob@h>;index=1"], &[]),
             // Bob's own phone is no other party.
             (&["<sip:bob@h>;index=1", "<sip:bob@192.0.2.1>;index=1.1;rc=1"], &[]),
