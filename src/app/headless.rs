@@ -216,6 +216,11 @@ impl Run {
                 };
                 self.say_fact("hold", words);
             }
+            Event::Conference { calls } if calls.is_empty() => self.say_fact("conference", "the conference is over"),
+            Event::Conference { calls } => {
+                let numbers: Vec<String> = calls.iter().map(ToString::to_string).collect();
+                self.say_fact("conference", &format!("conference of the calls {}", numbers.join(", ")));
+            }
             Event::Transfer { to, status, over, .. } => match (status, over) {
                 (200..=299, true) => self.say_fact("transferred", &format!("transferred to {to}")),
                 (_, true) => self.say_fact("transfer_failed", &format!("the transfer to {to} failed ({status})")),

@@ -24,6 +24,7 @@ pub fn progress(call: &CallView, now: Instant) -> Value {
         "recovery": text(&call.recovery),
         "held_by_us": call.held_by_us,
         "held_by_peer": call.held_by_peer,
+        "conference": call.in_conference,
         "digits_received": call.digits_received,
         "media_flowing": call.media_flowing,
     });

@@ -1,6 +1,6 @@
 //! What the user hears and says: the mix of the streams in focus and the phone's own tones, gains, mute and the meters.
-use crate::base::id::StreamId;
 use crate::media::dsp::level;
+use crate::media::dsp::limit::{Limiter, bend};
 use crate::media::dsp::tone::ToneGenerator;
 use crate::media::frame::{Frame, SILENCE};
 use crate::media::spec::Tone;
@@ -10,8 +10,6 @@ use std::time::{Duration, Instant};
 const METER_INTERVAL: Duration = Duration::from_millis(100);
 /// The largest gain, as a factor: 24 dB.
 const MAX_GAIN: f32 = 16.0;
-/// Above this the mix is bent instead of cut.
-const KNEE: f32 = 0.8;
 
 /// Peak levels of the last 100 ms \[dBov\].
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -22,13 +20,13 @@ pub struct Levels {
 
 #[derive(Debug)]
 pub struct Mixer {
-    focus: Vec<StreamId>,
     muted: bool,
     capture_gain: f32,
     playback_gain: f32,
     tones: ToneGenerator,
     /// Streams in the frame that is being mixed.
     sources: u32,
+    limiter: Limiter,
     levels: Levels,
     metered: Option<Instant>,
 }
@@ -36,12 +34,12 @@ pub struct Mixer {
 impl Default for Mixer {
     fn default() -> Self {
         Self {
-            focus: Vec::new(),
             muted: false,
             capture_gain: 1.0,
             playback_gain: 1.0,
             tones: ToneGenerator::default(),
             sources: 0,
+            limiter: Limiter::default(),
             levels: QUIET,
             metered: None,
         }
@@ -51,14 +49,6 @@ impl Default for Mixer {
 const QUIET: Levels = Levels { capture: level::SILENCE, playback: level::SILENCE };
 
 impl Mixer {
-    pub fn set_focus(&mut self, streams: Vec<StreamId>) {
-        self.focus = streams;
-    }
-
-    pub fn is_in_focus(&self, stream: StreamId) -> bool {
-        self.focus.contains(&stream)
-    }
-
     pub fn set_muted(&mut self, muted: bool) {
         self.muted = muted;
     }
@@ -100,8 +90,8 @@ impl Mixer {
         if self.playback_gain != 1.0 {
             amplify(mix, self.playback_gain);
         }
-        if sources > 1 || self.playback_gain != 1.0 {
-            mix.iter_mut().for_each(bend);
+        if sources > 1 || self.playback_gain != 1.0 || self.limiter.is_at_work() {
+            self.limiter.apply(mix);
         }
         self.levels.playback = self.levels.playback.max(level::peak(mix));
     }
@@ -123,14 +113,6 @@ fn amplify(frame: &mut Frame, gain: f32) {
     }
 }
 
-/// Identity up to the knee, then ever flatter towards full scale.
-fn bend(sample: &mut f32) {
-    let over = sample.abs() - KNEE;
-    if over > 0.0 {
-        *sample = sample.signum() * (KNEE + (1.0 - KNEE) * (over / (1.0 - KNEE)).tanh());
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -148,19 +130,7 @@ mod tests {
         mixer.add(&mut mix, &loud);
         mixer.add(&mut mix, &loud);
         mixer.finish(&mut mix);
-        assert!(mix.iter().all(|sample| sample.abs() <= 1.0 && sample.abs() > 0.99));
-    }
-
-    #[test]
-    fn soft_sound_passes_the_knee_and_louder_is_never_quieter() {
-        let mut before = 0.0;
-        for n in 0..400 {
-            let mut sample = n as f32 / 100.0;
-            bend(&mut sample);
-            assert!(sample >= before && sample <= 1.0);
-            assert!(n > 80 || sample == n as f32 / 100.0);
-            before = sample;
-        }
+        assert!(mix.iter().all(|sample| sample.abs() <= 1.0 && sample.abs() > 0.5));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Sound from packets and packets from sound: RTP, RTCP, codecs, the jitter buffer, and the session that joins them.
 pub mod codec;
+pub mod conference;
 pub mod dsp;
 pub mod dtmf;
 pub mod error;

@@ -5,6 +5,7 @@
 use crate::base::id::StreamId;
 use crate::base::rng::Rng;
 use crate::base::time::WallAnchor;
+use crate::media::conference::Conference;
 use crate::media::event::MediaEvent;
 use crate::media::frame::{Frame, SILENCE};
 use crate::media::mix::Mixer;
@@ -25,6 +26,7 @@ const MAX_STREAMS: usize = 64;
 pub struct Engine {
     rng: Rng,
     streams: BTreeMap<StreamId, Stream>,
+    conference: Conference,
     mixer: Mixer,
     muted: bool,
     shared: Shared,
@@ -36,6 +38,7 @@ impl Engine {
         Self {
             rng,
             streams: BTreeMap::new(),
+            conference: Conference::default(),
             mixer: Mixer::default(),
             muted: false,
             shared: Shared::new(anchor),
@@ -53,7 +56,7 @@ impl Engine {
                     stream.configure(now, *spec);
                 }
             }
-            MediaCommand::Focus { streams } => self.mixer.set_focus(streams),
+            MediaCommand::Focus { streams } => self.conference.set(&streams),
             MediaCommand::SendDigit { stream, digit, duration } => {
                 if let Some(stream) = self.streams.get_mut(&stream) {
                     stream.send_digit(digit, duration);
@@ -104,8 +107,8 @@ impl Engine {
     pub fn handle_capture(&mut self, now: Instant, frame: &Frame) {
         let heard = self.mixer.capture(frame);
         for (id, stream) in &mut self.streams {
-            let frame = if self.mixer.is_in_focus(*id) { &heard } else { &SILENCE };
-            stream.handle_capture(now, frame, &mut self.shared);
+            let frame = self.conference.tell(*id, &heard).unwrap_or(SILENCE);
+            stream.handle_capture(now, &frame, &mut self.shared);
         }
         self.meter(now);
     }
@@ -116,9 +119,11 @@ impl Engine {
         for (id, stream) in &mut self.streams {
             // Streams out of focus are played to nobody, so that their buffers keep time.
             let mut sound = SILENCE;
-            if stream.handle_playout(now, plays_at, &mut sound) && self.mixer.is_in_focus(*id) {
+            let plays = stream.handle_playout(now, plays_at, &mut sound);
+            if plays && self.conference.has(*id) {
                 self.mixer.add(frame, &sound);
             }
+            self.conference.hear(*id, plays.then_some(&sound));
         }
         self.mixer.finish(frame);
         self.meter(now);

@@ -210,7 +210,8 @@ pub enum MediaCommand {
         stream: StreamId,
         spec: Box<StreamSpec>,
     },
-    /// Which streams the user hears and speaks to; all others stay silent both ways.
+    /// Which streams the user hears and speaks to; all others stay silent both ways. Several are a conference: each hears
+    /// the others too.
     Focus {
         streams: Vec<StreamId>,
     },

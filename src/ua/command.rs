@@ -18,10 +18,15 @@ pub enum Command {
     Ignore(CallNumber),
     /// CANCEL, BYE or refuse, whatever ends the call in its state.
     HangUp(CallNumber),
+    /// With all of its conference, as `Resume` and `Switch`.
     Hold(CallNumber),
     Resume(CallNumber),
     /// Make this call the one talked on; the one talked on now is held.
     Switch(CallNumber),
+    /// Let two calls hear each other and us: they become a conference, or one of them joins that of the other.
+    Join(CallNumber, CallNumber),
+    /// Take a call out of the conference; it is held.
+    Split(CallNumber),
     /// Answer the question a 3xx response raised: call the new target or end.
     Follow(CallNumber, bool),
     /// Ask the peer to call somebody else in our place (blind transfer); `target` as in `Call`.

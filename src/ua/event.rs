@@ -32,6 +32,10 @@ pub enum Event {
         by_us: bool,
         by_peer: bool,
     },
+    /// These calls hear each other from now on; empty: none do.
+    Conference {
+        calls: Vec<CallNumber>,
+    },
     /// A 3xx asks to call somebody else.
     Redirected {
         call: CallNumber,

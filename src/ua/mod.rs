@@ -6,6 +6,7 @@ mod account;
 mod call;
 mod cause;
 pub mod command;
+mod conference;
 pub mod dial_plan;
 mod dialling;
 pub mod event;
@@ -54,7 +55,7 @@ use event::Event;
 use outbox::Outbox;
 use sending::{Errand, Owner, Sending};
 use settings::Settings;
-use snapshot::{AccountView, CallEnd, Counters, DeviceView, RegistrationState, Snapshot};
+use snapshot::{AccountView, CallEnd, CallView, Counters, DeviceView, RegistrationState, Snapshot};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
@@ -85,6 +86,9 @@ pub struct UserAgent {
     parking: Option<pickup::Parking>,
     /// The call that is talked on.
     focus: Option<CallNumber>,
+    /// The calls that hear each other, and who was last told to be in it.
+    conference: BTreeSet<CallNumber>,
+    told_conference: BTreeSet<CallNumber>,
     /// What media was told last, so that it is told only what changes.
     heard: Vec<CallNumber>,
     tone: Option<Tone>,
@@ -127,6 +131,8 @@ impl UserAgent {
             watching,
             parking: None,
             focus: None,
+            conference: BTreeSet::new(),
+            told_conference: BTreeSet::new(),
             heard: Vec::new(),
             tone: None,
             busy_until: None,
@@ -172,17 +178,15 @@ impl UserAgent {
             }
             Command::Ignore(call) => self.with_call(call, |c, _, _| c.ignored = true),
             Command::HangUp(call) => self.with_call(call, |c, anchor, out| c.hang_up(now, anchor, out)),
-            Command::Hold(call) => self.with_call(call, |c, _, out| match c.is_established() {
-                true => c.set_hold(now, true),
-                false => out.refuse("only a call that is up can be put on hold"),
-            }),
+            Command::Hold(call) => self.hold(now, call),
             Command::Resume(call) | Command::Switch(call) => {
                 if self.calls.get(&call).is_some_and(Call::is_ringing_in) {
                     return self.handle_command(now, Command::Answer(call));
                 }
-                self.focus_on(now, call);
-                self.with_call(call, |c, _, _| c.set_hold(now, false));
+                self.talk_on(now, call);
             }
+            Command::Join(call, other) => self.join(now, call, other),
+            Command::Split(call) => self.split(now, call),
             Command::Follow(call, yes) => self.with_call(call, |c, anchor, out| c.follow(now, yes, anchor, out)),
             Command::Transfer { call, target } => self.transfer(now, call, &target),
             Command::Connect(call, other) => self.connect(now, call, other),
@@ -348,7 +352,12 @@ impl UserAgent {
                 .iter()
                 .map(|a| AccountView { mailbox: self.watching.mailbox(a.id), ..a.view() })
                 .collect(),
-            calls: self.calls.values().filter(|c| c.is_shown()).map(Call::view).collect(),
+            calls: self
+                .calls
+                .values()
+                .filter(|c| c.is_shown())
+                .map(|c| CallView { in_conference: self.conference.contains(&c.number), ..c.view() })
+                .collect(),
             focus: self.focus,
             muted: self.muted,
             capture_gain: self.gain.0,
@@ -413,17 +422,6 @@ impl UserAgent {
         }
     }
 
-    /// The one talked on becomes `number`; the one before is held.
-    fn focus_on(&mut self, now: Instant, number: CallNumber) {
-        if self.calls.get(&number).is_none_or(Call::is_over) {
-            return;
-        }
-        self.focus = Some(number);
-        for call in self.calls.values_mut().filter(|c| c.number != number) {
-            call.set_hold(now, true);
-        }
-    }
-
     /// A call in which nothing is heard is asked for, and ended with that cause when it takes too long.
     fn watch_silence(&mut self, now: Instant) {
         for call in self.calls.values_mut() {
@@ -468,6 +466,7 @@ impl UserAgent {
 
     /// Removes what is over and was shown long enough.
     fn bury(&mut self) {
+        self.tidy_conference();
         let over = self.calls.values().filter(|c| c.is_over() && c.is_shown()).count();
         for call in self.calls.values_mut().filter(|c| c.is_over() && c.is_shown()).take(over.saturating_sub(EPITAPHS))
         {
@@ -488,8 +487,7 @@ impl UserAgent {
     /// Which calls are heard, and which tone sounds.
     fn set_sound(&mut self, now: Instant) {
         let focus = self.focus.and_then(|n| self.calls.get(&n));
-        let heard: Vec<CallNumber> =
-            focus.filter(|c| c.has_sound() && !c.is_held_by_us()).map(|c| c.number).into_iter().collect();
+        let heard = self.audible();
         if heard != self.heard {
             let streams = heard.iter().filter_map(|n| self.calls.get(n)).map(Call::stream).collect();
             self.heard = heard;

@@ -139,6 +139,8 @@ pub struct CallView {
     pub answered: Option<Instant>,
     pub held_by_us: bool,
     pub held_by_peer: bool,
+    /// It and all others marked so hear each other.
+    pub in_conference: bool,
     /// An incoming call the user silenced.
     pub ignored: bool,
     /// `PCMU 8k`, `Opus 48k`; empty until negotiated.

@@ -129,8 +129,7 @@ impl UserAgent {
             // It came to nothing: back to who wanted it.
             if *status >= 300 && self.calls.get(referrer).is_some_and(super::Call::is_established) {
                 self.out.log(format!("call {number}: the transfer failed, back to call {referrer}"));
-                self.focus_on(now, *referrer);
-                self.with_call(*referrer, |call, _, _| call.set_hold(now, false));
+                self.talk_on(now, *referrer);
             }
         }
         !news.is_empty()

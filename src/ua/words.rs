@@ -34,6 +34,8 @@ pub const WORDS: &[Word] = &[
     Word::new("hold", "", "hold the call"),
     Word::new("resume", "", "take the call back"),
     Word::new("switch", "[CALL]", "talk on the other call, or on the one with this number"),
+    Word::new("join", "[CALL | all]", "talk with both calls at once: they hear each other"),
+    Word::new("split", "[CALL]", "take a call out of the conference; it is held"),
     Word::new("transfer", "TARGET", "let the other side call somebody else in your place"),
     Word::new("connect", "[CALL]", "connect the other side with that of your other call"),
     Word::new("park", "[SLOT]", "let the call wait at the server"),
@@ -81,6 +83,8 @@ pub fn commands(snapshot: &Snapshot, chosen: Chosen, line: &str) -> Result<Vec<C
         ("resume", []) => Command::Resume(here.talked("Only a call that is talked on can be held.")?),
         ("switch", []) => Command::Switch(here.other().ok_or("There is no other call to swap to.")?),
         ("switch", [number]) => Command::Switch(here.numbered(number)?),
+        ("join", names) => return here.join(names),
+        ("split", names) => Command::Split(here.split(names)?),
         ("transfer", [_, ..]) => {
             let call = here.talked("Only a call that is talked on can be transferred.")?;
             Command::Transfer { call, target: arguments.join(" ") }
@@ -189,6 +193,38 @@ impl Here<'_> {
     fn other(&self) -> Option<CallNumber> {
         let this = self.call().map(|call| call.number);
         self.live().filter(|c| c.state == CallState::Established).map(|c| c.number).find(|number| Some(*number) != this)
+    }
+
+    /// The call meant becomes one of a conference, with the next call that is not, or with those that are named.
+    fn join(&self, names: &[&str]) -> Result<Vec<Command>, String> {
+        let call = self.talked("Only calls that are up can be joined.")?;
+        let inside = self.live().any(|c| c.number == call && c.in_conference);
+        let outside = |c: &&CallView| c.state == CallState::Established && c.number != call;
+        let mut others: Vec<&CallView> = self.live().filter(outside).filter(|c| !(inside && c.in_conference)).collect();
+        others.sort_by_key(|c| (!c.in_conference, c.number));
+        let none = || "There is no other call to join.".to_owned();
+        match names {
+            [] => Ok(vec![Command::Join(call, others.first().ok_or_else(none)?.number)]),
+            ["all"] if others.is_empty() => Err(none()),
+            ["all"] => {
+                // Those of the conference are in it once one of them is.
+                let mut met = false;
+                others.retain(|c| !c.in_conference || !std::mem::replace(&mut met, true));
+                Ok(others.into_iter().map(|c| Command::Join(call, c.number)).collect())
+            }
+            [number] => Ok(vec![Command::Join(call, self.numbered(number)?)]),
+            _ => Err(misused(WORDS, "join")),
+        }
+    }
+
+    fn split(&self, names: &[&str]) -> Result<CallNumber, String> {
+        match names {
+            [] => {
+                self.call().filter(|c| c.in_conference).map(|c| c.number).ok_or("The call is in no conference.".into())
+            }
+            [number] => self.numbered(number),
+            _ => Err(misused(WORDS, "split")),
+        }
     }
 
     fn numbered(&self, number: &str) -> Result<CallNumber, String> {

@@ -25,6 +25,7 @@ mod answering;
 mod browsers;
 mod calling;
 mod compare;
+mod conferring;
 mod demo;
 mod devices;
 mod edges;
@@ -54,6 +55,7 @@ fn main() -> std::process::ExitCode {
         calling::CASES,
         answering::CASES,
         freeswitch::CASES,
+        conferring::CASES,
         transfer::CASES,
         watching::CASES,
         secure::CASES,

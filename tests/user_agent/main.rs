@@ -1,4 +1,5 @@
 //! Whole calls between user agents, in virtual time.
+mod conference;
 mod encrypted;
 mod failover;
 mod hostile;

@@ -18,6 +18,7 @@ pub enum Intent {
     Swap,
     Transfer,
     Connect,
+    Conference,
     Keypad,
     Quality,
     Messages,

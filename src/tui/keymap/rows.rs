@@ -45,6 +45,7 @@ rows! {
         ["s"] => Swap TwoCalls "swap" "talk on the other call",
         ["t"] => Transfer Established "transfer" "let the other side call somebody else in your place",
         ["o"] => Connect TwoCalls "connect" "connect the other sides of two calls with each other",
+        ["v"] => Conference TwoCalls "conference" "let the calls hear each other, or take one out again",
         ["d"] => Keypad Established "keypad" "send tones to the other side",
         ["q"] => Quality Established "quality" "the quality of the call over time",
         ["l"] => Messages Call "messages" "go to the messages of the call",

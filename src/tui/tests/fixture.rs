@@ -155,6 +155,7 @@ impl Screen {
             answered: established.then_some(began),
             held_by_us: false,
             held_by_peer: false,
+            in_conference: false,
             ignored: false,
             codec: if established { "Opus 48k".into() } else { String::new() },
             security: "none".into(),

@@ -229,6 +229,30 @@ fn two_calls_are_connected_after_a_question() {
 }
 
 #[test]
+fn a_conference_is_begun_and_left_with_one_key() {
+    let mut screen = Screen::talking(80, 24);
+    screen.press(&["v"]);
+    assert_eq!((screen.sent(), screen.notice()), (vec![], "There is no other call to join."));
+    let (one, two) = (CallNumber(1), CallNumber(2));
+    for (selected, sent) in [(1, Command::Join(one, two)), (2, Command::Join(two, one))] {
+        let mut screen = Screen::two_calls(80, 24);
+        screen.model.selected = Some(CallNumber(selected));
+        screen.press(&["v"]);
+        assert_eq!(screen.sent(), [sent]);
+    }
+    let mut screen = Screen::two_calls(80, 24);
+    screen.change(|s| s.calls.iter_mut().for_each(|call| (call.in_conference, call.held_by_us) = (true, false)));
+    screen.press(&["v"]);
+    assert_eq!(screen.sent(), [Command::Split(screen.model.selected.expect("a call"))]);
+    screen.types(":split");
+    screen.press(&["enter"]);
+    assert_eq!(screen.sent().len(), 1);
+    screen.types(":join");
+    screen.press(&["enter"]);
+    assert_eq!((screen.sent(), screen.notice()), (vec![], "There is no other call to join."));
+}
+
+#[test]
 fn without_a_call_its_keys_say_so() {
     for key in ["x", "h", "s", "d", "q", "l", "i"] {
         let mut screen = Screen::used(80, 24);
@@ -419,6 +443,10 @@ fn commands_by_their_words() {
         ("switch", vec![Command::Switch(BOB)]),
         ("switch 2", vec![Command::Switch(BOB)]),
         ("hangup 2", vec![Command::HangUp(BOB)]),
+        ("join", vec![Command::Join(ALICE, BOB)]),
+        ("join 2", vec![Command::Join(ALICE, BOB)]),
+        ("join all", vec![Command::Join(ALICE, BOB)]),
+        ("split 2", vec![Command::Split(BOB)]),
         ("transfer 1003", vec![Command::Transfer { call: ALICE, target: "1003".into() }]),
         ("connect", vec![Command::Connect(ALICE, BOB)]),
         ("connect 2", vec![Command::Connect(ALICE, BOB)]),

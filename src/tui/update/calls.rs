@@ -4,7 +4,7 @@ use crate::tui::keymap::Intent;
 use crate::tui::keymap::key::is_tone;
 use crate::tui::model::{Model, Popup, is_over};
 use crate::ua::command::{Command, Rejection};
-use crate::ua::snapshot::CallState;
+use crate::ua::snapshot::{CallState, CallView};
 use crate::ua::words::GAIN_LIMIT;
 
 /// The step of a gain key \[dB\].
@@ -28,7 +28,7 @@ pub fn reply(model: &mut Model, intent: Intent) -> Vec<Effect> {
     vec![Effect::Send(command)]
 }
 
-/// Hang up, hold, mute, swap.
+/// Hang up, hold, mute, swap, into the conference and out of it.
 pub fn change(model: &mut Model, intent: Intent) -> Vec<Effect> {
     let live = model.selected_call().filter(|call| !is_over(call));
     let command = match intent {
@@ -38,6 +38,9 @@ pub fn change(model: &mut Model, intent: Intent) -> Vec<Effect> {
             .filter(|call| call.state == CallState::Established)
             .map(|call| if call.held_by_us { Command::Resume(call.number) } else { Command::Hold(call.number) }),
         Intent::Swap => other_call(model).map(Command::Switch),
+        Intent::Conference => live.filter(|call| call.state == CallState::Established).and_then(|call| {
+            if call.in_conference { Some(Command::Split(call.number)) } else { conference_with(model, call) }
+        }),
         _ => None,
     };
     match command {
@@ -45,6 +48,7 @@ pub fn change(model: &mut Model, intent: Intent) -> Vec<Effect> {
         None => {
             let text = match intent {
                 Intent::Swap => "There is no other call to swap to.",
+                Intent::Conference => "There is no other call to join.",
                 Intent::Hold => "Only a call that is talked on can be held.",
                 _ => "There is no call.",
             };
@@ -56,8 +60,16 @@ pub fn change(model: &mut Model, intent: Intent) -> Vec<Effect> {
 
 /// The established call that is not talked on.
 pub fn other_call(model: &Model) -> Option<crate::base::id::CallNumber> {
-    let established = |call: &&crate::ua::snapshot::CallView| call.state == CallState::Established;
+    let established = |call: &&CallView| call.state == CallState::Established;
     model.live_calls().filter(established).map(|call| call.number).find(|number| Some(*number) != model.snapshot.focus)
+}
+
+/// The selected call joins the conference, or begins one with the call talked on.
+fn conference_with(model: &Model, selected: &CallView) -> Option<Command> {
+    let up = |call: &&CallView| call.state == CallState::Established && call.number != selected.number;
+    let focus = |call: &&CallView| (call.in_conference, Some(call.number) == model.snapshot.focus);
+    let other = model.live_calls().filter(up).max_by_key(focus)?;
+    Some(Command::Join(selected.number, other.number))
 }
 
 pub fn gain(model: &mut Model, intent: Intent) -> Vec<Effect> {

@@ -97,7 +97,9 @@ pub fn candidates(model: &Model, text: &str) -> Vec<String> {
         ["register" | "unregister" | "account"] => model.snapshot.accounts.iter().map(|a| a.name.clone()).collect(),
         ["theme"] => model.themes.iter().map(|theme| theme.name.to_owned()).collect(),
         ["network"] => Knob::ALL.into_iter().map(|knob| knob_name(knob).to_owned()).collect(),
-        ["switch" | "hangup" | "connect"] => model.live_calls().map(|call| call.number.to_string()).collect(),
+        ["switch" | "hangup" | "connect" | "join" | "split"] => {
+            model.live_calls().map(|call| call.number.to_string()).collect()
+        }
         ["call" | "query" | "transfer"] => {
             model.recent_calls().take(50).map(|call| call.peer_address.clone()).collect()
         }

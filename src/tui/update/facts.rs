@@ -101,6 +101,7 @@ pub fn event(model: &mut Model, event: Event) -> Vec<Effect> {
         | Event::Ringing(_)
         | Event::Established(_)
         | Event::HoldChanged { .. }
+        | Event::Conference { .. }
         | Event::Redirected { .. }
         | Event::Transfer { .. }
         | Event::Mailbox { .. }

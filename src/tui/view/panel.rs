@@ -20,7 +20,9 @@ pub fn draw(model: &Model, p: &mut Painter<'_>, area: Rect) {
 
 fn live_call(model: &Model, p: &mut Painter<'_>, area: Rect, call: &CallView) {
     let (word, role) = match &call.state {
-        CallState::Established if !call.held_by_us && !call.held_by_peer => ("talking".to_owned(), Role::Good),
+        CallState::Established if !call.held_by_us && !call.held_by_peer => {
+            (words::conference(model, call).unwrap_or_else(|| "talking".to_owned()), Role::Good)
+        }
         CallState::Ended(summary) => match summary.duration {
             Some(duration) => (format!("ended {}", clock::duration(duration)), Role::Dim),
             None => ("ended".to_owned(), Role::Dim),

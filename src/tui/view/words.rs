@@ -99,6 +99,12 @@ pub fn until(at: Instant, now: Instant) -> Duration {
     Duration::from_secs(left.as_secs() + u64::from(left.subsec_nanos() > 0))
 }
 
+/// How many talk with each other, the user among them; `None` where it is no conference.
+pub fn conference(model: &Model, call: &CallView) -> Option<String> {
+    let parties = model.live_calls().filter(|call| call.in_conference).count();
+    call.in_conference.then(|| format!("conference of {}", parties + 1))
+}
+
 /// One or two words for the list of calls, or how long they talk.
 pub fn call_state(model: &Model, call: &CallView) -> (String, Role) {
     let word = |word: &str, role| (word.to_owned(), role);
@@ -114,6 +120,9 @@ pub fn call_state(model: &Model, call: &CallView) -> (String, Role) {
         CallState::Established if call.transfer.is_some() => word("transfer", Role::Accent),
         CallState::Established if call.held_by_us => word("on hold", Role::Fair),
         CallState::Established if call.held_by_peer => word("holds us", Role::Fair),
+        CallState::Established if call.in_conference => {
+            (format!("& {}", clock::short(talked(model, call))), Role::Good)
+        }
         CallState::Established => (clock::short(talked(model, call)), Role::Good),
         CallState::Ending => word("ending", Role::Dim),
         CallState::Ended(_) => word("ended", Role::Dim),

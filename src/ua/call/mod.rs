@@ -211,6 +211,10 @@ impl Call {
         self.want_hold || self.held_by_us
     }
 
+    pub fn is_held_by_peer(&self) -> bool {
+        self.held_by_peer
+    }
+
     /// Sound may flow: established, or early media.
     pub fn has_sound(&self) -> bool {
         !self.is_over() && self.spec.is_some()

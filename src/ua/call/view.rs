@@ -60,6 +60,7 @@ impl Call {
             answered: self.answered,
             held_by_us: self.held_by_us,
             held_by_peer: self.held_by_peer,
+            in_conference: false,
             ignored: self.ignored,
             codec: self.codec(),
             security: self.security(),
