@@ -7,6 +7,7 @@ pub mod devices;
 pub mod headless;
 pub mod init;
 mod instance;
+mod manual;
 pub mod phone;
 pub mod report;
 pub mod run;

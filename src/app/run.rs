@@ -3,7 +3,7 @@ use crate::app::headless::{self, Job, Kind};
 use crate::app::instance::Instance;
 use crate::app::phone::{Hooks, Parts, Phone, PhoneError};
 use crate::app::sound::{self, Sound};
-use crate::app::{config_check, demo, devices, init, screen, serve, wire};
+use crate::app::{config_check, demo, devices, init, manual, screen, serve, wire};
 use crate::cli::{Cli, Command, ConfigCommand, ExitCode, Reject};
 use crate::config::{Account, Config, Environment, Host, Loaded};
 use crate::runtime::clock;
@@ -110,6 +110,15 @@ fn attempt(cli: &Cli) -> Result<ExitCode, Failure> {
             devices::run(&config, !command.no_tone, &mut io::stdout().lock())
         }
         Some(Command::Demo(demo)) => demo::run(cli, demo, &environment),
+        Some(Command::Completions { shell }) => {
+            clap_complete::generate(*shell, &mut Cli::described(), "offhook", &mut io::stdout().lock());
+            Ok(ExitCode::Ended)
+        }
+        Some(Command::Man { folder }) => {
+            manual::write(Cli::described(), folder)
+                .map_err(|error| Failure::new(ExitCode::Failed, format!("{}: {error}", folder.display())))?;
+            Ok(ExitCode::Ended)
+        }
         Some(Command::Proxy(options)) => serve::run(options, &environment),
         None => screen::run(cli, &environment),
     }

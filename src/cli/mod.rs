@@ -85,6 +85,21 @@ pub enum Command {
     /// Look after the configuration file.
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Print the completions of a shell.
+    ///
+    /// For bash: offhook completions bash > ~/.local/share/bash-completion/completions/offhook
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    /// Write the manual pages.
+    ///
+    /// One for offhook and one for each command, as offhook.1, offhook-call.1, ..
+    Man {
+        /// The folder to write them to, as ~/.local/share/man/man1; it is made if need be.
+        #[arg(value_name = "FOLDER")]
+        folder: PathBuf,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -263,6 +278,7 @@ impl Cli {
             Some(Command::Answer(answer)) => answer.no_register,
             Some(Command::Init | Command::Register(_) | Command::Devices(_)) => false,
             Some(Command::Demo(_) | Command::Proxy(_) | Command::Config(_)) | None => false,
+            Some(Command::Completions { .. } | Command::Man { .. }) => false,
         };
         // Who waits without registering waits for calls that come directly.
         let direct_calls = matches!(&self.command, Some(Command::Answer(answer)) if answer.no_register);

@@ -50,6 +50,7 @@ pub struct Shared {
 fn taken(command: &str) -> Option<&'static [&'static str]> {
     match command {
         "init" | "config" | "check" => Some(&["config"]),
+        "completions" | "man" => Some(&[]),
         "devices" => Some(&["config", "microphone", "speaker"]),
         "demo" => Some(&["config", "microphone", "speaker", "log"]),
         // Its own, with a default.
@@ -59,14 +60,20 @@ fn taken(command: &str) -> Option<&'static [&'static str]> {
 }
 
 impl Cli {
+    /// All commands, each with the options it takes.
+    pub fn described() -> clap::Command {
+        let mut command = Self::command();
+        command.build();
+        hide(&mut command);
+        command
+    }
+
     /// Reads the command line.
     ///
     /// # Errors
     /// What cannot be meant, an option that the command does not take among it; and the help, when it is asked for.
     pub fn read<T: Into<OsString> + Clone>(line: impl IntoIterator<Item = T>) -> Result<Self, clap::Error> {
-        let mut command = Self::command();
-        command.build();
-        hide(&mut command);
+        let mut command = Self::described();
         let mut matches = command.try_get_matches_from_mut(line)?;
         let name = matches.subcommand_name().unwrap_or_default().to_owned();
         let cli = Self::from_arg_matches_mut(&mut matches)?;
