@@ -21,7 +21,7 @@ impl Call {
                 shown(&bad.to_string(), 4)
             ));
         }
-        if self.spec.as_ref().is_none_or(|spec| spec.send_events.is_none()) {
+        if self.media.spec.as_ref().is_none_or(|spec| spec.send_events.is_none()) {
             return out.refuse("the peer takes no digits on this call (no telephone-event was agreed)");
         }
         self.digits.extend(wanted);

@@ -85,14 +85,14 @@ impl Call {
             return;
         }
         self.end_others(now);
-        if self.media_opened {
+        if self.media.opened {
             out.media.push_back(MediaCommand::Close { stream: self.stream(), reason: "call ended".to_owned() });
         }
-        self.opening_until = None;
+        self.media.opening_until = None;
         self.digits.clear();
         self.digit_at = None;
-        if self.spec.is_some() {
-            self.quality = Arc::new(self.monitor.summary());
+        if self.media.spec.is_some() {
+            self.media.quality = Arc::new(self.media.monitor.summary());
         }
         let summary = CallSummary {
             account: self.account,
@@ -107,7 +107,7 @@ impl Call {
             status,
             cause,
             codec: self.codec(),
-            quality: Arc::clone(&self.quality),
+            quality: Arc::clone(&self.media.quality),
         };
         out.log(format!("call {}: {}: {}", self.number, self.peer_label(), summary.cause));
         self.ended = Some(Arc::new(summary.clone()));

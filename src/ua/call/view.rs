@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 impl Call {
     pub(super) fn codec(&self) -> String {
-        self.spec.as_ref().map_or(String::new(), |spec| {
+        self.media.spec.as_ref().map_or(String::new(), |spec| {
             match spec.send.codec {
                 Codec::Pcmu => "PCMU 8k",
                 Codec::Pcma => "PCMA 8k",
@@ -20,7 +20,7 @@ impl Call {
 
     /// What protects the sound. Keys that went over the network in clear protect only from those who did not see them.
     fn security(&self) -> String {
-        let Some(spec) = &self.spec else { return String::new() };
+        let Some(spec) = &self.media.spec else { return String::new() };
         let Some(keys) = &spec.srtp else { return "none".to_owned() };
         let private = self.flow.is_some_and(|flow| matches!(flow.transport, Transport::Tls | Transport::Wss));
         let words = if private { "" } else { " (keys sent in clear)" };
@@ -64,21 +64,21 @@ impl Call {
             ignored: self.ignored,
             codec: self.codec(),
             security: self.security(),
-            media_remote: self.spec.as_ref().map(|spec| spec.remote_rtp.to_string()).unwrap_or_default(),
+            media_remote: self.media.spec.as_ref().map(|spec| spec.remote_rtp.to_string()).unwrap_or_default(),
             session_name: session_text(negotiated.map(|n| &n.session_name)),
             session_information: session_text(negotiated.map(|n| &n.session_information)),
             participant: self.participant(),
             digits_received: self.digits_received.clone(),
             transfer: self.transfer_words(),
-            media_flowing: self.media_flowing,
-            quality: Arc::clone(&self.quality),
+            media_flowing: self.media.flowing,
+            quality: Arc::clone(&self.media.quality),
             ladder: self.ladder.entries(),
             recovery: self.recovery.note.clone(),
         }
     }
 
     fn participant(&self) -> Vec<(String, String)> {
-        let p = &self.participant;
+        let p = &self.media.participant;
         [
             ("name", &p.name),
             ("email", &p.email),

@@ -1,0 +1,234 @@
+//! The course of a call: what the user wants, what the session tells, and what becomes of each.
+use super::{Call, Verdict};
+use crate::base::time::WallAnchor;
+use crate::media::spec::Direction;
+use crate::sdp::SdpError;
+use crate::sip::invite::{self, Answer, Body, OfferId, Phase, Session};
+use crate::sip::message::{Scheme, Uri};
+use crate::ua::account::shown;
+use crate::ua::event::Event;
+use crate::ua::outbox::Outbox;
+use crate::ua::snapshot::CallEnd;
+use std::time::Instant;
+
+impl Call {
+    /// The user takes the call; it is answered as soon as the ports are there.
+    pub fn answer(&mut self, now: Instant, anchor: &WallAnchor, out: &mut Outbox) {
+        if self.is_over() || self.outgoing || self.answered.is_some() {
+            return;
+        }
+        self.answering = true;
+        if !self.plan.is_open() {
+            return;
+        }
+        let Some(session) = &mut self.session else { return };
+        let made = match session.offer().cloned() {
+            Some(offer) => self.plan.answer(&offer, Direction::SendRecv),
+            None => self.plan.offer(Direction::SendRecv).map(|body| (body, None)),
+        };
+        match made {
+            Ok((body, spec)) => {
+                session.accept(now, Some(body));
+                self.answered = Some(now);
+                self.media.heard = now;
+                self.configure(now, spec, out);
+                out.event(Event::Established(self.number));
+            }
+            Err(error) => {
+                let warning = warning(&error);
+                session.reject(now, error.status(), &[("Warning", &warning)]);
+                self.verdict = Some(Verdict { end: CallEnd::Failed, status: None, cause: error.to_string() });
+            }
+        }
+        self.drain_events(now, anchor, out);
+    }
+
+    pub fn reject(&mut self, now: Instant, status: u16, anchor: &WallAnchor, out: &mut Outbox) {
+        if let Some(session) = &mut self.session {
+            session.reject(now, status, &[]);
+        }
+        self.drain_events(now, anchor, out);
+    }
+
+    /// Ends the call from here.
+    pub fn hang_up(&mut self, now: Instant, anchor: &WallAnchor, out: &mut Outbox) {
+        match &mut self.session {
+            Some(session) => session.hang_up(now, None),
+            None => self.finish(now, anchor, CallEnd::Cancelled, None, "given up by you".to_owned(), out),
+        }
+        self.drain_events(now, anchor, out);
+    }
+
+    /// Ends the call because something went wrong.
+    pub fn fail(&mut self, now: Instant, anchor: &WallAnchor, end: CallEnd, cause: String, out: &mut Outbox) {
+        match &mut self.session {
+            Some(session) => {
+                self.verdict = Some(Verdict { end, status: None, cause });
+                if session.phase() == Phase::Ringing {
+                    // Here it does not work; other phones of the user may take the call, which a 6xx would forbid.
+                    session.reject(now, 480, &[]);
+                } else {
+                    session.hang_up(now, None);
+                }
+            }
+            None => self.finish(now, anchor, end, None, cause, out),
+        }
+        self.drain_events(now, anchor, out);
+    }
+
+    pub fn set_hold(&mut self, now: Instant, hold: bool) {
+        if self.is_established()
+            && self.want_hold != hold
+            && let Some(session) = &mut self.session
+        {
+            self.want_hold = hold;
+            session.reinvite(now);
+        }
+    }
+
+    pub fn follow(&mut self, now: Instant, yes: bool, anchor: &WallAnchor, out: &mut Outbox) {
+        let (Some(session), Some((target, status))) = (&mut self.session, self.redirected.take()) else { return };
+        if yes {
+            session.follow(now, target);
+        } else {
+            let cause = format!("the target had moved, and you did not follow ({status})");
+            self.verdict = Some(Verdict { end: CallEnd::Refused, status: Some(status), cause });
+            session.hang_up(now, None);
+        }
+        self.drain_events(now, anchor, out);
+    }
+
+    /// Hears what the session has to tell; challenges are the agent's and come back to it.
+    pub fn drain_events(&mut self, now: Instant, anchor: &WallAnchor, out: &mut Outbox) {
+        while let Some(event) = self.session.as_mut().and_then(Session::poll_event) {
+            self.handle_session(now, event, anchor, out);
+        }
+    }
+
+    pub fn handle_session(&mut self, now: Instant, event: invite::Event, anchor: &WallAnchor, out: &mut Outbox) {
+        match event {
+            invite::Event::Progress { fork, status, body, response } => {
+                self.hear_response(fork, &response.headers, false);
+                let rang = std::mem::replace(&mut self.ringing, true);
+                if let Some(body) = body {
+                    match self.plan.handle_answer(fork, &body) {
+                        Ok(spec) => {
+                            self.early_media = true;
+                            self.configure(now, spec, out);
+                        }
+                        Err(error) => out.log(format!("call {}: early media of a {status}: {error}", self.number)),
+                    }
+                }
+                if !rang {
+                    out.event(Event::Ringing(self.number));
+                }
+            }
+            invite::Event::Answered { fork, response } => {
+                self.hear_response(fork, &response.headers, true);
+                self.plan.choose(fork);
+                self.answered = Some(now);
+                self.media.heard = now;
+                self.redirected = None;
+                out.event(Event::Established(self.number));
+            }
+            invite::Event::Confirmed => {}
+            invite::Event::Answer { fork, body } => match self.plan.handle_answer(fork, &body) {
+                Ok(spec) => {
+                    self.configure(now, spec, out);
+                    self.followed(out);
+                }
+                Err(error) => {
+                    let words = format!("the answer cannot be used: {error}");
+                    self.fail(now, anchor, CallEnd::Failed, words, out);
+                }
+            },
+            invite::Event::Offer { id, body } => self.handle_offer(now, id, &body, out),
+            invite::Event::OfferWanted { id } => {
+                let answer = match self.plan.offer(self.direction()) {
+                    Ok(offer) => Answer::Accept(offer),
+                    Err(error) => Answer::Reject(error.status()),
+                };
+                if let Some(session) = &mut self.session {
+                    session.answer(now, id, answer);
+                }
+            }
+            invite::Event::OfferRejected { status, response } => {
+                self.withdraw_wishes(status, out);
+                self.did_not_follow(now, status, response.is_some(), out);
+            }
+            invite::Event::Alive => self.alive(now, out),
+            // The agent deals with it before events come here; nobody else lets it come to this.
+            invite::Event::Lost { status } => self.end_lost(now, status, anchor, out),
+            invite::Event::Expired => self.expire(now),
+            // The agent deals with these before events come here.
+            invite::Event::Challenged { .. }
+            | invite::Event::Referred { .. }
+            | invite::Event::TransferProgress { .. } => {}
+            invite::Event::Redirected { contacts, response } => {
+                // From a protected address nobody leads us to one that is not (RFC 5630 §3.3).
+                let secure = self.target.scheme == Scheme::Sips;
+                let usable = |uri: &Uri| uri.is_sip() && (!secure || uri.scheme == Scheme::Sips);
+                match contacts.into_iter().map(|contact| contact.uri).find(usable) {
+                    Some(mut uri) => {
+                        // Headers and method in a URI are for those who click on it (RFC 3261 §19.1.5).
+                        uri.headers = None;
+                        uri.params.remove("method");
+                        let target = shown(&uri.to_string(), 120);
+                        self.redirected = Some((uri, response.status));
+                        out.event(Event::Redirected { call: self.number, target });
+                    }
+                    None => {
+                        let cause = "the target moved to where this phone cannot call".to_owned();
+                        self.fail(now, anchor, CallEnd::Refused, cause, out);
+                    }
+                }
+            }
+            invite::Event::Notified { request } => self.hear_request(&request.headers),
+            invite::Event::Ended { cause } => self.handle_end(now, &cause, anchor, out),
+        }
+    }
+
+    fn handle_offer(&mut self, now: Instant, id: OfferId, body: &Body, out: &mut Outbox) {
+        let answer = match self.plan.answer(body, self.direction()) {
+            Ok((answer, spec)) => {
+                self.configure(now, spec, out);
+                Answer::Accept(answer)
+            }
+            Err(error) => {
+                out.log(format!("call {}: the peer's offer is refused: {error}", self.number));
+                Answer::Reject(error.status())
+            }
+        };
+        if let Some(session) = &mut self.session {
+            session.answer(now, id, answer);
+        }
+    }
+
+    /// An offer of ours came to nothing: what was to be changed stays as it was.
+    pub fn withdraw_wishes(&mut self, status: u16, out: &mut Outbox) {
+        self.plan.withdraw();
+        if self.want_hold != self.held_by_us {
+            let what = if self.want_hold { "putting the call on hold" } else { "resuming the call" };
+            self.want_hold = self.held_by_us;
+            out.refuse(format!("the peer refused {what} ({status})"));
+        }
+    }
+
+    /// The call is answered, by whatever dialog; `false` when it was before.
+    pub fn begin_talking(&mut self, now: Instant) -> bool {
+        if self.answered.is_some() {
+            return false;
+        }
+        (self.answered, self.media.heard, self.redirected) = (Some(now), now, None);
+        true
+    }
+
+    pub fn direction(&self) -> Direction {
+        if self.want_hold { Direction::SendOnly } else { Direction::SendRecv }
+    }
+}
+
+/// The Warning header that tells the peer what was wrong with its offer (RFC 3261 §20.43).
+pub fn warning(error: &SdpError) -> String {
+    format!("{} offhook \"{}\"", error.warning(), error.to_string().replace(['"', '\\'], "'"))
+}

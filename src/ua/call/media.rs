@@ -1,0 +1,148 @@
+//! The media of a call: its ports, the stream it runs, what is heard and how well.
+use super::{Call, DIGITS};
+use crate::base::id::StreamId;
+use crate::base::net::Flow;
+use crate::base::time::WallAnchor;
+use crate::media::event::MediaEvent;
+use crate::media::spec::{MediaCommand, StreamSpec};
+use crate::media::stats::{DeviceReport, Participant, StreamReport};
+use crate::qos::monitor::CallMonitor;
+use crate::qos::snapshot::CallQuality;
+use crate::ua::account::shown;
+use crate::ua::event::Event;
+use crate::ua::outbox::Outbox;
+use crate::ua::snapshot::CallEnd;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How long an answer of ours may wait for the ports.
+const OPENING: Duration = Duration::from_secs(5);
+
+/// What is known of the stream.
+#[derive(Debug)]
+pub(super) struct Media {
+    pub monitor: CallMonitor,
+    pub quality: Arc<CallQuality>,
+    pub participant: Participant,
+    pub flowing: bool,
+    /// Ports were asked for, and are to be given back.
+    pub opened: bool,
+    /// The stream as media runs it by now.
+    pub spec: Option<StreamSpec>,
+    /// Received so far.
+    packets: u64,
+    /// When something was heard last, or could be expected.
+    pub heard: Instant,
+    pub opening_until: Option<Instant>,
+}
+
+impl Media {
+    pub fn new(now: Instant) -> Self {
+        Self {
+            monitor: CallMonitor::new(now),
+            quality: Arc::default(),
+            participant: Participant::default(),
+            flowing: false,
+            opened: false,
+            spec: None,
+            packets: 0,
+            heard: now,
+            opening_until: None,
+        }
+    }
+}
+
+impl Call {
+    pub fn stream(&self) -> StreamId {
+        StreamId(self.number.0)
+    }
+
+    /// Sound may flow: established, or early media.
+    pub fn has_sound(&self) -> bool {
+        !self.is_over() && self.media.spec.is_some()
+    }
+
+    /// Asks media for ports on the interface of the flow.
+    pub fn open_media(&mut self, now: Instant, flow: Flow, out: &mut Outbox) {
+        self.flow = Some(flow);
+        if !self.media.opened {
+            self.media.opened = true;
+            self.media.opening_until = Some(now + OPENING);
+            out.media.push_back(MediaCommand::Open { stream: self.stream(), local: flow.local.ip() });
+        }
+    }
+
+    pub fn handle_opened(&mut self, rtp: SocketAddr, rtcp: SocketAddr) {
+        self.media.opening_until = None;
+        self.plan.set_ports(rtp, rtcp);
+    }
+
+    /// There are no ports: without them there is no call, and nothing to close.
+    pub fn handle_open_failed(&mut self, now: Instant, anchor: &WallAnchor, error: &str, out: &mut Outbox) {
+        if self.is_established() || self.is_moving() {
+            return self.not_moved(now, &shown(error, 80), out);
+        }
+        self.media.opened = false;
+        self.fail(now, anchor, CallEnd::Failed, format!("no media ports: {}", shown(error, 80)), out);
+    }
+
+    pub fn configure(&mut self, now: Instant, spec: Option<StreamSpec>, out: &mut Outbox) {
+        let held_by_peer = self.plan.negotiated().is_some_and(|n| n.held_by_peer);
+        if self.held_by_us != self.want_hold || self.held_by_peer != held_by_peer {
+            (self.held_by_us, self.held_by_peer) = (self.want_hold, held_by_peer);
+            out.event(Event::HoldChanged { call: self.number, by_us: self.held_by_us, by_peer: held_by_peer });
+        }
+        let Some(spec) = spec else { return };
+        self.media.monitor.handle_direction(now, spec.direction.sends(), spec.direction.receives());
+        self.media.heard = now;
+        self.media.spec = Some(spec.clone());
+        out.media.push_back(MediaCommand::Configure { stream: self.stream(), spec: Box::new(spec) });
+    }
+
+    /// What media tells of this call's stream.
+    pub fn handle_media(&mut self, now: Instant, event: MediaEvent, out: &mut Outbox) {
+        match event {
+            MediaEvent::Flowing { .. } => {
+                self.media.flowing = true;
+                self.media.heard = now;
+            }
+            MediaEvent::Digit { digit, .. } => {
+                if self.digits_received.len() < DIGITS {
+                    self.digits_received.push(digit.to_char());
+                }
+                out.event(Event::Digit { call: self.number, digit: digit.to_char() });
+            }
+            MediaEvent::Goodbye { reason, .. } => {
+                // RTCP is easily forged: it never ends a call, it only explains one.
+                out.log(format!("call {}: the peer's media said goodbye {}", self.number, reason.sanitize(60)));
+            }
+            MediaEvent::Report { report, .. } => self.handle_report(now, &report),
+            MediaEvent::Opened { .. }
+            | MediaEvent::OpenFailed { .. }
+            | MediaEvent::Levels { .. }
+            | MediaEvent::Device(_) => {}
+        }
+    }
+
+    fn handle_report(&mut self, now: Instant, report: &StreamReport) {
+        if report.receive.packets > self.media.packets {
+            self.media.packets = report.receive.packets;
+            self.media.heard = now;
+        }
+        self.media.quality = Arc::new(self.media.monitor.handle_report(report));
+        self.media.participant = report.participant.clone();
+    }
+
+    pub fn handle_devices(&mut self, devices: &DeviceReport) {
+        self.media.monitor.handle_devices(devices);
+    }
+
+    /// Since when nothing was heard although something should be; a peer that holds us need not play music.
+    pub fn silent_since(&self) -> Option<Instant> {
+        let expects = self.is_established()
+            && !self.held_by_peer
+            && self.media.spec.as_ref().is_some_and(|spec| spec.direction.receives());
+        expects.then_some(self.media.heard)
+    }
+}
