@@ -5,7 +5,7 @@ mod request;
 
 pub use super::key::{DialogKey, SessionKey};
 pub use fork::{Early, Fork, Forks};
-pub use request::{Route, outside};
+pub use request::{Route, again, outside};
 
 use super::error::Refusal;
 use super::message::{Headers, Method, NameAddr, Request, Uri};

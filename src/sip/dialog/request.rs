@@ -66,6 +66,14 @@ pub fn outside(
     build(method, target, &route, &from.to_string(), &to.to_string(), call_id, cseq)
 }
 
+/// The same request once more, with the answer to a challenge and the next number (RFC 3261 §22.2).
+pub fn again(mut request: Request, credentials: &[(String, String)], cseq: u32) -> Request {
+    ["Authorization", "Proxy-Authorization"].iter().for_each(|name| request.headers.remove(name));
+    credentials.iter().for_each(|(name, value)| request.headers.push(name, value));
+    request.headers.set("CSeq", format_args!("{cseq} {}", request.method.clone()));
+    request
+}
+
 fn build(
     method: Method,
     target: &Uri,

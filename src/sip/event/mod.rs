@@ -1,7 +1,9 @@
 //! Event notification: one subscription as a machine, and what the packages we watch tell (RFC 6665).
 pub mod dialog_info;
+mod document;
 pub mod mwi;
 pub mod presence;
+pub mod publication;
 mod subscription;
 
 pub use subscription::{Config, End, Event, State, Subscription};
