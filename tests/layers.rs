@@ -65,6 +65,7 @@ const EDGES: &[(&str, &[&str])] = &[
     // The codec decides how much a loss hurts.
     ("qos", &["base", "media::spec", "media::stats"]),
     // L3: agents, pure; the first three are the contract that views and APIs may see
+    ("ua::availability", &[]),
     ("ua::dial_plan", &[]),
     ("ua::handling", &["ua::dial_plan"]),
     ("ua::identity", &["base"]),
@@ -86,6 +87,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "media::spec",
             "media::stats",
             "media::event",
+            "ua::availability",
             "ua::dial_plan",
             "ua::handling",
             "ua::command",
@@ -98,7 +100,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("proxy", &["base", "sip::message", "sip", "sip::transport", "sip::locate"]),
     // L4: views and configuration, pure but for tui's run loop
     // plain data: the names of codecs, what becomes of calls
-    ("config", &["base", "media::srtp::sdes", "media::spec", "ua::dial_plan", "ua::handling"]),
+    ("config", &["base", "media::srtp::sdes", "media::spec", "ua::availability", "ua::dial_plan", "ua::handling"]),
     (
         "tui",
         &[

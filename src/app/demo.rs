@@ -29,6 +29,7 @@ use crate::runtime::media_thread::{MediaHandle, MediaSender, MediaThreadConfig};
 use crate::runtime::proxy_server::ProxyServer;
 use crate::sip::auth::Password;
 use crate::sip::message::Host;
+use crate::ua::availability::Availability;
 use crate::ua::command::Command;
 use crate::ua::handling::Handling;
 use crate::ua::settings::{AccountSettings, Policy, Settings};
@@ -308,6 +309,7 @@ impl Stage {
             srtp: Policy::Off,
             direct_calls: false,
             handling: Handling::default(),
+            availability: Availability::default(),
         }
     }
 

@@ -247,6 +247,7 @@ impl Run {
             }
             Event::Parked { slot, .. } => self.tell("parked", &slot, || format!("parked at {slot}")),
             Event::Plan { typed, answer } => self.say_fact("plan", &format!("{typed}: {answer}")),
+            Event::Text(text) => self.say(&report::message(&text), || report::message_line(&text)),
             Event::Capabilities { target, answer } => self.say_fact("capabilities", &format!("{target}: {answer}")),
             Event::Refused { reason } => {
                 self.say_fact("refused", &reason);

@@ -2,7 +2,9 @@
 use crate::base::id::CallNumber;
 use crate::qos::snapshot::{CallQuality, DirectionQuality};
 use crate::ua::identity::{Forwarded, Identity, Verification};
-use crate::ua::snapshot::{CallEnd, CallState, CallSummary, CallView, FlowView, RegistrationState};
+use crate::ua::snapshot::{
+    CallEnd, CallState, CallSummary, CallView, FlowView, RegistrationState, TextState, TextView,
+};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -131,6 +133,34 @@ pub fn registration_line(account: &str, state: &RegistrationState, flows: &[Flow
         RegistrationState::Unregistering => "unregistering".to_owned(),
     };
     format!("{account}: {words}")
+}
+
+/// A text, and what became of it.
+pub fn message(text: &TextView) -> Value {
+    let cause = match &text.state {
+        TextState::Failed(cause) => Some(cause),
+        TextState::Received | TextState::Sending | TextState::Delivered | TextState::Accepted => None,
+    };
+    json!({
+        "type": "message",
+        "time": unix_time(),
+        "account": text.account_name,
+        "direction": if text.outgoing { "out" } else { "in" },
+        "peer": text.peer_address,
+        "name": text.peer_name,
+        "state": text.state.word(),
+        "cause": cause,
+        "text": text.text,
+    })
+}
+
+/// The same for a person.
+pub fn message_line(text: &TextView) -> String {
+    match &text.state {
+        TextState::Received => format!("{} writes: {}", text.peer_address, text.text),
+        TextState::Failed(cause) => format!("text to {}: failed: {cause}", text.peer_address),
+        state => format!("text to {}: {}", text.peer_address, state.word()),
+    }
 }
 
 /// Anything else worth a line.

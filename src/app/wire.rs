@@ -78,6 +78,7 @@ fn account(account: &Account, common: &DialPlan) -> Result<AccountSettings, Wire
         dtmf: account.dtmf == Dtmf::Rfc4733,
         srtp: account.srtp,
         direct_calls: account.direct_calls,
+        availability: account.availability.clone(),
         handling,
     })
 }

@@ -15,6 +15,11 @@ impl Untrusted {
         Self(String::from_utf8_lossy(bytes).into_owned())
     }
 
+    /// Its lines, which are still not to be trusted.
+    pub fn lines(&self) -> impl Iterator<Item = Self> {
+        self.0.lines().map(Self::new)
+    }
+
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

@@ -4,6 +4,7 @@ use crate::base::net::Transport;
 use crate::base::secret::Secret;
 use crate::media::spec::Codec;
 pub use crate::media::srtp::sdes::Policy;
+use crate::ua::availability::Availability;
 use crate::ua::handling::Handling;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -51,6 +52,8 @@ pub struct Account {
     pub srtp: Policy,
     /// Calls from anywhere ring, not only those of the account's server.
     pub direct_calls: bool,
+    /// What it tells of itself, and whom.
+    pub availability: Availability,
     /// What becomes of its calls without being asked each time.
     pub handling: Handling,
 }
@@ -110,6 +113,7 @@ impl Account {
             register: true,
             srtp: Policy::Off,
             direct_calls: false,
+            availability: Availability::default(),
             handling: Handling::default(),
         }
     }

@@ -33,6 +33,9 @@ pub const KEYS: &[(&str, &[&str])] = &[
             "websocket_path",
             "outbound",
             "mailbox",
+            "mailbox_number",
+            "publish",
+            "watchers",
             "watch",
             "codecs",
             "dtmf",
@@ -179,6 +182,7 @@ fn read_account<'t>(reader: &mut Reader<'t>, section: &Section<'_, 't>) -> Optio
     set(&mut account.srtp, reader.read(section, "srtp", srtp));
     set(&mut account.direct_calls, reader.boolean(section, "direct_calls"));
     account.handling = super::handling::read(reader, section);
+    account.availability = super::availability::read(reader, section);
     user.and(domain).map(|_| account)
 }
 

@@ -110,11 +110,11 @@ fn target(text: &str) -> Result<String, ValueError> {
 }
 
 /// A code of the server; empty: it has none.
-fn code(text: &str) -> Result<String, ValueError> {
+pub(super) fn code(text: &str) -> Result<String, ValueError> {
     if text.trim().is_empty() { Ok(String::new()) } else { target(text) }
 }
 
-fn targets(texts: &[&str]) -> Result<Vec<String>, ValueError> {
+pub(super) fn targets(texts: &[&str]) -> Result<Vec<String>, ValueError> {
     if texts.len() > LIST {
         return Err(ValueError::new(format!("at most {LIST} expected")));
     }

@@ -3,6 +3,7 @@
 //! [`load`] is the way in. Everything behind it has been checked: who holds a [`Config`] need not check again, but for
 //! names that only other rooms know (devices, themes, keys), which are passed through.
 mod account;
+mod availability;
 mod defaults;
 mod file;
 mod handling;

@@ -5,6 +5,7 @@ pub mod dialog;
 pub mod error;
 pub mod event;
 pub mod identity;
+pub mod instant;
 pub mod invite;
 pub mod key;
 pub mod locate;

@@ -65,6 +65,20 @@ pub enum Command {
         capture: f32,
         playback: f32,
     },
+    /// A text to somebody (MESSAGE); `target` as in `Call`.
+    Text {
+        account: Option<AccountId>,
+        target: String,
+        text: String,
+    },
+    /// What the user says of himself to those who watch.
+    Presence {
+        wish: Wish,
+        /// Words of his own; empty: none.
+        note: String,
+    },
+    /// Call the mailbox.
+    Mailbox(Option<AccountId>),
     /// OPTIONS to a target, to learn whether it is there and what it can do.
     Query {
         account: Option<AccountId>,
@@ -74,6 +88,16 @@ pub enum Command {
     Impair(Impairment),
     /// End all calls, unregister, and report `Event::Finished`.
     Shutdown,
+}
+
+/// What the user wants others to know; a call that is up is told in any case.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Wish {
+    /// What the phone knows.
+    #[default]
+    Auto,
+    Away,
+    Busy,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

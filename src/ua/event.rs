@@ -1,7 +1,7 @@
 //! Facts the user agent reports as they happen. What is true now is in `ua::snapshot`.
 use crate::base::id::{AccountId, CallNumber};
 use crate::ua::identity::Identity;
-use crate::ua::snapshot::{CallSummary, RegistrationState, WatchView};
+use crate::ua::snapshot::{CallSummary, RegistrationState, TextView, WatchView};
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
@@ -75,6 +75,8 @@ pub enum Event {
         typed: String,
         answer: String,
     },
+    /// A text came, was sent, or something became of it: the same key, the later counts.
+    Text(Box<TextView>),
     /// The answer to `Command::Query`, in words.
     Capabilities {
         target: String,

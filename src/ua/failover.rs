@@ -176,7 +176,7 @@ impl UserAgent {
                     query.flow = Some(*flow);
                 }
             }
-            Owner::Registration(..) | Owner::Probe(_) | Owner::Watch(_) => {}
+            Owner::Registration(..) | Owner::Probe(_) | Owner::Watch(_) | Owner::Publication(_) | Owner::Text(_) => {}
         }
     }
 }

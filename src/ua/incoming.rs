@@ -89,7 +89,9 @@ impl UserAgent {
         };
         let (owner, Some(id)) = (errand.owner, errand.id) else { return };
         let met = Challenged { request: errand.request, by: flow.remote.ip() };
-        if let (401 | 407, Owner::Call(_) | Owner::Registration(..) | Owner::Watch(_)) = (response.status, owner) {
+        if let (401 | 407, Owner::Call(_) | Owner::Registration(..) | Owner::Watch(_) | Owner::Publication(_)) =
+            (response.status, owner)
+        {
             self.sending.challenged(owner, id, met.clone());
         }
         match owner {
@@ -106,8 +108,10 @@ impl UserAgent {
                 self.query_answered(now, query, &met, &response);
             }
             Owner::Watch(watch) => self.watching.handle_response(now, watch, id, response),
+            Owner::Publication(account) => self.presences.handle_response(now, account, id, response),
+            Owner::Text(text) if response.status >= 200 => self.text_answered(now, text, &met, &response),
             // That it came is all that is asked of it.
-            Owner::Query(_) | Owner::Probe(_) => {}
+            Owner::Query(_) | Owner::Text(_) | Owner::Probe(_) => {}
         }
     }
 
@@ -118,6 +122,11 @@ impl UserAgent {
             }
             if let Some(number) = self.sessions.get(&dialog.session()) {
                 self.distrust(*number, &flow, &mut request.headers);
+            }
+            // A text within a call is one as any other (RFC 3428 §6).
+            let call = self.sessions.get(&dialog.session()).and_then(|number| self.calls.get(number));
+            if let (Method::Message, Some(account)) = (&request.method, call.map(|call| call.account)) {
+                return self.text_received(now, &key, &request, (&flow, account));
             }
             if let Some(session) = self.session_of_request(&request) {
                 session.handle_request(now, key, request);
@@ -168,7 +177,8 @@ impl UserAgent {
             Method::Bye | Method::Info | Method::Update | Method::Prack | Method::Cancel | Method::Ack => {
                 self.respond(now, &key, &request, 481, &[]);
             }
-            Method::Register | Method::Subscribe | Method::Publish | Method::Message | Method::Refer => {
+            Method::Message => self.text_received(now, &key, &request, (&flow, account)),
+            Method::Register | Method::Subscribe | Method::Publish | Method::Refer => {
                 self.respond(now, &key, &request, 405, &[("Allow", options::ALLOW)]);
             }
             Method::Other(_) => self.respond(now, &key, &request, 501, &[("Allow", options::ALLOW)]),

@@ -3,6 +3,7 @@
 //! It hears commands, messages, media events, located hosts and the passing of time, and speaks through its `poll_*`
 //! functions. After each input the runtime drains all of them.
 mod account;
+pub mod availability;
 mod call;
 mod cause;
 pub mod command;
@@ -19,6 +20,7 @@ mod liveness;
 mod media_host;
 mod outbox;
 mod outgoing;
+mod own_state;
 mod parties;
 mod pickup;
 mod plan;
@@ -32,6 +34,7 @@ mod sending;
 pub mod settings;
 pub mod snapshot;
 pub mod target;
+mod texting;
 mod transfer;
 mod watch;
 pub mod words;
@@ -83,6 +86,8 @@ pub struct UserAgent {
     queries: BTreeMap<u32, queries::Query>,
     next_query: u32,
     watching: watch::Watching,
+    presences: own_state::Presences,
+    texting: texting::Texting,
     parking: Option<pickup::Parking>,
     /// The call that is talked on.
     focus: Option<CallNumber>,
@@ -115,6 +120,7 @@ impl UserAgent {
         let layer = transaction::Layer::new(transaction::Config::default(), rng.fork());
         let accounts = registering::accounts(&settings, &layer, &mut rng);
         let watching = watch::Watching::new(&settings, &mut rng);
+        let presences = own_state::Presences::new(&settings, &accounts, &mut rng);
         Self {
             settings,
             anchor,
@@ -129,6 +135,8 @@ impl UserAgent {
             queries: BTreeMap::new(),
             next_query: 0,
             watching,
+            presences,
+            texting: texting::Texting::default(),
             parking: None,
             focus: None,
             conference: BTreeSet::new(),
@@ -207,6 +215,9 @@ impl UserAgent {
                     .media
                     .push_back(MediaCommand::Gain { capture: factor(self.gain.0), playback: factor(self.gain.1) });
             }
+            Command::Text { account, target, text } => self.send_text(now, account, &target, &text),
+            Command::Presence { wish, note } => self.set_presence(wish, &note),
+            Command::Mailbox(account) => self.call_mailbox(now, account),
             Command::Query { account, target } => self.query(now, account, &target),
             Command::Impair(_) => self.out.refuse("there is no simulated network here; `offhook demo` has one"),
             Command::Shutdown => self.shut_down(now),
@@ -289,6 +300,7 @@ impl UserAgent {
         self.registrations_timeout(now);
         self.keep_alive(now);
         self.watching.handle_timeout(now);
+        self.presences.handle_timeout(now);
         let due: Vec<CallNumber> =
             self.calls.values().filter(|c| c.poll_timeout().is_some_and(|at| at <= now)).map(|c| c.number).collect();
         for number in due {
@@ -309,6 +321,7 @@ impl UserAgent {
             self.held.iter().map(|held| held.until).min(),
             self.keep_alives.poll_timeout(),
             self.watching.poll_timeout(),
+            self.presences.poll_timeout(),
             self.busy_until,
             self.shutdown,
         ];
@@ -365,6 +378,7 @@ impl UserAgent {
             capture_level: self.levels.0,
             playback_level: self.levels.1,
             watched: self.watching.view(),
+            presence: self.presence_view(),
             devices: self.device_view(),
             counters: Counters {
                 malformed: layer.malformed,
@@ -451,6 +465,7 @@ impl UserAgent {
             quiet &= !self.drain_usages(now);
             quiet &= !self.watch_servers();
             quiet &= !self.drain_watches(now);
+            quiet &= !self.drain_publications(now);
             quiet &= !self.report_transfers(now);
             quiet &= !self.report_identities();
             quiet &= !self.drain_registrations(now);
@@ -521,6 +536,7 @@ impl UserAgent {
             });
         }
         self.watching.stop();
+        self.presences.stop();
         for index in 0..self.accounts.len() {
             self.unregister(now, AccountId(u16::try_from(index).unwrap_or(u16::MAX)));
         }
@@ -529,7 +545,9 @@ impl UserAgent {
     fn say_farewell(&mut self, now: Instant) {
         let Some(limit) = self.shutdown.filter(|_| !self.finished) else { return };
         let registered = |a: &Account| !matches!(a.state, RegistrationState::Off | RegistrationState::Failed { .. });
-        let busy = self.calls.values().any(|c| !c.is_done()) || self.accounts.iter().any(registered);
+        let busy = self.calls.values().any(|c| !c.is_done())
+            || self.accounts.iter().any(registered)
+            || self.presences.is_busy();
         if !busy || now >= limit {
             self.finished = true;
             // What is still to be sent goes out before anybody reads this.
@@ -560,6 +578,8 @@ impl UserAgent {
             Owner::Probe(_) => false,
             Owner::Query(id) => self.queries.contains_key(&id),
             Owner::Watch(id) => self.watching.account_of(id).is_some(),
+            Owner::Publication(id) => self.account(id).is_some(),
+            Owner::Text(id) => self.texting.account_of(id).is_some(),
         }
     }
 }

@@ -236,6 +236,7 @@ impl UserAgent {
                 self.match_flows(now, at, number);
                 if is_decided {
                     self.begin_watching(now, id);
+                    self.begin_publishing(now, id);
                 }
             }
             register::Event::Due => self.registration_due(now, at, number),

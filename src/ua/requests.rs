@@ -142,6 +142,8 @@ impl UserAgent {
             Owner::Registration(id, _) => self.account(id),
             Owner::Probe(_) => None,
             Owner::Query(id) => self.queries.get(&id).and_then(|q| self.account(q.account)),
+            Owner::Publication(id) => self.account(id),
+            Owner::Text(id) => self.texting.account_of(id).and_then(|account| self.account(account)),
             Owner::Watch(id) => self.watching.account_of(id).and_then(|account| self.account(account)),
         }
     }
@@ -153,6 +155,8 @@ impl UserAgent {
             Owner::Query(id) => self.queries.get(&id).and_then(|q| q.flow),
             Owner::Registration(..) | Owner::Probe(_) => None,
             Owner::Watch(id) => self.watching.account_of(id).and_then(|a| self.account(a)?.flow()),
+            Owner::Publication(id) => self.account(id).and_then(Account::flow),
+            Owner::Text(id) => self.texting.account_of(id).and_then(|a| self.account(a)?.flow()),
         };
         let configured = self.account_of(owner).and_then(|a| a.settings.transport);
         (flow.map_or(configured, |f| Some(f.transport)), flow)
@@ -191,6 +195,8 @@ impl UserAgent {
             }
             Owner::Registration(account, number) => self.registration_failed(now, (account, number), id, failure),
             Owner::Watch(watch) => self.watching.handle_failure(now, watch, id, failure),
+            Owner::Publication(account) => self.presences.handle_failure(now, account, id, failure),
+            Owner::Text(text) => self.text_failed(text, failure),
             // Its own time limit tells.
             Owner::Probe(_) => {}
             Owner::Query(query) => {

@@ -29,6 +29,8 @@ pub enum Owner {
     Probe(u32),
     Query(u32),
     Watch(u32),
+    Publication(AccountId),
+    Text(u32),
 }
 
 /// A request that waits for its flow, or for another try on the next one.
@@ -217,7 +219,9 @@ pub fn by_size(request: &Request, flows: &[Flow]) -> Vec<Flow> {
     let length = if request.method == Method::Ack { 0 } else { request.to_bytes().len() + VIA };
     let tries = |flow: &Flow| {
         let choice = size::choose(flow.transport, length);
-        let transports = std::iter::once(choice.first).chain(choice.fallback);
+        // A text must not be cut into fragments on the way (RFC 3428 §8).
+        let fallback = choice.fallback.filter(|_| request.method != Method::Message);
+        let transports = std::iter::once(choice.first).chain(fallback);
         transports.map(|transport| Flow { transport, ..*flow }).collect::<Vec<_>>()
     };
     flows.iter().flat_map(tries).collect()

@@ -1,4 +1,5 @@
 //! What the user agent is told at its start: accounts and preferences, as plain validated data.
+pub use super::availability::Availability;
 use crate::base::net::Transport;
 use crate::media::spec::{Codec, SourceDescription};
 pub use crate::media::srtp::sdes::Policy;
@@ -66,4 +67,6 @@ pub struct AccountSettings {
     pub direct_calls: bool,
     /// What becomes of its calls without being asked each time.
     pub handling: Handling,
+    /// What it tells of itself, and whom.
+    pub availability: Availability,
 }

@@ -24,6 +24,8 @@ pub struct Snapshot {
     pub playback_level: Option<f32>,
     /// The phones of others that are watched, in the order of the configuration.
     pub watched: Vec<WatchView>,
+    /// What those who watch us are told.
+    pub presence: PresenceView,
     pub devices: DeviceView,
     pub counters: Counters,
     /// The simulated network of the demonstration: what was asked for and what it really did.
@@ -51,6 +53,77 @@ pub struct MailboxView {
     /// `None`: not told.
     pub new: Option<u32>,
     pub old: Option<u32>,
+}
+
+/// What is told of us.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PresenceView {
+    pub state: OwnState,
+    /// The user's own words; empty: none.
+    pub note: String,
+    /// The accounts whose servers are told, and whether they know, in words.
+    pub published: Vec<(AccountId, String)>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OwnState {
+    #[default]
+    Free,
+    OnThePhone,
+    Away,
+    Busy,
+}
+
+impl OwnState {
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Free => "free",
+            Self::OnThePhone => "on the phone",
+            Self::Away => "away",
+            Self::Busy => "busy",
+        }
+    }
+}
+
+/// A text, sent or received (RFC 3428).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TextView {
+    /// Its own, whatever becomes of it.
+    pub key: String,
+    pub account: AccountId,
+    pub account_name: String,
+    pub outgoing: bool,
+    pub peer_name: String,
+    /// `bob@pbx.example`
+    pub peer_address: String,
+    pub at: SystemTime,
+    /// One line or several, each fit for the screen.
+    pub text: String,
+    pub state: TextState,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TextState {
+    Received,
+    Sending,
+    /// The other side has it (200).
+    Delivered,
+    /// A server keeps it for the other side (202).
+    Accepted,
+    /// Why, in words.
+    Failed(String),
+}
+
+impl TextState {
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Received => "received",
+            Self::Sending => "sending",
+            Self::Delivered => "delivered",
+            Self::Accepted => "accepted",
+            Self::Failed(_) => "failed",
+        }
+    }
 }
 
 /// Somebody who is watched.

@@ -1,5 +1,6 @@
 //! What is watched for an account: its mailbox, and the phones of others (RFC 3842, RFC 4235, RFC 3856).
 use super::account::shown;
+use super::outgoing::Placing;
 use super::sending::{Challenged, Owner};
 use super::{UserAgent, index, target};
 use crate::base::id::AccountId;
@@ -7,7 +8,7 @@ use crate::base::net::Flow;
 use crate::base::rng::Rng;
 use crate::sip::event::dialog_info::{DialogInfo, DialogState};
 use crate::sip::event::mwi::Mailbox;
-use crate::sip::event::presence::Presence;
+use crate::sip::event::presence::{Activity, Presence};
 use crate::sip::event::{self, End, State, Subscription};
 use crate::sip::key::{ServerKey, SessionKey};
 use crate::sip::message::{NameAddr, Request, Response, Uri};
@@ -154,7 +155,11 @@ impl Watch {
                 (label, Lamp::Unknown, self.trouble())
             }
             What::Person { label, presence: Some(presence) } => {
-                let lamp = if presence.open { Lamp::Free } else { Lamp::Away };
+                let lamp = match (presence.open, presence.activity) {
+                    (_, Some(Activity::OnThePhone | Activity::Busy)) => Lamp::Busy,
+                    (true, None) => Lamp::Free,
+                    (true, Some(Activity::Away)) | (false, _) => Lamp::Away,
+                };
                 (label, lamp, presence.note.as_ref().map(|note| note.sanitize(NOTE)).unwrap_or_default())
             }
         };
@@ -281,6 +286,28 @@ impl UserAgent {
                 }
             }
             What::Person { presence, .. } => *presence = Presence::parse(body).or(presence.take()),
+        }
+    }
+
+    /// Calls the mailbox of an account, to hear what it holds.
+    pub(super) fn call_mailbox(&mut self, now: Instant, wanted: Option<AccountId>) {
+        let with_mail = self.watching.mailboxes.iter().find(|(_, mailbox)| mailbox.waiting).map(|(id, _)| *id);
+        let Some(account) = self.choose_account(wanted.or(with_mail)) else {
+            return self.out.refuse("there is no account to call from; `offhook init` makes one");
+        };
+        let number = account.settings.availability.mailbox_number.clone();
+        if number.is_empty() {
+            let name = shown(&account.settings.name, 40);
+            return self
+                .out
+                .refuse(format!("account {name} has no mailbox_number: what is called to hear the mailbox"));
+        }
+        match account.dial_code(&number) {
+            Ok(uri) => {
+                let account = account.id;
+                self.place(now, account, uri, Placing::default());
+            }
+            Err(error) => self.out.refuse(error.to_string()),
         }
     }
 

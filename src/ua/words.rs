@@ -1,7 +1,7 @@
 //! Commands as lines of text: the words of the screen's command line, which programs write to the standard input of a phone
 //! without a screen.
 use crate::base::id::{AccountId, CallNumber};
-use crate::ua::command::{Command, Rejection};
+use crate::ua::command::{Command, Rejection, Wish};
 use crate::ua::snapshot::{AccountView, CallState, CallView, Snapshot};
 
 /// How far a gain goes \[dB\].
@@ -48,6 +48,9 @@ pub const WORDS: &[Word] = &[
     Word::new("register", "[ACCOUNT]", "register one account or all"),
     Word::new("unregister", "[ACCOUNT]", "take one account or all off"),
     Word::new("plan", "NUMBER", "what the dial plan makes of a number"),
+    Word::new("message", "TARGET TEXT", "send a text to somebody"),
+    Word::new("presence", "STATE [NOTE]", "what others see of you: free, away or busy, and words of your own"),
+    Word::new("mailbox", "", "call the mailbox"),
     Word::new("query", "TARGET", "ask with OPTIONS whether somebody is there"),
 ];
 
@@ -71,6 +74,22 @@ pub fn commands(snapshot: &Snapshot, chosen: Chosen, line: &str) -> Result<Vec<C
     let here = Here { snapshot, chosen };
     let command = match (name, arguments.as_slice()) {
         ("call", [_, ..]) => Command::Call { account: chosen.account, target: arguments.join(" ") },
+        ("message", [target, _, ..]) => {
+            // The text as it was typed, blanks and all.
+            let rest = line.trim_start().strip_prefix(name).unwrap_or_default().trim_start();
+            let text = rest.strip_prefix(target).unwrap_or_default().trim().to_owned();
+            Command::Text { account: chosen.account, target: (*target).to_owned(), text }
+        }
+        ("presence", [state, note @ ..]) => {
+            let wish = match *state {
+                "free" | "auto" => Wish::Auto,
+                "away" => Wish::Away,
+                "busy" => Wish::Busy,
+                other => return Err(format!("{other}: what others see is free, away or busy.")),
+            };
+            Command::Presence { wish, note: note.join(" ") }
+        }
+        ("mailbox", []) => Command::Mailbox(chosen.account),
         ("query", [_, ..]) => Command::Query { account: chosen.account, target: arguments.join(" ") },
         ("answer", []) => Command::Answer(here.ringing()?),
         ("busy", []) => Command::Reject(here.ringing()?, Rejection::Busy),

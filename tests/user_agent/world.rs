@@ -9,6 +9,7 @@ use offhook::media::spec::{Codec, MediaCommand, SourceDescription, StreamSpec};
 use offhook::sip::locate::{Located, Question};
 use offhook::sip::message::Host;
 use offhook::ua::UserAgent;
+use offhook::ua::availability::Availability;
 use offhook::ua::command::Command;
 use offhook::ua::event::Event;
 use offhook::ua::handling::Handling;
@@ -76,6 +77,7 @@ pub fn account(user: &str, server: SocketAddr, register: bool) -> AccountSetting
         srtp: Policy::Off,
         direct_calls: !register,
         handling: Handling::default(),
+        availability: Availability::default(),
     }
 }
 

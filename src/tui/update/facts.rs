@@ -106,6 +106,7 @@ pub fn event(model: &mut Model, event: Event) -> Vec<Effect> {
         | Event::Transfer { .. }
         | Event::Mailbox { .. }
         | Event::Watched(_)
+        | Event::Text(_)
         | Event::Ended { .. } => {}
     }
     Vec::new()
