@@ -54,6 +54,8 @@ pub fn show(mut phone: Phone, config: &Config, history: &History, journal: &Jour
         ascii: config.screen.ascii,
         keys: config.screen.keys.clone(),
         silent: !config.screen.bell,
+        mouse: config.screen.mouse,
+        notify: config.screen.notify,
     };
     let link = Link {
         commands: phone.commands.clone(),

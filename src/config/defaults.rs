@@ -1,6 +1,6 @@
 //! What holds where nothing is written. `config.example.toml` says the same, and a test compares them.
 use super::handling::EMERGENCY;
-use super::{Audio, Calls, FileChoice, Files, Network, PortRange, Screen};
+use super::{Audio, Calls, FileChoice, Files, Network, Notify, PortRange, Screen};
 use crate::ua::dial_plan::DialPlan;
 use std::time::Duration;
 
@@ -33,7 +33,7 @@ impl Default for Calls {
 
 impl Default for Screen {
     fn default() -> Self {
-        Self { theme: None, ascii: None, bell: true, keys: Vec::new() }
+        Self { theme: None, ascii: None, bell: true, notify: Notify::Auto, mouse: true, keys: Vec::new() }
     }
 }
 

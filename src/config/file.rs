@@ -4,7 +4,7 @@ use super::mistake::Mistake;
 use super::reach::{TransportChoice, dscp, name_server, websocket_path};
 use super::reader::{Reader, Section, line_of};
 use super::values::{CodecList, Host, ValueError, usable};
-use super::{AboutMe, Audio, Calls, Config, FileChoice, Files, Network, Screen};
+use super::{AboutMe, Audio, Calls, Config, FileChoice, Files, Network, Notify, Screen};
 use crate::base::secret::Secret;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -60,7 +60,7 @@ pub const KEYS: &[(&str, &[&str])] = &[
     ("[audio]", &["microphone", "speaker", "microphone_gain", "speaker_gain"]),
     ("[calls]", &["ptime", "no_media_timeout", "rtcp_mux", "dial_plan", "emergency_numbers"]),
     ("[about_me]", &["name", "email", "phone", "location", "note"]),
-    ("[screen]", &["theme", "characters", "bell", "keys"]),
+    ("[screen]", &["theme", "characters", "bell", "notify", "mouse", "keys"]),
     ("[files]", &["history", "log"]),
 ];
 
@@ -257,6 +257,8 @@ fn read_screen<'t>(reader: &mut Reader<'t>, section: &Section<'_, 't>, empty: &D
     screen.theme = theme.filter(|theme| theme != "auto");
     screen.ascii = reader.read(section, "characters", characters).flatten();
     set(&mut screen.bell, reader.boolean(section, "bell"));
+    set(&mut screen.notify, reader.read(section, "notify", notify));
+    set(&mut screen.mouse, reader.boolean(section, "mouse"));
     let keys = reader.section(section.table, empty, "screen.keys");
     read_keys(reader, &keys, "", &mut screen.keys);
     screen
@@ -330,6 +332,16 @@ fn srtp(text: &str) -> Result<Policy, ValueError> {
 }
 
 /// Whether only ASCII is to be used.
+fn notify(text: &str) -> Result<Notify, ValueError> {
+    Ok(match text {
+        "auto" => Notify::Auto,
+        "terminal" => Notify::Terminal,
+        "desktop" => Notify::Desktop,
+        "none" => Notify::None,
+        _ => return Err(ValueError::new("auto, terminal, desktop or none expected")),
+    })
+}
+
 fn characters(text: &str) -> Result<Option<bool>, ValueError> {
     match text {
         "auto" => Ok(None),

@@ -98,8 +98,23 @@ pub struct Screen {
     pub ascii: Option<bool>,
     /// The terminal's bell sounds when somebody calls.
     pub bell: bool,
+    /// How a user is told who looks at another window.
+    pub notify: Notify,
+    /// Clicks and the wheel mean something.
+    pub mouse: bool,
     /// Action and key, as written; `tui` knows them.
     pub keys: Vec<(String, String)>,
+}
+
+/// How somebody is told that a call comes in while he looks at another window.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Notify {
+    /// By the terminal where it is known to be able to, else by the desktop.
+    #[default]
+    Auto,
+    Terminal,
+    Desktop,
+    None,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -20,6 +20,19 @@ pub enum Action {
     },
     Key(Key),
     Paste(String),
+    /// The left button of the mouse was pressed there.
+    Click {
+        column: u16,
+        row: u16,
+    },
+    /// The wheel of the mouse was turned there.
+    Wheel {
+        up: bool,
+        column: u16,
+        row: u16,
+    },
+    /// The user looks at this terminal now, or no longer.
+    Focused(bool),
     Snapshot(Arc<Snapshot>),
     Event(Event),
     History(Arc<Vec<CallSummary>>),
@@ -37,6 +50,11 @@ pub enum Action {
 pub enum Effect {
     Send(Command),
     Bell,
+    /// Tells a user who looks elsewhere.
+    Notify {
+        title: String,
+        text: String,
+    },
     /// The window title.
     Title(String),
     /// Draw every cell anew.

@@ -1,7 +1,7 @@
 //! Terminal events as actions: the only place that reads crossterm's keys.
 use crate::tui::action::Action;
 use crate::tui::keymap::key::{Code, Key};
-use crossterm::event::{Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
+use crossterm::event::{Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
 
 /// What an event of the terminal means to the screen; `None` for what it does not care about.
 pub fn action(event: Event) -> Option<Action> {
@@ -9,7 +9,14 @@ pub fn action(event: Event) -> Option<Action> {
         Event::Key(key) => self::key(key).map(Action::Key),
         Event::Paste(text) => Some(Action::Paste(text)),
         Event::Resize(columns, rows) => Some(Action::Resize { columns, rows }),
-        Event::FocusGained | Event::FocusLost | Event::Mouse(_) => None,
+        Event::FocusGained => Some(Action::Focused(true)),
+        Event::FocusLost => Some(Action::Focused(false)),
+        Event::Mouse(MouseEvent { kind, column, row, modifiers: _ }) => match kind {
+            MouseEventKind::Down(MouseButton::Left) => Some(Action::Click { column, row }),
+            MouseEventKind::ScrollUp => Some(Action::Wheel { up: true, column, row }),
+            MouseEventKind::ScrollDown => Some(Action::Wheel { up: false, column, row }),
+            _ => None,
+        },
     }
 }
 

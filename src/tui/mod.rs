@@ -3,6 +3,7 @@ pub mod action;
 mod input;
 pub mod keymap;
 pub mod model;
+mod notify;
 mod run;
 mod terminal;
 pub mod theme;

@@ -6,9 +6,11 @@ use super::action::{Action, Effect};
 use super::input;
 use super::keymap::Keymap;
 use super::model::{Model, Setup};
+use super::notify::Notifier;
 use super::terminal::{self, Abilities, Screen};
 use super::theme::{ASCII, Theme, UNICODE};
 use super::update::update;
+use crate::config::Notify;
 use crate::ua::command::Command;
 use crate::ua::event::Event;
 use crate::ua::snapshot::{CallSummary, Snapshot};
@@ -47,6 +49,9 @@ pub struct Settings {
     pub keys: Vec<(String, String)>,
     /// No bell when somebody calls.
     pub silent: bool,
+    /// Taken from the terminal, whose own selection of text then needs the shift key.
+    pub mouse: bool,
+    pub notify: Notify,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -68,6 +73,7 @@ pub enum TuiError {
 /// Settings that cannot be, and a terminal that fails; the phone is told to shut down in the latter case.
 pub fn run(link: Link, settings: Settings) -> Result<(), TuiError> {
     let (model, silent) = (model(&settings)?, settings.silent);
+    let notifier = Notifier::new(settings.notify, |name| std::env::var(name).ok());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP, SIGCONT])?;
     let signals_end = signals.handle();
@@ -82,9 +88,9 @@ pub fn run(link: Link, settings: Settings) -> Result<(), TuiError> {
         }
     })?;
     let commands = link.commands.clone();
-    let outcome = Screen::enter().and_then(|screen| {
+    let outcome = Screen::enter(settings.mouse).and_then(|screen| {
         thread::Builder::new().name("tui-input".into()).spawn(move || read_terminal(&inputs))?;
-        runtime.block_on(Loop { screen, model, commands: link.commands.clone(), silent }.run(link, received))
+        runtime.block_on(Loop { screen, model, commands: link.commands.clone(), silent, notifier }.run(link, received))
     });
     signals_end.close();
     if outcome.is_err() {
@@ -133,6 +139,7 @@ struct Loop {
     model: Model,
     commands: mpsc::Sender<Command>,
     silent: bool,
+    notifier: Notifier,
 }
 
 /// Whether the loop goes on.
@@ -227,6 +234,7 @@ impl Loop {
                 }
                 Effect::Bell if self.silent => {}
                 Effect::Bell => self.screen.bell()?,
+                Effect::Notify { title, text } => self.notifier.tell(&mut self.screen, &title, &text)?,
                 Effect::Title(title) => self.screen.title(&title)?,
                 Effect::Repaint => {
                     self.screen.repaint()?;

@@ -2,7 +2,7 @@
 use crate::tui::model::Model;
 use crate::tui::theme::{ASCII, Depth, Glyphs, UNICODE};
 use crate::tui::view::view;
-use crossterm::event::{DisableBracketedPaste, EnableBracketedPaste};
+use crossterm::event::{DisableBracketedPaste, DisableFocusChange, EnableBracketedPaste, EnableFocusChange};
 use crossterm::style::Print;
 use crossterm::terminal::{
     BeginSynchronizedUpdate, EndSynchronizedUpdate, EnterAlternateScreen, LeaveAlternateScreen, SetTitle,
@@ -27,14 +27,19 @@ static HOOK: Once = Once::new();
 /// xterm: keep and bring back the window title.
 const KEEP_TITLE: &str = "\x1b[22;2t";
 const RETURN_TITLE: &str = "\x1b[23;2t";
+/// xterm: report buttons and the wheel, with coordinates of any size; not each movement, which would wake the program.
+const TAKE_MOUSE: &str = "\x1b[?1000h\x1b[?1006h";
+const RETURN_MOUSE: &str = "\x1b[?1006l\x1b[?1000l";
 
 /// The terminal while it is ours. Dropping it gives it back.
 pub struct Screen {
     terminal: Terminal<CrosstermBackend<BufWriter<Stdout>>>,
+    mouse: bool,
 }
 
 impl Screen {
-    pub fn enter() -> io::Result<Self> {
+    /// - `mouse`: it is told when the mouse is clicked.
+    pub fn enter(mouse: bool) -> io::Result<Self> {
         if let Ok(mut draws) = DRAWS.lock() {
             *draws = Some(thread::current().id());
         }
@@ -47,10 +52,10 @@ impl Screen {
                 before(panic);
             }));
         });
-        take()?;
+        take(mouse)?;
         let backend = CrosstermBackend::new(BufWriter::with_capacity(1 << 16, stdout()));
         match Terminal::new(backend) {
-            Ok(terminal) => Ok(Self { terminal }),
+            Ok(terminal) => Ok(Self { terminal, mouse }),
             Err(error) => {
                 restore();
                 Err(error)
@@ -80,6 +85,11 @@ impl Screen {
         execute!(self.terminal.backend_mut(), Print('\x07'))
     }
 
+    /// Writes a control sequence that draws nothing.
+    pub fn control(&mut self, sequence: &str) -> io::Result<()> {
+        execute!(self.terminal.backend_mut(), Print(sequence))
+    }
+
     pub fn title(&mut self, title: &str) -> io::Result<()> {
         let harmless: String = title.chars().filter(|c| !c.is_control()).take(80).collect();
         execute!(self.terminal.backend_mut(), SetTitle(harmless))
@@ -89,14 +99,14 @@ impl Screen {
     pub fn suspend(&mut self) -> io::Result<()> {
         restore();
         signal_hook::low_level::raise(signal_hook::consts::SIGTSTP)?;
-        take()?;
+        take(self.mouse)?;
         self.repaint()
     }
 
     /// Takes the terminal again after somebody else stopped and continued the process.
     pub fn retake(&mut self) -> io::Result<()> {
         disable_raw_mode()?;
-        take()?;
+        take(self.mouse)?;
         self.repaint()
     }
 }
@@ -110,10 +120,19 @@ impl Drop for Screen {
     }
 }
 
-fn take() -> io::Result<()> {
+fn take(mouse: bool) -> io::Result<()> {
     let title = if TAKEN.swap(true, Ordering::SeqCst) { "" } else { KEEP_TITLE };
     enable_raw_mode()?;
-    execute!(stdout(), Print(title), EnterAlternateScreen, EnableBracketedPaste, cursor::Hide)
+    let mouse = if mouse { TAKE_MOUSE } else { "" };
+    execute!(
+        stdout(),
+        Print(title),
+        EnterAlternateScreen,
+        EnableBracketedPaste,
+        EnableFocusChange,
+        Print(mouse),
+        cursor::Hide
+    )
 }
 
 /// Gives the terminal back if it is taken; harmless at any other time and from any thread.
@@ -121,7 +140,15 @@ pub fn restore() {
     if TAKEN.swap(false, Ordering::SeqCst) {
         let mut out = stdout();
         // Nothing is left to do about a terminal that cannot be written to.
-        let _ = execute!(out, DisableBracketedPaste, LeaveAlternateScreen, Print(RETURN_TITLE), cursor::Show);
+        let _ = execute!(
+            out,
+            Print(RETURN_MOUSE),
+            DisableFocusChange,
+            DisableBracketedPaste,
+            LeaveAlternateScreen,
+            Print(RETURN_TITLE),
+            cursor::Show
+        );
         let _ = out.flush();
         let _ = disable_raw_mode();
     }

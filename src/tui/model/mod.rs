@@ -9,7 +9,7 @@ use crate::tui::model::line::Line;
 use crate::tui::model::meter::Meter;
 use crate::tui::theme::{Glyphs, Theme};
 use crate::ua::snapshot::{CallEnd, CallState, CallSummary, CallView, LadderEntry, RegistrationState, Snapshot};
-pub use place::{Knob, Open, Page, Pane, Popup};
+pub use place::{Knob, Open, Page, Pane, Popup, Spot};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -87,6 +87,8 @@ pub struct Model {
     pub sound: Meter,
     pub mic: Meter,
     pub notice: Option<Notice>,
+    /// Whether the user looks at this terminal; `None`: it does not say.
+    pub focused: Option<bool>,
     pub quit: Quit,
     /// When each ended call was first seen ended.
     pub ended: Vec<(CallNumber, Instant)>,
@@ -153,6 +155,7 @@ impl Model {
             sound: Meter::default(),
             mic: Meter::default(),
             notice: None,
+            focused: None,
             quit: Quit::No,
             ended: Vec::new(),
             missed_seen: wall,

@@ -1,5 +1,6 @@
 //! Where the user is: page, list, window, line, knob.
 use crate::base::id::CallNumber;
+use crate::tui::keymap::key::Key;
 use crate::ua::snapshot::LadderEntry;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +45,21 @@ pub enum Open {
     Transfer(CallNumber),
     /// Whether the peers of these two calls shall be connected; nothing is typed.
     Connect(CallNumber, CallNumber),
+}
+
+/// What the mouse can point at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Spot {
+    /// A key of the key bar or of a question: to point at it is to press it.
+    Key(Key),
+    Call(CallNumber),
+    /// A row of the list of recent calls.
+    Recent(usize),
+    /// A row of the message ladder.
+    Message(usize),
+    Account(usize),
+    /// The line where numbers are typed.
+    DialLine,
 }
 
 /// A figure of the simulated network.

@@ -120,7 +120,14 @@ fn a_ringing_call_never_takes_typed_text() {
     screen.press(&["c"]);
     screen.types("b");
     let mut screen = screen.ringing();
-    assert_eq!(std::mem::take(&mut screen.effects), [Effect::Bell, Effect::Title("Eva Malá calls - offhook".into())]);
+    assert_eq!(
+        std::mem::take(&mut screen.effects),
+        [
+            Effect::Bell,
+            Effect::Notify { title: "Eva Malá calls".into(), text: "1007@pbx.example for work".into() },
+            Effect::Title("Eva Malá calls - offhook".into())
+        ]
+    );
     screen.types("arbia");
     assert_eq!((screen.sent(), screen.model.dial.text()), (vec![], "barbia"));
     screen.press(&["f5"]);

@@ -26,7 +26,7 @@ fn child() {
     match std::env::var(JOB).as_deref() {
         Ok("run") => run(phone(), Settings { ascii: Some(true), ..Settings::default() }).expect("a screen"),
         Ok("panic") => {
-            let _screen = Screen::enter().expect("a screen");
+            let _screen = Screen::enter(true).expect("a screen");
             panic!("on purpose");
         }
         _ => {}

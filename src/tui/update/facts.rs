@@ -3,7 +3,7 @@ use crate::tui::action::Effect;
 use crate::tui::model::{Model, Quit, is_over};
 use crate::ua::command::Command;
 use crate::ua::event::Event;
-use crate::ua::snapshot::{CallState, Snapshot};
+use crate::ua::snapshot::{CallEnd, CallState, Snapshot};
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -54,10 +54,10 @@ pub fn snapshot(model: &mut Model, snapshot: Arc<Snapshot>) -> Vec<Effect> {
         select(model, focus);
     }
     choose_call(model);
-    match model.incoming().map(|call| call.number) {
-        Some(rings) if Some(rings) != rang => vec![Effect::Bell],
-        _ => Vec::new(),
-    }
+    let Some(call) = model.incoming().filter(|call| Some(call.number) != rang) else { return Vec::new() };
+    let title = format!("{} calls", call.peer_name);
+    let text = format!("{} for {}", call.peer_address, model.account_name(call.account));
+    [Some(Effect::Bell), notify(model, title, text)].into_iter().flatten().collect()
 }
 
 /// Keeps a call selected as long as there is one to see.
@@ -93,6 +93,10 @@ pub fn event(model: &mut Model, event: Event) -> Vec<Effect> {
             model.notify(format!("Transferred to {to}"), false);
         }
         Event::Finished => return vec![Effect::Leave],
+        Event::Ended { summary, .. } if summary.end == CallEnd::Missed => {
+            let title = format!("Missed call from {}", summary.peer_name);
+            return notify(model, title, summary.peer_address.clone()).into_iter().collect();
+        }
         // What is true now is in the snapshot, which the screen draws anyway.
         Event::Registration { .. }
         | Event::Incoming { .. }
@@ -110,6 +114,11 @@ pub fn event(model: &mut Model, event: Event) -> Vec<Effect> {
         | Event::Ended { .. } => {}
     }
     Vec::new()
+}
+
+/// Tells a user who looks elsewhere; who looks at the screen sees it there. A terminal that does not say is told both.
+fn notify(model: &Model, title: String, text: String) -> Option<Effect> {
+    (model.focused != Some(true)).then_some(Effect::Notify { title, text })
 }
 
 /// A command the phone never got: an important one is worth a second press, so say it plainly.

@@ -3,6 +3,7 @@ mod calls;
 pub mod command;
 mod facts;
 mod lines;
+mod mouse;
 mod pages;
 pub mod simulation;
 
@@ -23,6 +24,12 @@ pub fn update(model: &mut Model, action: Action) -> Vec<Effect> {
         }
         Action::Key(key) => press(model, key),
         Action::Paste(text) => lines::paste(model, &text),
+        Action::Click { column, row } => mouse::click(model, column, row),
+        Action::Wheel { up, column, row } => mouse::wheel(model, up, column, row),
+        Action::Focused(focused) => {
+            model.focused = Some(focused);
+            Vec::new()
+        }
         Action::Snapshot(snapshot) => facts::snapshot(model, snapshot),
         Action::Event(event) => facts::event(model, event),
         Action::History(history) => {

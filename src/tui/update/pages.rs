@@ -57,7 +57,7 @@ pub fn turn(model: &mut Model, intent: Intent) -> Vec<Effect> {
     Vec::new()
 }
 
-fn enter_pane(model: &mut Model, pane: Pane) {
+pub fn enter_pane(model: &mut Model, pane: Pane) {
     model.pane = pane;
     if pane == Pane::Recent {
         model.missed_seen = model.wall;

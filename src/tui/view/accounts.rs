@@ -1,6 +1,6 @@
 //! The accounts: which are reachable, and why one is not.
 use super::words;
-use crate::tui::model::Model;
+use crate::tui::model::{Model, Spot};
 use crate::tui::theme::Role;
 use crate::tui::widget::paint::{Painter, padded};
 use crate::tui::widget::text;
@@ -24,6 +24,7 @@ pub fn draw(model: &Model, p: &mut Painter<'_>, area: Rect) {
         accounts.iter().enumerate().skip(first).take(shown).zip((inside.y..).step_by(usize::from(ROWS)))
     {
         let row = Rect { y, height: 1, ..inside };
+        p.spot(Rect { height: ROWS - 1, ..row }, Spot::Account(index));
         if index == model.account {
             p.tint(row, Role::Selected);
             p.cell(row.x, y, p.glyphs.cursor, Role::Accent);

@@ -1,7 +1,7 @@
 //! The band over the screen while somebody calls, or while a redirected call asks what to do.
 use super::words;
 use crate::tui::keymap::{Context, Intent};
-use crate::tui::model::Model;
+use crate::tui::model::{Model, Spot};
 use crate::tui::theme::Role;
 use crate::tui::widget::clock;
 use crate::tui::widget::paint::Painter;
@@ -66,7 +66,9 @@ fn buttons(model: &Model, p: &mut Painter<'_>, area: Rect, context: Context, key
     let mut x = area.x + 2;
     for (intent, label) in keys {
         let Some(key) = model.keymap.shown(context, *intent, model.is_typing()) else { continue };
+        let begins = x;
         x = p.put(x, y, area.right().saturating_sub(x), &format!(" {} ", key.label(p.glyphs.unicode)), Role::BandKey);
         x = p.put(x, y, area.right().saturating_sub(x), &format!(" {label}"), Role::BandStrong) + 3;
+        p.spot(Rect { x: begins, y, width: (x - begins).saturating_sub(3), height: 1 }, Spot::Key(key));
     }
 }

@@ -1,7 +1,8 @@
 //! The last lines: what the phone has to say, the line that is typed, and the keys that matter now.
+use crate::tui::keymap::key::Key;
 use crate::tui::keymap::{Binding, When};
 use crate::tui::model::line::Line;
-use crate::tui::model::{Model, Open, Quit};
+use crate::tui::model::{Model, Open, Quit, Spot};
 use crate::tui::theme::Role;
 use crate::tui::update::command;
 use crate::tui::widget::paint::Painter;
@@ -91,6 +92,9 @@ pub fn input(model: &Model, p: &mut Painter<'_>, area: Rect) -> Option<Position>
         }
         Some(Open::Dial | Open::Command) | None => {}
     }
+    if open.is_none() {
+        p.spot(area, Spot::DialLine);
+    }
     let account = model.calling_account().filter(|_| model.snapshot.accounts.len() > 1);
     let label = account.map_or("dial".to_owned(), |a| text::fit(&a.name, 12, p.glyphs.ellipsis));
     let role = if open.is_some() { Role::Accent } else { Role::Label };
@@ -127,7 +131,7 @@ fn line(p: &mut Painter<'_>, x: u16, y: u16, end: u16, line: &Line) -> (Position
 /// The keys that matter now, as many as fit; the way to the help page is always among them.
 pub fn keys(model: &Model, p: &mut Painter<'_>, area: Rect) {
     let end = area.right().saturating_sub(1);
-    let mut items: Vec<(String, &str)> = Vec::new();
+    let mut items: Vec<(String, &str, Key)> = Vec::new();
     for context in model.contexts() {
         for binding in model.keymap.rows(context).filter(|b| model.holds(b.row.when)) {
             if let Some(item) = item(model, binding).filter(|item| !items.iter().any(|other| other.0 == item.0)) {
@@ -135,7 +139,7 @@ pub fn keys(model: &Model, p: &mut Painter<'_>, area: Rect) {
             }
         }
     }
-    let wide = |(key, label): &(String, &str)| text::width(key) + text::width(label) + 1;
+    let wide = |(key, label, _): &(String, &str, Key)| text::width(key) + text::width(label) + 1;
     let help = items.iter().position(|item| item.1 == "help").map(|at| items.remove(at));
     let reserved = help.as_ref().map_or(0, |item| wide(item) + 2);
     let mut x = area.x + 1;
@@ -150,7 +154,7 @@ pub fn keys(model: &Model, p: &mut Painter<'_>, area: Rect) {
     }
 }
 
-fn item<'m>(model: &'m Model, binding: &'m Binding) -> Option<(String, &'m str)> {
+fn item<'m>(model: &'m Model, binding: &'m Binding) -> Option<(String, &'m str, Key)> {
     let typing = model.is_typing();
     let row = binding.row;
     let key = match row.when {
@@ -162,14 +166,16 @@ fn item<'m>(model: &'m Model, binding: &'m Binding) -> Option<(String, &'m str)>
         ("mute", _) if model.snapshot.muted => "unmute",
         (label, _) => label,
     };
-    (!label.is_empty()).then(|| (key.label(model.glyphs.unicode), label))
+    (!label.is_empty()).then(|| (key.label(model.glyphs.unicode), label, *key))
 }
 
 fn held(model: &Model) -> bool {
     model.selected_call().is_some_and(|call| call.held_by_us)
 }
 
-fn draw_item(p: &mut Painter<'_>, x: u16, y: u16, end: u16, (key, label): &(String, &str)) -> u16 {
-    let x = p.put(x, y, end.saturating_sub(x), key, Role::Key);
-    p.put(x + 1, y, end.saturating_sub(x + 1), label, Role::KeyLabel) + 2
+fn draw_item(p: &mut Painter<'_>, begins: u16, y: u16, end: u16, (name, label, key): &(String, &str, Key)) -> u16 {
+    let x = p.put(begins, y, end.saturating_sub(begins), name, Role::Key);
+    let behind = p.put(x + 1, y, end.saturating_sub(x + 1), label, Role::KeyLabel);
+    p.spot(Rect { x: begins, y, width: behind - begins, height: 1 }, Spot::Key(*key));
+    behind + 2
 }

@@ -1,7 +1,7 @@
 //! The SIP messages of a call as arrows: ours to the right, theirs to the left.
 use super::lists::{has_cursor, title_role};
 use super::{first_shown, inner_rows};
-use crate::tui::model::{Model, Pane};
+use crate::tui::model::{Model, Pane, Spot};
 use crate::tui::theme::Role;
 use crate::tui::widget::clock::Local;
 use crate::tui::widget::paint::{Painter, padded};
@@ -24,6 +24,7 @@ pub fn draw(model: &Model, p: &mut Painter<'_>, area: Rect) {
     let cursor = has_cursor(model, Pane::Messages);
     for (y, (index, entry)) in (inside.top()..inside.bottom()).zip(entries.iter().enumerate().skip(first)) {
         let row = Rect { y, height: 1, ..inside };
+        p.spot(row, Spot::Message(index));
         if cursor && index == at {
             p.tint(row, Role::Selected);
             p.cell(row.x, y, p.glyphs.cursor, Role::Accent);

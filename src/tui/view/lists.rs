@@ -1,6 +1,6 @@
 //! The calls that are up, and those that were.
 use super::{first_shown, inner_rows, words};
-use crate::tui::model::{Model, Page, Pane};
+use crate::tui::model::{Model, Page, Pane, Spot};
 use crate::tui::theme::Role;
 use crate::tui::widget::clock::Local;
 use crate::tui::widget::paint::{Painter, padded};
@@ -37,6 +37,7 @@ fn rows(model: &Model, p: &mut Painter<'_>, area: Rect) {
 fn row(model: &Model, p: &mut Painter<'_>, area: Rect, call: &CallView) {
     let y = area.y;
     let selected = Some(call.number) == model.selected;
+    p.spot(area, Spot::Call(call.number));
     if selected && has_cursor(model, Pane::Calls) {
         p.tint(area, Role::Selected);
     }
@@ -65,6 +66,7 @@ pub fn recent(model: &Model, p: &mut Painter<'_>, area: Rect) {
     let entries = model.recent_calls().enumerate().skip(first);
     for (y, (index, entry)) in (inside.top()..inside.bottom()).zip(entries) {
         let row = Rect { y, height: 1, ..inside };
+        p.spot(row, Spot::Recent(index));
         let selected = cursor && index == model.recent;
         if selected {
             p.tint(row, Role::Selected);

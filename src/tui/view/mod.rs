@@ -20,7 +20,7 @@ mod sentence;
 mod simulation;
 mod words;
 
-use crate::tui::model::{Model, Page, Popup};
+use crate::tui::model::{Model, Page, Popup, Spot};
 use crate::tui::theme::Role;
 use crate::tui::view::layout::Areas;
 use crate::tui::widget::paint::Painter;
@@ -37,30 +37,42 @@ pub fn view(model: &Model, frame: &mut Frame<'_>) {
 
 /// Draws into `buf`; returns where the cursor stands while a line of text is open.
 pub fn draw(model: &Model, buf: &mut Buffer) -> Option<Position> {
-    let mut p = Painter { buf, theme: &model.theme, glyphs: model.glyphs };
+    paint(model, &mut Painter { buf, theme: &model.theme, glyphs: model.glyphs, spots: Vec::new() })
+}
+
+/// What the mouse points at there. The picture is drawn once more for it, so that nothing has to be kept between frames.
+pub fn spot(model: &Model, at: Position) -> Option<Spot> {
+    let (width, height) = model.size;
+    let mut buf = Buffer::empty(Rect { x: 0, y: 0, width, height });
+    let mut p = Painter { buf: &mut buf, theme: &model.theme, glyphs: model.glyphs, spots: Vec::new() };
+    paint(model, &mut p);
+    p.spots.into_iter().rev().find(|(area, _)| area.contains(at)).map(|(_, spot)| spot)
+}
+
+fn paint(model: &Model, p: &mut Painter<'_>) -> Option<Position> {
     p.clear(p.buf.area, Role::Text);
     let Some(areas) = layout::areas(model) else {
-        too_small(model, &mut p);
+        too_small(model, p);
         return None;
     };
-    header::draw(model, &mut p, areas.header);
+    header::draw(model, p, areas.header);
     if let Some(area) = areas.band {
-        band::draw(model, &mut p, area);
+        band::draw(model, p, area);
     }
     match model.page {
-        Page::Main => main_page(model, &mut p, &areas),
-        Page::Quality => quality::draw(model, &mut p, areas.middle),
-        Page::Accounts => accounts::draw(model, &mut p, areas.middle),
-        Page::Account => account::draw(model, &mut p, areas.middle),
-        Page::Log => log::draw(model, &mut p, areas.middle),
-        Page::Help => help::draw(model, &mut p, areas.middle),
+        Page::Main => main_page(model, p, &areas),
+        Page::Quality => quality::draw(model, p, areas.middle),
+        Page::Accounts => accounts::draw(model, p, areas.middle),
+        Page::Account => account::draw(model, p, areas.middle),
+        Page::Log => log::draw(model, p, areas.middle),
+        Page::Help => help::draw(model, p, areas.middle),
     }
     if let Some(area) = areas.simulation {
-        simulation::draw(model, &mut p, area);
+        simulation::draw(model, p, area);
     }
-    bottom::status(model, &mut p, areas.status);
-    bottom::keys(model, &mut p, areas.keys);
-    bottom::input(model, &mut p, areas.input)
+    bottom::status(model, p, areas.status);
+    bottom::keys(model, p, areas.keys);
+    bottom::input(model, p, areas.input)
 }
 
 fn main_page(model: &Model, p: &mut Painter<'_>, areas: &Areas) {
@@ -78,6 +90,10 @@ fn main_page(model: &Model, p: &mut Painter<'_>, areas: &Areas) {
     }
     if let Some(area) = areas.ladder {
         ladder::draw(model, p, area);
+    }
+    if model.popup.is_some() {
+        // The window covers what is below it.
+        p.spots.retain(|(area, _)| !areas.middle.intersects(*area));
     }
     match &model.popup {
         Some(Popup::Keypad { sent }) => keypad::draw(model, p, areas.middle, sent),

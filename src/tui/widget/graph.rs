@@ -69,7 +69,7 @@ mod tests {
         let mut buf = Buffer::empty(area);
         let theme = Theme::by_name("mono", Depth::Ansi).expect("a theme");
         let glyphs = if unicode { &UNICODE } else { &ASCII };
-        let mut p = Painter { buf: &mut buf, theme: &theme, glyphs };
+        let mut p = Painter { buf: &mut buf, theme: &theme, glyphs, spots: Vec::new() };
         time_line(&mut p, area, Figure::Loss, line, skip, (0.0, 10.0));
         let row = |y| (0..width).map(|x| buf.cell((x, y)).map_or("", |c| c.symbol())).collect::<String>();
         (0..height).map(row).collect()

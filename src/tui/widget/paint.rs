@@ -1,4 +1,5 @@
 //! The brush: puts text by role into the buffer, never outside of it.
+use crate::tui::model::Spot;
 use crate::tui::theme::{Glyphs, Role, Theme};
 use crate::tui::widget::text;
 use ratatui::buffer::Buffer;
@@ -9,9 +10,16 @@ pub struct Painter<'a> {
     pub buf: &'a mut Buffer,
     pub theme: &'a Theme,
     pub glyphs: &'static Glyphs,
+    /// What the mouse can point at; of two at one place the later one counts.
+    pub spots: Vec<(Rect, Spot)>,
 }
 
 impl Painter<'_> {
+    /// The mouse can point at `area`.
+    pub fn spot(&mut self, area: Rect, spot: Spot) {
+        self.spots.push((area, spot));
+    }
+
     /// Writes at most `max` columns of `content` and returns the column behind it.
     pub fn put(&mut self, x: u16, y: u16, max: u16, content: &str, role: Role) -> u16 {
         let room = self.buf.area.right().saturating_sub(x).min(max);
