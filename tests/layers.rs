@@ -68,11 +68,12 @@ const EDGES: &[(&str, &[&str])] = &[
     ("ua::availability", &[]),
     ("ua::dial_plan", &[]),
     ("ua::handling", &["ua::dial_plan"]),
+    ("ua::contacts", &["base"]),
     ("ua::identity", &["base"]),
-    ("ua::command", &["base", "ua::handling"]),
-    ("ua::snapshot", &["base", "qos", "ua::handling", "ua::identity"]),
-    ("ua::event", &["base", "qos", "ua::handling", "ua::identity", "ua::snapshot"]),
-    ("ua::words", &["base", "qos", "ua::command", "ua::handling", "ua::snapshot"]),
+    ("ua::command", &["base", "ua::contacts", "ua::handling"]),
+    ("ua::snapshot", &["base", "qos", "ua::contacts", "ua::handling", "ua::identity"]),
+    ("ua::event", &["base", "qos", "ua::contacts", "ua::handling", "ua::identity", "ua::snapshot"]),
+    ("ua::words", &["base", "qos", "ua::command", "ua::contacts", "ua::handling", "ua::snapshot"]),
     (
         "ua",
         &[
@@ -89,6 +90,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "media::event",
             "ua::availability",
             "ua::dial_plan",
+            "ua::contacts",
             "ua::handling",
             "ua::command",
             "ua::event",
@@ -100,13 +102,25 @@ const EDGES: &[(&str, &[&str])] = &[
     ("proxy", &["base", "sip::message", "sip", "sip::transport", "sip::locate"]),
     // L4: views and configuration, pure but for tui's run loop
     // plain data: the names of codecs, what becomes of calls
-    ("config", &["base", "media::srtp::sdes", "media::spec", "ua::availability", "ua::dial_plan", "ua::handling"]),
+    (
+        "config",
+        &[
+            "base",
+            "media::srtp::sdes",
+            "media::spec",
+            "ua::availability",
+            "ua::contacts",
+            "ua::dial_plan",
+            "ua::handling",
+        ],
+    ),
     (
         "tui",
         &[
             "base",
             "config",
             "qos",
+            "ua::contacts",
             "ua::handling",
             "ua::command",
             "ua::event",

@@ -31,6 +31,7 @@ use crate::sip::auth::Password;
 use crate::sip::message::Host;
 use crate::ua::availability::Availability;
 use crate::ua::command::Command;
+use crate::ua::contacts::Contacts;
 use crate::ua::handling::Handling;
 use crate::ua::settings::{AccountSettings, Policy, Settings};
 use crate::ua::snapshot::RegistrationState;
@@ -276,6 +277,7 @@ impl Stage {
                 rtcp_mux: true,
                 brisk_reports: true,
                 no_media_timeout: Duration::from_secs(30),
+                contacts: Contacts::default(),
             },
             net: NetConfig { address: Some(HERE), ..NetConfig::default() },
             media: sound.handle.sender(),

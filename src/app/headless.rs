@@ -199,6 +199,7 @@ impl Run {
                     [words, identity.forwarded_words()].join(" ").trim_end().to_owned()
                 });
             }
+            Event::Contacts(change) => self.say_fact("contacts", &change.to_string()),
             Event::Ringing(_) => self.say_fact("ringing", "the other side rings"),
             Event::Established(call) => {
                 self.talks.insert(call, Talk { since: now, step: Step::Talk });
@@ -236,7 +237,7 @@ impl Run {
             Event::Digit { digit, .. } => self.tell("digit", &digit.to_string(), || format!("digit {digit}")),
             Event::Ended { call, summary } => self.handle_end(call, &summary),
             Event::Watched(view) => {
-                self.say_fact("watched", format!("{}: {} {}", view.label, view.lamp.word(), view.note).trim());
+                self.say_fact("watched", format!("{}: {} {}", view.name(), view.lamp.word(), view.note).trim());
             }
             Event::Mailbox { waiting, new, .. } => {
                 let count = new.map(|new| format!("{new} new")).unwrap_or_else(|| "new messages".to_owned());

@@ -48,7 +48,7 @@ fn identity(identity: &Identity) -> Value {
         "attestation_claimed": identity.attestation.as_deref().and_then(text),
         "dialled": text(&identity.dialled),
         "forwarded": identity.forwarded.iter().map(step).collect::<Vec<_>>(),
-        "forwarded_asserted": !identity.forwarded.is_empty() && identity.forwarded_by_word_of_server,
+        "forwarded_asserted": !identity.forwarded.is_empty() && identity.from_server,
         "words": text(&identity.phrase()),
     })
 }

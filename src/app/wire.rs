@@ -6,6 +6,7 @@ use crate::media::spec::SourceDescription;
 use crate::net::{Access, NetConfig};
 use crate::sip::auth::Password;
 use crate::sip::message;
+use crate::ua::contacts::Contacts;
 use crate::ua::dial_plan::DialPlan;
 use crate::ua::settings::{AccountSettings, Settings};
 
@@ -45,6 +46,7 @@ pub fn settings(config: &Config, auto_answer: bool, rng: &mut Rng) -> Result<Set
         rtcp_mux: config.calls.rtcp_mux,
         brisk_reports: false,
         no_media_timeout: config.calls.no_media_timeout,
+        contacts: Contacts::default(),
     })
 }
 

@@ -1,6 +1,7 @@
 //! Everything that may be asked of the user agent: keyboard, command line and tests speak these words and no others.
 use crate::base::id::{AccountId, CallNumber};
 use crate::base::netem::Impairment;
+use crate::ua::contacts::Change;
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Command {
@@ -59,6 +60,8 @@ pub enum Command {
     },
     /// Send DTMF digits (RFC 4733), in order.
     Digits(CallNumber, String),
+    /// Change the list of contacts.
+    Contact(Change),
     Mute(bool),
     /// Gains \[dB\], 0 is unchanged.
     Gain {

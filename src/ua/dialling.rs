@@ -53,7 +53,7 @@ impl UserAgent {
         let Some(account) = self.choose_account(wanted) else {
             return self.out.refuse("there is no account to call from; `offhook init` makes one");
         };
-        let answer = match account.dial(typed) {
+        let answer = match account.dial(&self.look_up(typed)) {
             Ok((uri, verdict)) => format!("{}, {verdict}", shown(&uri.to_string(), 120)),
             Err(error) => error.to_string(),
         };

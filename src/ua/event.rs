@@ -1,5 +1,6 @@
 //! Facts the user agent reports as they happen. What is true now is in `ua::snapshot`.
 use crate::base::id::{AccountId, CallNumber};
+use crate::ua::contacts::Change;
 use crate::ua::identity::Identity;
 use crate::ua::snapshot::{CallSummary, RegistrationState, TextView, WatchView};
 
@@ -59,6 +60,8 @@ pub enum Event {
     },
     /// Somebody who is watched does something else than before.
     Watched(Box<WatchView>),
+    /// The contacts have changed, and how: whoever keeps them writes that down.
+    Contacts(Box<Change>),
     /// What a mailbox holds has changed.
     Mailbox {
         account: AccountId,

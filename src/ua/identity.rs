@@ -21,8 +21,8 @@ pub struct Identity {
     pub attestation: Option<String>,
     /// Who handed the call on before it came here, the last one first.
     pub forwarded: Vec<Forwarded>,
-    /// Our own server says that it was handed on, rather than only the caller.
-    pub forwarded_by_word_of_server: bool,
+    /// All this came from the account's own server, which says that it was handed on, rather than only the caller.
+    pub from_server: bool,
     /// Whom the call was placed to at first, where another party is connected now.
     pub dialled: String,
 }
@@ -125,7 +125,7 @@ impl Identity {
             why => format!("{} ({why})", step.by),
         };
         let steps: Vec<String> = self.forwarded.iter().map(step).collect();
-        match (steps.is_empty(), self.forwarded_by_word_of_server) {
+        match (steps.is_empty(), self.from_server) {
             (true, _) => String::new(),
             (false, true) => format!("forwarded by {}", steps.join(", before by ")),
             (false, false) => format!("claims to be forwarded by {}", steps.join(", before by ")),
@@ -170,7 +170,7 @@ mod tests {
         assert_eq!(identity.forwarded_words(), "");
         identity.forwarded = vec![step("Bob", "no answer"), step("somebody", "")];
         assert_eq!(identity.forwarded_words(), "claims to be forwarded by Bob (no answer), before by somebody");
-        identity.forwarded_by_word_of_server = true;
+        identity.from_server = true;
         assert_eq!(identity.forwarded_words(), "forwarded by Bob (no answer), before by somebody");
     }
 }

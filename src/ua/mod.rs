@@ -3,11 +3,13 @@
 //! It hears commands, messages, media events, located hosts and the passing of time, and speaks through its `poll_*`
 //! functions. After each input the runtime drains all of them.
 mod account;
+mod address_book;
 pub mod availability;
 mod call;
 mod cause;
 pub mod command;
 mod conference;
+pub mod contacts;
 pub mod dial_plan;
 mod dialling;
 pub mod event;
@@ -54,12 +56,14 @@ use account::{Account, KeepAlives};
 use bytes::Bytes;
 use call::Call;
 use command::{Command, Rejection};
+use contacts::Contacts;
 use event::Event;
 use outbox::Outbox;
 use sending::{Errand, Owner, Sending};
 use settings::Settings;
 use snapshot::{AccountView, CallEnd, CallView, Counters, DeviceView, RegistrationState, Snapshot};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Calls at once that are not over.
@@ -73,6 +77,7 @@ const FAREWELL: Duration = Duration::from_secs(3);
 
 pub struct UserAgent {
     settings: Settings,
+    contacts: Arc<Contacts>,
     anchor: WallAnchor,
     rng: Rng,
     layer: transaction::Layer,
@@ -121,8 +126,10 @@ impl UserAgent {
         let accounts = registering::accounts(&settings, &layer, &mut rng);
         let watching = watch::Watching::new(&settings, &mut rng);
         let presences = own_state::Presences::new(&settings, &accounts, &mut rng);
+        let contacts = Arc::new(settings.contacts.clone());
         Self {
             settings,
+            contacts,
             anchor,
             rng,
             layer,
@@ -163,6 +170,7 @@ impl UserAgent {
 
     /// Registers every account that wants to be.
     pub fn start(&mut self, now: Instant) {
+        self.watch_contacts(now);
         let wanted: Vec<AccountId> = self.accounts.iter().filter(|a| a.settings.register).map(|a| a.id).collect();
         for account in wanted {
             self.handle_command(now, Command::Register(account));
@@ -203,6 +211,7 @@ impl UserAgent {
             Command::Unpark { account, slot } => self.unpark(now, account, &slot),
             Command::Plan { account, target } => self.tell_plan(account, &target),
             Command::Digits(call, digits) => self.with_call(call, |c, _, out| c.dial_digits(now, &digits, out)),
+            Command::Contact(change) => self.change_contacts(now, change),
             Command::Mute(muted) => {
                 self.muted = muted;
                 self.out.media.push_back(MediaCommand::Mute(muted));
@@ -377,8 +386,9 @@ impl UserAgent {
             playback_gain: self.gain.1,
             capture_level: self.levels.0,
             playback_level: self.levels.1,
-            watched: self.watching.view(),
             presence: self.presence_view(),
+            watched: self.watched(),
+            contacts: Arc::clone(&self.contacts),
             devices: self.device_view(),
             counters: Counters {
                 malformed: layer.malformed,

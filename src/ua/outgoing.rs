@@ -40,7 +40,7 @@ impl UserAgent {
         let Some(account) = self.choose_account(wanted) else {
             return self.out.refuse("there is no account to call from; `offhook init` makes one");
         };
-        let target = match account.dial(typed) {
+        let target = match account.dial(&self.look_up(typed)) {
             Ok((target, _)) => target,
             Err(error) => return self.out.refuse(error.to_string()),
         };
@@ -87,7 +87,7 @@ impl UserAgent {
                 account: id,
                 account_name: name,
                 outgoing: true,
-                identity: self.identify_dialled(&target),
+                identity: self.identify_dialled(id, &target),
                 server,
                 target,
                 plan: Plan::new(wishes, &mut self.rng),

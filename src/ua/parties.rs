@@ -28,20 +28,15 @@ impl UserAgent {
     pub(super) fn identify(&self, account: AccountId, flow: &Flow, headers: &Headers, from: &NameAddr) -> Identity {
         let server = self.server_of(account, flow);
         let mut identity = party::caller(Sender { headers, from, server: server.as_deref() });
-        self.recognise(&mut identity);
+        self.recognise(account, &mut identity);
         identity
     }
 
     /// Whom the user calls.
-    pub(super) fn identify_dialled(&self, target: &Uri) -> Identity {
+    pub(super) fn identify_dialled(&self, account: AccountId, target: &Uri) -> Identity {
         let mut identity = party::dialled(target);
-        self.recognise(&mut identity);
+        self.recognise(account, &mut identity);
         identity
-    }
-
-    /// Puts in what the user calls somebody.
-    fn recognise(&self, identity: &mut Identity) {
-        identity.recognise(None);
     }
 
     /// Tells who has become known, or has changed; `true` when there was anybody.
@@ -49,8 +44,9 @@ impl UserAgent {
         let changed = |(number, call): (&CallNumber, &mut super::Call)| call.take_identity_news().then_some(*number);
         let changed: Vec<CallNumber> = self.calls.iter_mut().filter_map(changed).collect();
         for number in &changed {
-            let Some(mut identity) = self.calls.get(number).map(|call| call.identity.clone()) else { continue };
-            self.recognise(&mut identity);
+            let known = self.calls.get(number).map(|call| (call.account, call.identity.clone()));
+            let Some((account, mut identity)) = known else { continue };
+            self.recognise(account, &mut identity);
             let phrase = identity.phrase();
             self.out.log(format!("call {number}: with {} ({phrase})", identity.label()));
             if let Some(call) = self.calls.get_mut(number) {

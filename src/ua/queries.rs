@@ -35,7 +35,7 @@ impl UserAgent {
         if self.queries.len() >= QUERIES {
             return self.out.refuse("too many questions are open");
         }
-        let target = match account.dial(typed) {
+        let target = match account.dial(&self.look_up(typed)) {
             Ok((target, _)) => target,
             Err(error) => return self.out.refuse(error.to_string()),
         };

@@ -5,6 +5,7 @@ use crate::media::spec::{Codec, SourceDescription};
 pub use crate::media::srtp::sdes::Policy;
 pub use crate::sip::auth::Password;
 use crate::sip::message::Host;
+use crate::ua::contacts::Contacts;
 use crate::ua::handling::Handling;
 use std::time::Duration;
 
@@ -27,6 +28,8 @@ pub struct Settings {
     pub brisk_reports: bool,
     /// A call without any media for so long is ended; zero never ends it.
     pub no_media_timeout: Duration,
+    /// Whom the user knows.
+    pub contacts: Contacts,
 }
 
 #[derive(Clone, Debug)]

@@ -3,6 +3,7 @@ use crate::base::id::{AccountId, CallNumber};
 use crate::base::net::Transport;
 use crate::base::netem::{Impairment, Truth};
 use crate::qos::snapshot::CallQuality;
+use crate::ua::contacts::Contacts;
 use crate::ua::identity::Identity;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -26,6 +27,8 @@ pub struct Snapshot {
     pub watched: Vec<WatchView>,
     /// What those who watch us are told.
     pub presence: PresenceView,
+    /// Whom the user knows.
+    pub contacts: Arc<Contacts>,
     pub devices: DeviceView,
     pub counters: Counters,
     /// The simulated network of the demonstration: what was asked for and what it really did.
@@ -126,12 +129,21 @@ impl TextState {
     }
 }
 
+impl WatchView {
+    /// What the user calls them, else as it is written in the configuration.
+    pub fn name(&self) -> &str {
+        self.contact.as_deref().unwrap_or(&self.label)
+    }
+}
+
 /// Somebody who is watched.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WatchView {
     pub account: AccountId,
     /// As it is written in the configuration.
     pub label: String,
+    /// What the user calls them.
+    pub contact: Option<String>,
     pub lamp: Lamp,
     /// Their own words, or why nothing is known.
     pub note: String,

@@ -80,7 +80,7 @@ impl UserAgent {
         if self.texting.outgoing.len() >= SENDING {
             return self.out.refuse("too many texts are on their way");
         }
-        let target = match account.dial(typed) {
+        let target = match account.dial(&self.look_up(typed)) {
             Ok((uri, _)) => uri,
             Err(error) => return self.out.refuse(error.to_string()),
         };
@@ -88,7 +88,7 @@ impl UserAgent {
         let (from, route) = (account.aor(), secure::route(account.route(), &target));
         let agent = &self.settings.user_agent;
         let (request, next_hop) = instant::request(&target, from, &route, &text, agent, &mut self.rng);
-        let peer = self.identify_dialled(&target);
+        let peer = self.identify_dialled(id, &target);
         let view = TextView {
             key: format!("out {}", request.headers.call_id().unwrap_or_default()),
             account: id,

@@ -20,7 +20,7 @@ impl UserAgent {
     pub(super) fn transfer(&mut self, now: Instant, number: CallNumber, typed: &str) {
         let account = self.calls.get(&number).and_then(|call| self.account(call.account));
         let Some(account) = account else { return self.out.refuse(format!("there is no call {number}")) };
-        match account.dial(typed) {
+        match account.dial(&self.look_up(typed)) {
             Ok((uri, _)) => {
                 self.refer(now, number, &ReferTo { uri, replaces: None }, typed, None);
             }

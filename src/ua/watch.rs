@@ -1,4 +1,8 @@
 //! What is watched for an account: its mailbox, and the phones of others (RFC 3842, RFC 4235, RFC 3856).
+mod contacts;
+
+pub use contacts::Wanted;
+
 use super::account::shown;
 use super::outgoing::Placing;
 use super::sending::{Challenged, Owner};
@@ -36,6 +40,10 @@ pub struct Watch {
     known_by: Option<(Flow, String)>,
     /// What the front end was told last.
     told: Option<WatchView>,
+    /// Watched because a contact is, rather than by the configuration.
+    of_contact: bool,
+    /// Not wanted any more: only its end is awaited.
+    leaving: bool,
 }
 
 #[derive(Debug)]
@@ -58,6 +66,8 @@ enum What {
 pub struct Watching {
     watches: BTreeMap<u32, Watch>,
     mailboxes: BTreeMap<AccountId, Mailbox>,
+    /// What the next watch is known by.
+    next: u32,
 }
 
 impl Watching {
@@ -66,8 +76,7 @@ impl Watching {
         let mut add = |account, what, target: Uri, from: NameAddr| {
             let config = config(&what, target, from, &settings.user_agent);
             let subscription = Subscription::new(config, rng.fork());
-            let id = u32::try_from(watching.watches.len()).unwrap_or(u32::MAX);
-            watching.watches.insert(id, Watch { account, what, subscription, known_by: None, told: None });
+            watching.add(Watch::new(account, what, subscription));
         };
         for (id, account) in (0..).map(AccountId).zip(&settings.accounts) {
             let own = Uri::sip(Some(&account.user), account.domain.clone(), account.domain_port);
@@ -84,6 +93,11 @@ impl Watching {
             }
         }
         watching
+    }
+
+    fn add(&mut self, watch: Watch) {
+        self.watches.insert(self.next, watch);
+        self.next = self.next.wrapping_add(1);
     }
 
     pub fn account_of(&self, id: u32) -> Option<AccountId> {
@@ -143,7 +157,14 @@ impl Watching {
 }
 
 impl Watch {
+    fn new(account: AccountId, what: What, subscription: Subscription) -> Self {
+        Self { account, what, subscription, known_by: None, told: None, of_contact: false, leaving: false }
+    }
+
     fn view(&self) -> Option<WatchView> {
+        if self.leaving {
+            return None;
+        }
         let (label, lamp, note) = match &self.what {
             What::Mailbox => return None,
             What::Phone { label, dialogs, known: true } => match dialogs.state() {
@@ -163,7 +184,7 @@ impl Watch {
                 (label, lamp, presence.note.as_ref().map(|note| note.sanitize(NOTE)).unwrap_or_default())
             }
         };
-        Some(WatchView { account: self.account, label: label.clone(), lamp, note })
+        Some(WatchView { account: self.account, label: label.clone(), contact: None, lamp, note })
     }
 
     /// Why nothing is known, in words.
@@ -198,7 +219,7 @@ impl UserAgent {
             return self.watching.watches.values_mut().filter(|w| w.account == id).for_each(|w| w.known_by = None);
         };
         let (contact, route) = (account.contact(&flow), account.route());
-        for watch in self.watching.watches.values_mut().filter(|watch| watch.account == id) {
+        for watch in self.watching.watches.values_mut().filter(|watch| watch.account == id && !watch.leaving) {
             let known_by = Some((flow, contact.to_string()));
             if watch.known_by != known_by || *watch.subscription.state() == State::Off {
                 watch.known_by = known_by;
@@ -224,6 +245,7 @@ impl UserAgent {
                 {
                     let before = watch.told.replace(view.clone()).map(|told| told.lamp);
                     self.lamp_of_slot(now, before, &view);
+                    let view = self.named(view);
                     self.out.event(Event::Watched(Box::new(view)));
                 }
             }

@@ -2,6 +2,7 @@
 //! without a screen.
 use crate::base::id::{AccountId, CallNumber};
 use crate::ua::command::{Command, Rejection, Wish};
+use crate::ua::contacts::{Change, Number};
 use crate::ua::snapshot::{AccountView, CallState, CallView, Snapshot};
 
 /// How far a gain goes \[dB\].
@@ -41,6 +42,11 @@ pub const WORDS: &[Word] = &[
     Word::new("park", "[SLOT]", "let the call wait at the server"),
     Word::new("unpark", "SLOT", "take a call back that waits there"),
     Word::new("pickup", "[NUMBER]", "take a call that rings at another phone, or in your group"),
+    Word::new("contact add", "NAME [LABEL=]NUMBER", "remember a number of somebody"),
+    Word::new("contact remove", "NAME", "forget somebody"),
+    Word::new("contact watch", "NAME", "show whether they are on the phone"),
+    Word::new("contact unwatch", "NAME", "do not show it any more"),
+    Word::new("contact speed", "NAME KEY|off", "what is typed to call them"),
     Word::new("digits", "TONES", "send tones: 0-9 * # A-D"),
     Word::new("mute", "", "switch the microphone off"),
     Word::new("unmute", "", "switch the microphone on"),
@@ -123,6 +129,7 @@ pub fn commands(snapshot: &Snapshot, chosen: Chosen, line: &str) -> Result<Vec<C
         ("unpark", [slot]) => Command::Unpark { account: chosen.account, slot: (*slot).to_owned() },
         ("pickup", []) => Command::PickUp { account: chosen.account, whom: None },
         ("pickup", [_, ..]) => Command::PickUp { account: chosen.account, whom: Some(arguments.join(" ")) },
+        ("contact", [what, who @ ..]) => Command::Contact(contact(what, who)?),
         ("plan", [_, ..]) => Command::Plan { account: chosen.account, target: arguments.join(" ") },
         ("digits", [_, ..]) => {
             let tones: String = arguments.concat().to_ascii_uppercase();
@@ -147,9 +154,29 @@ pub fn commands(snapshot: &Snapshot, chosen: Chosen, line: &str) -> Result<Vec<C
     Ok(vec![command])
 }
 
+/// What is to become of the contacts.
+fn contact(what: &str, who: &[&str]) -> Result<Change, String> {
+    let name = |words: &[&str]| words.join(" ");
+    Ok(match (what, who) {
+        ("add", [who @ .., last]) if !who.is_empty() => {
+            let (label, address) =
+                last.split_once('=').filter(|(label, _)| !label.contains([':', '@', ';'])).unwrap_or(("", last));
+            Change::Add { name: name(who), number: Number { address: address.to_owned(), label: label.to_owned() } }
+        }
+        ("remove", [_, ..]) => Change::Remove(name(who)),
+        ("watch", [_, ..]) => Change::Watch { name: name(who), on: true },
+        ("unwatch", [_, ..]) => Change::Watch { name: name(who), on: false },
+        ("speed", [who @ .., key]) if !who.is_empty() => {
+            Change::Speed { name: name(who), speed: (*key != "off").then(|| (*key).to_owned()) }
+        }
+        _ => return Err(misused(WORDS, &format!("contact {what}"))),
+    })
+}
+
 /// Whether `line` begins with one of these words.
 pub fn knows(line: &str) -> bool {
-    line.split_whitespace().next().is_some_and(|name| WORDS.iter().any(|word| word.name == name))
+    let first = |word: &Word| word.name.split(' ').next().unwrap_or(word.name);
+    line.split_whitespace().next().is_some_and(|name| WORDS.iter().any(|word| first(word) == name))
 }
 
 /// What to say of a word with the wrong arguments, or of no word at all.

@@ -3,6 +3,7 @@ use crate::peer::{request, sdp};
 use crate::world::{World, account, address, settings};
 use offhook::ua::command::Command;
 use offhook::ua::event::Event;
+use offhook::ua::settings::Settings;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -12,7 +13,12 @@ pub const SERVER: u8 = 9;
 
 /// A phone registered at a server that the test plays; the server challenged it once.
 pub fn registered(seed: u64) -> World {
-    let mut world = World::new(vec![settings(vec![account("a", address(SERVER), true)])], seed);
+    registered_as(settings(vec![account("a", address(SERVER), true)]), seed)
+}
+
+/// The same with settings of its own.
+pub fn registered_as(settings: Settings, seed: u64) -> World {
+    let mut world = World::new(vec![settings], seed);
     world.run(SECOND);
     let register = world.latest(address(SERVER), "REGISTER");
     world.answer(0, &register, "401 Unauthorized", CHALLENGE, "");

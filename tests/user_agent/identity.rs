@@ -1,8 +1,9 @@
 //! Who it is: whom the agent believes, what is withheld, and who is connected by now.
-use crate::hostile::{SECOND, SERVER, registered};
+use crate::hostile::{SECOND, SERVER, registered, registered_as};
 use crate::peer::{Letter, request, sdp};
 use crate::world::{World, account, address, settings};
 use offhook::ua::command::Command;
+use offhook::ua::contacts::{Change, Contact, Contacts, Number};
 use offhook::ua::event::Event;
 use offhook::ua::identity::{Identity, Source};
 use offhook::ua::snapshot::{CallEnd, CallSummary};
@@ -176,4 +177,67 @@ fn who_is_connected_changes_within_the_call() {
     // The dialog's remote URI has followed (RFC 4916).
     assert!(bye.header("To").starts_with("<sip:eve@h>"), "{}", bye.text);
     assert_eq!((summary(&world).end, summary(&world).peer_name.as_str()), (CallEnd::Normal, "withheld"));
+}
+
+fn knowing(contacts: Vec<Contact>, seed: u64) -> World {
+    let mut known = settings(vec![account("a", address(SERVER), true)]);
+    known.contacts = Contacts::new(contacts);
+    registered_as(known, seed)
+}
+
+fn contact(name: &str, number: &str) -> Contact {
+    let number = Number { address: number.to_owned(), label: String::new() };
+    Contact { name: name.to_owned(), numbers: vec![number], ..Contact::default() }
+}
+
+#[test]
+fn the_names_of_contacts_stand_beside_what_was_told() {
+    let mut world = knowing(vec![contact("Mum", "+420555123456")], 77);
+    let told = "From: \"Eve\" <sip:555123456@192.0.2.9>;tag=eve\r\n";
+    world.give(0, address(SERVER), &invite(address(SERVER), told));
+    world.run(SECOND);
+    let identity = world.call(0).identity;
+    assert_eq!((identity.name.as_str(), identity.told.as_str()), ("Mum", "Eve"));
+    assert_eq!(identity.phrase(), "your contact, if the number they claim is theirs");
+    // A call that is up learns the name when the contact does.
+    let change = Change::Put(contact("Mother", "555123456"));
+    world.command(0, Command::Contact(change.clone()));
+    world.command(0, Command::Contact(Change::Remove("mum".to_owned())));
+    assert_eq!(world.call(0).peer_name, "Mother");
+    assert!(world.phones[0].events.contains(&Event::Contacts(Box::new(change))));
+    world.command(0, Command::Contact(Change::Remove("mum".to_owned())));
+    assert!(matches!(world.phones[0].events.last(), Some(Event::Refused { .. })));
+}
+
+#[test]
+fn names_are_dialled() {
+    let mut world = knowing(vec![contact("Echo Test", "600")], 78);
+    world.command(0, Command::Call { account: None, target: "echo test".to_owned() });
+    world.run(SECOND / 10);
+    assert_eq!(world.latest(address(SERVER), "INVITE").first(), "INVITE sip:600@192.0.2.9 SIP/2.0");
+    let identity = world.call(0).identity;
+    assert_eq!((identity.name.as_str(), identity.phrase().as_str()), ("Echo Test", "your contact"));
+}
+
+#[test]
+fn contacts_are_watched_while_that_is_wanted() {
+    let watched = Contact { watch: true, ..contact("Bob", "1003") };
+    let mut world = knowing(vec![watched, contact("Carol", "1004")], 79);
+    world.run(SECOND);
+    let asked = world.latest(address(SERVER), "SUBSCRIBE");
+    assert!(asked.first().starts_with("SUBSCRIBE sip:1003@192.0.2.9"), "{}", asked.text);
+    let lamps = |world: &World| {
+        let watched = world.phones[0].agent.snapshot(world.now).watched;
+        watched.iter().map(|view| view.name().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(lamps(&world), ["Bob"]);
+    world.command(0, Command::Contact(Change::Watch { name: "carol".to_owned(), on: true }));
+    world.command(0, Command::Contact(Change::Watch { name: "Bob".to_owned(), on: false }));
+    world.run(SECOND);
+    assert_eq!(lamps(&world), ["Carol"]);
+    let asked = world.latest(address(SERVER), "SUBSCRIBE");
+    assert!(asked.first().starts_with("SUBSCRIBE sip:1004@192.0.2.9"), "{}", asked.text);
+    let many = (0..200).map(|n| Contact { watch: true, ..contact(&format!("n{n}"), &format!("2{n:03}")) });
+    many.for_each(|contact| world.command(0, Command::Contact(Change::Put(contact))));
+    assert!(lamps(&world).len() <= 64);
 }

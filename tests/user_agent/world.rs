@@ -92,6 +92,7 @@ pub fn settings(accounts: Vec<AccountSettings>) -> Settings {
         rtcp_mux: true,
         brisk_reports: false,
         no_media_timeout: Duration::ZERO,
+        contacts: Default::default(),
     }
 }
 

@@ -153,7 +153,7 @@ impl Store {
                 identity.verification.map_or("", |v| word(CHECKS, v)),
                 identity.attestation,
                 lines(&identity.forwarded),
-                identity.forwarded_by_word_of_server,
+                identity.from_server,
                 identity.dialled,
             ],
         )?;
@@ -244,7 +244,7 @@ fn read_identity(row: &Row) -> rusqlite::Result<Identity> {
         verification: meaning(CHECKS, &row.get::<_, String>("verification")?),
         attestation: row.get("attestation")?,
         forwarded: unlines(&row.get::<_, String>("forwarded")?),
-        forwarded_by_word_of_server: row.get("forwarded_asserted")?,
+        from_server: row.get("forwarded_asserted")?,
         dialled: row.get("dialled")?,
     })
 }
@@ -372,7 +372,7 @@ pub(super) mod tests {
                 forwarded: (0..n % 3)
                     .map(|step| Forwarded { by: format!("by {step}"), why: "busy".to_owned() })
                     .collect(),
-                forwarded_by_word_of_server: even,
+                from_server: even,
                 dialled: format!("{n}"),
             },
             started: UNIX_EPOCH + Duration::from_millis(1_700_000_000_000 + u64::from(n)),

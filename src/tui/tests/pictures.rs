@@ -346,6 +346,7 @@ fn the_phones_that_are_watched_stand_below_the_accounts() {
     let lamp = |label: &str, lamp, note: &str| WatchView {
         account: AccountId(0),
         label: label.into(),
+        contact: None,
         lamp,
         note: note.into(),
     };

@@ -92,6 +92,7 @@ pub fn event(model: &mut Model, event: Event) -> Vec<Effect> {
         Event::Transfer { to, over: true, status: 200..=299, .. } => {
             model.notify(format!("Transferred to {to}"), false);
         }
+        Event::Contacts(change) => model.notify(change.to_string(), false),
         Event::Finished => return vec![Effect::Leave],
         Event::Ended { summary, .. } if summary.end == CallEnd::Missed => {
             let title = format!("Missed call from {}", summary.peer_name);

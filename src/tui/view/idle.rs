@@ -55,7 +55,7 @@ fn lamps(model: &Model, p: &mut Painter<'_>, area: Rect) {
             Lamp::Unknown | Lamp::Away => (p.glyphs.unknown, Role::Unknown),
         };
         p.cell(area.x, y, sign, role);
-        p.put(area.x + 2, y, NAME - 1, &view.label, Role::Strong);
+        p.put(area.x + 2, y, NAME - 1, view.name(), Role::Strong);
         let x = area.x + 2 + NAME;
         let end = p.put(x, y, area.right().saturating_sub(x), view.lamp.word(), role) + 2;
         p.put(end, y, area.right().saturating_sub(end), &view.note, Role::Dim);

@@ -36,7 +36,7 @@ pub fn caller(sender: Sender<'_>) -> Identity {
     let asserted = server.and_then(|_| Asserted::of(headers));
     let hidden = Privacy::of(headers).hides_sender() || asserted.as_ref().is_some_and(|asserted| asserted.withheld);
     let forwarded = forwarded(headers);
-    let about = Identity { forwarded, forwarded_by_word_of_server: server.is_some(), ..Identity::default() };
+    let about = Identity { forwarded, from_server: server.is_some(), ..Identity::default() };
     if hidden || (asserted.is_none() && is_anonymous(from)) {
         return Identity { source: Source::Withheld, ..about };
     }
@@ -190,6 +190,7 @@ impl Call {
         };
         if known.source != Source::Claimed {
             known.by.clone_from(&self.server);
+            known.from_server = true;
         }
         self.become_known(known);
     }
@@ -198,7 +199,7 @@ impl Call {
     fn unchanged(&self) -> Identity {
         Identity {
             forwarded: self.identity.forwarded.clone(),
-            forwarded_by_word_of_server: self.identity.forwarded_by_word_of_server,
+            from_server: self.identity.from_server,
             dialled: self.identity.dialled.clone(),
             ..Identity::default()
         }
