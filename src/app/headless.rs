@@ -246,6 +246,9 @@ impl Run {
                     &if waiting { format!("mailbox: {count}") } else { "mailbox: empty".to_owned() },
                 );
             }
+            Event::Handling { forwarding, do_not_disturb, .. } => {
+                self.say_fact("handling", &forwarding.words(do_not_disturb));
+            }
             Event::Parked { slot, .. } => self.tell("parked", &slot, || format!("parked at {slot}")),
             Event::Plan { typed, answer } => self.say_fact("plan", &format!("{typed}: {answer}")),
             Event::Text(text) => self.say(&report::message(&text), || report::message_line(&text)),

@@ -212,7 +212,10 @@ mod tests {
         let mut frame = [1.0; SILENCE.len()];
         engine.handle_playout(now, now, &mut frame);
         assert_eq!(frame, SILENCE);
-        engine.handle_command(now, MediaCommand::Play(Some(crate::media::spec::Tone::Ring)));
+        engine.handle_command(
+            now,
+            MediaCommand::Play(Some(crate::media::spec::Tone::Ring(crate::media::spec::Ring::Usual))),
+        );
         let heard = (0..10).any(|_| {
             engine.handle_playout(now, now, &mut frame);
             frame.iter().any(|sample| sample.abs() > 0.05)

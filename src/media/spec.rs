@@ -152,11 +152,26 @@ pub struct StreamSpec {
     pub description: SourceDescription,
 }
 
+/// How an incoming call rings.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Ring {
+    #[default]
+    Usual,
+    /// From within the house.
+    Internal,
+    /// From outside.
+    External,
+    /// For a group or a queue.
+    Group,
+}
+
 /// A sound the phone makes by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tone {
     /// An incoming call rings.
-    Ring,
+    Ring(Ring),
+    /// An incoming call is about to be answered by itself; ends by itself.
+    Intercom,
     /// The far end is being alerted.
     Ringback,
     Busy,

@@ -1,7 +1,9 @@
 //! SIP as pure machines: messages, transactions, dialogs and usages. Bodies are bytes with a content type.
+pub mod alert;
 pub mod auth;
 pub mod body;
 pub mod dialog;
+pub mod diversion;
 pub mod error;
 pub mod event;
 pub mod identity;

@@ -2,6 +2,8 @@
 use crate::base::id::{AccountId, CallNumber};
 use crate::base::netem::Impairment;
 use crate::ua::contacts::Change;
+use crate::ua::handling::When;
+use std::time::Duration;
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Command {
@@ -38,6 +40,23 @@ pub enum Command {
     /// Connect the peers of two calls with each other (attended transfer): the first is asked to take the place of ours in
     /// the second.
     Connect(CallNumber, CallNumber),
+    /// Send calls of one account, or of all, elsewhere; `to` none: no more. Without `when` all forwarding ends.
+    Forward {
+        account: Option<AccountId>,
+        when: Option<When>,
+        to: Option<String>,
+        /// How long a call rings before nobody has answered it; none: as before.
+        after: Option<Duration>,
+    },
+    DoNotDisturb {
+        account: Option<AccountId>,
+        on: bool,
+    },
+    /// Place a call that is to be answered at once.
+    Intercom {
+        account: Option<AccountId>,
+        target: String,
+    },
     /// Take a call that rings elsewhere: at the phone of `whom`, as it is watched or dialled; without, at any of our group.
     PickUp {
         account: Option<AccountId>,

@@ -1,6 +1,7 @@
 //! Facts the user agent reports as they happen. What is true now is in `ua::snapshot`.
 use crate::base::id::{AccountId, CallNumber};
 use crate::ua::contacts::Change;
+use crate::ua::handling::Forwarding;
 use crate::ua::identity::Identity;
 use crate::ua::snapshot::{CallSummary, RegistrationState, TextView, WatchView};
 
@@ -67,6 +68,12 @@ pub enum Event {
         account: AccountId,
         waiting: bool,
         new: Option<u32>,
+    },
+    /// What becomes of calls of an account was switched.
+    Handling {
+        account: AccountId,
+        forwarding: Box<Forwarding>,
+        do_not_disturb: bool,
     },
     /// A call that was handed to where calls wait is there, by the lamp of its slot.
     Parked {

@@ -96,6 +96,19 @@ impl Forwarding {
         }
     }
 
+    /// What becomes of calls, in words.
+    pub fn words(&self, do_not_disturb: bool) -> String {
+        let after = self.after.as_secs();
+        let told = [
+            do_not_disturb.then(|| "do not disturb".to_owned()),
+            self.always.as_ref().map(|to| format!("all calls go to {to}")),
+            self.busy.as_ref().map(|to| format!("when busy to {to}")),
+            self.no_answer.as_ref().map(|to| format!("after {after} s to {to}")),
+        ];
+        let told: Vec<String> = told.into_iter().flatten().collect();
+        if told.is_empty() { "all calls ring here".to_owned() } else { told.join(", ") }
+    }
+
     pub fn is_on(&self) -> bool {
         When::ALL.iter().any(|when| self.target(*when).is_some())
     }

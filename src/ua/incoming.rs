@@ -9,13 +9,14 @@ use super::sending::{Challenged, Owner};
 use super::{CALLS, UserAgent, secure};
 use crate::base::id::{AccountId, CallNumber};
 use crate::base::net::Flow;
+use crate::media::spec::Ring;
 use crate::sdp::SdpError;
 use crate::sip::identity;
 use crate::sip::invite::{Failure, Session};
 use crate::sip::key::{ClientKey, DialogKey, ServerKey, SessionKey};
-use crate::sip::message::{Method, Request, Response, Scheme, Uri};
+use crate::sip::message::{Headers, Method, Request, Response, Scheme, Uri};
 use crate::sip::replaces::Replaces;
-use crate::sip::{options, transaction};
+use crate::sip::{alert, options, transaction};
 use crate::ua::event::Event;
 use std::time::{Duration, Instant};
 
@@ -295,10 +296,19 @@ impl UserAgent {
             target: from.uri,
             plan,
         };
-        session.provisional(now, 180, None);
         self.sessions.insert(session.key().clone(), number);
         let mut call = Call::new(now, beginning);
+        if let Some(away) = self.sends_away(account_id, &request.headers) {
+            call.session = Some(session);
+            call.turn_away(now, away, &self.anchor, &mut self.out);
+            self.calls.insert(number, call);
+            return;
+        }
+        session.provisional(now, 180, None);
         call.session = Some(session);
+        call.alert.ring = ring(&request.headers);
+        call.alert.answer_at = self.answers_at(now, account_id, &request.headers, &flow);
+        self.will_divert(now, account_id, &request.headers, &mut call.alert);
         call.open_media(now, flow, &mut self.out);
         self.out.log(format!("call {number}: from {} at {}", call.peer_label(), flow.remote));
         self.out.event(Event::Incoming { call: number, from: call.peer_label() });
@@ -333,5 +343,15 @@ impl UserAgent {
     fn session_of_request(&mut self, request: &Request) -> Option<&mut Session> {
         let key = DialogKey::of_request(&request.headers).ok()??.session();
         self.session(&key)
+    }
+}
+
+/// The ring a call asks for, of those the phone has.
+fn ring(invite: &Headers) -> Ring {
+    match alert::Ring::of(invite) {
+        alert::Ring::Usual => Ring::Usual,
+        alert::Ring::Internal => Ring::Internal,
+        alert::Ring::External => Ring::External,
+        alert::Ring::Group => Ring::Group,
     }
 }

@@ -14,9 +14,11 @@ pub mod dial_plan;
 mod dialling;
 pub mod event;
 mod failover;
+mod forwarding;
 pub mod handling;
 pub mod identity;
 mod incoming;
+mod intercom;
 mod ladder;
 mod liveness;
 mod media_host;
@@ -203,9 +205,12 @@ impl UserAgent {
             }
             Command::Join(call, other) => self.join(now, call, other),
             Command::Split(call) => self.split(now, call),
-            Command::Follow(call, yes) => self.with_call(call, |c, anchor, out| c.follow(now, yes, anchor, out)),
+            Command::Follow(call, yes) => self.follow(now, call, yes),
             Command::Transfer { call, target } => self.transfer(now, call, &target),
             Command::Connect(call, other) => self.connect(now, call, other),
+            Command::Forward { account, when, to, after } => self.forward(account, when, to.as_deref(), after),
+            Command::DoNotDisturb { account, on } => self.disturb(account, on),
+            Command::Intercom { account, target } => self.call_intercom(now, account, &target),
             Command::PickUp { account, whom } => self.pick_up(now, account, whom.as_deref()),
             Command::Park { call, slot } => self.park(now, call, slot.as_deref()),
             Command::Unpark { account, slot } => self.unpark(now, account, &slot),
@@ -310,6 +315,8 @@ impl UserAgent {
         self.keep_alive(now);
         self.watching.handle_timeout(now);
         self.presences.handle_timeout(now);
+        self.divert_unanswered(now);
+        self.answer_announced(now);
         let due: Vec<CallNumber> =
             self.calls.values().filter(|c| c.poll_timeout().is_some_and(|at| at <= now)).map(|c| c.number).collect();
         for number in due {
@@ -519,10 +526,11 @@ impl UserAgent {
             self.out.media.push_back(MediaCommand::Focus { streams });
         }
         let talking = self.calls.values().any(|c| c.is_established() && !c.is_held_by_us());
-        let ringing = self.calls.values().any(|c| c.is_ringing_in() && !c.ignored);
-        let tone = match (ringing, talking) {
-            (true, false) if !self.settings.auto_answer => Some(Tone::Ring),
-            (true, true) if !self.settings.auto_answer => Some(Tone::CallWaiting),
+        let ringing = self.calls.values().find(|c| c.is_ringing_in() && !c.ignored);
+        let tone = match (ringing.filter(|_| !self.settings.auto_answer), talking) {
+            (Some(call), false) if call.alert.answer_at.is_some() => Some(Tone::Intercom),
+            (Some(call), false) => Some(Tone::Ring(call.alert.ring)),
+            (Some(_), true) => Some(Tone::CallWaiting),
             _ if focus.is_some_and(Call::wants_ringback) => Some(Tone::Ringback),
             _ if !talking && self.busy_until.is_some_and(|at| now < at) => Some(Tone::Busy),
             _ => None,

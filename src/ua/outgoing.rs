@@ -106,6 +106,17 @@ impl UserAgent {
         Some(number)
     }
 
+    /// The user has answered whether to call where a redirection sends us; what the dial plan forbids stays forbidden.
+    pub(super) fn follow(&mut self, now: Instant, number: CallNumber, yes: bool) {
+        let call = self.calls.get(&number);
+        let refused = call.and_then(|call| self.account(call.account)?.allows(call.redirection()?).err());
+        if let Some(error) = refused.as_ref().filter(|_| yes) {
+            self.out.refuse(error.to_string());
+        }
+        let yes = yes && refused.is_none();
+        self.with_call(number, |call, anchor, out| call.follow(now, yes, anchor, out));
+    }
+
     pub(super) fn wishes(&self, account: AccountId) -> Wishes {
         let settings = self.account(account).map(|a| &a.settings);
         Wishes {

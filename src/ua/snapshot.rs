@@ -4,6 +4,7 @@ use crate::base::net::Transport;
 use crate::base::netem::{Impairment, Truth};
 use crate::qos::snapshot::CallQuality;
 use crate::ua::contacts::Contacts;
+use crate::ua::handling::Forwarding;
 use crate::ua::identity::Identity;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -45,6 +46,10 @@ pub struct AccountView {
     pub state: RegistrationState,
     /// The ways the server reaches us by; empty before the first is known.
     pub flows: Vec<FlowView>,
+    /// Where its calls go instead of ringing here.
+    pub forwarding: Forwarding,
+    /// Its calls are refused as busy.
+    pub do_not_disturb: bool,
     /// `None`: nobody told.
     pub mailbox: Option<MailboxView>,
 }

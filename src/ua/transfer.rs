@@ -93,7 +93,7 @@ impl UserAgent {
         let Some(call) = self.calls.get(&number) else { return };
         let (account, from) = (call.account, call.peer_label());
         // Where nobody listens before a call is answered, whoever calls could have us call anybody, at our cost.
-        let unattended = self.settings.auto_answer && !call.outgoing;
+        let unattended = (self.settings.auto_answer && !call.outgoing) || call.alert.unattended;
         let handed_on = call.handed_on();
         if unattended || handed_on >= HANDED_ON {
             self.out.log(format!("call {number}: {from} wants us to call somebody else: refused"));

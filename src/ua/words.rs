@@ -3,7 +3,9 @@
 use crate::base::id::{AccountId, CallNumber};
 use crate::ua::command::{Command, Rejection, Wish};
 use crate::ua::contacts::{Change, Number};
+use crate::ua::handling::When;
 use crate::ua::snapshot::{AccountView, CallState, CallView, Snapshot};
+use std::time::Duration;
 
 /// How far a gain goes \[dB\].
 pub const GAIN_LIMIT: f32 = 40.0;
@@ -39,6 +41,9 @@ pub const WORDS: &[Word] = &[
     Word::new("split", "[CALL]", "take a call out of the conference; it is held"),
     Word::new("transfer", "TARGET", "let the other side call somebody else in your place"),
     Word::new("connect", "[CALL]", "connect the other side with that of your other call"),
+    Word::new("forward", "WHEN TARGET [SECONDS]", "send calls elsewhere: always, busy, noanswer; forward off"),
+    Word::new("dnd", "[on|off]", "do not disturb: refuse all calls as busy"),
+    Word::new("intercom", "TARGET", "call somebody whose phone shall answer at once"),
     Word::new("park", "[SLOT]", "let the call wait at the server"),
     Word::new("unpark", "SLOT", "take a call back that waits there"),
     Word::new("pickup", "[NUMBER]", "take a call that rings at another phone, or in your group"),
@@ -122,6 +127,13 @@ pub fn commands(snapshot: &Snapshot, chosen: Chosen, line: &str) -> Result<Vec<C
             let call = here.talked("Only a call that is talked on can be connected.")?;
             Command::Connect(call, here.numbered(number)?)
         }
+        ("forward", arguments @ [_, ..]) => forward(chosen.account, arguments)?,
+        ("dnd", []) => {
+            let mut accounts = here.snapshot.accounts.iter().filter(|a| chosen.account.is_none_or(|id| a.id == id));
+            Command::DoNotDisturb { account: chosen.account, on: accounts.any(|a| !a.do_not_disturb) }
+        }
+        ("dnd", [on @ ("on" | "off")]) => Command::DoNotDisturb { account: chosen.account, on: *on == "on" },
+        ("intercom", [_, ..]) => Command::Intercom { account: chosen.account, target: arguments.join(" ") },
         ("park", slot @ ([] | [_])) => {
             let call = here.talked("Only a call that is talked on can be parked.")?;
             Command::Park { call, slot: slot.first().map(|slot| (*slot).to_owned()) }
@@ -171,6 +183,27 @@ fn contact(what: &str, who: &[&str]) -> Result<Change, String> {
         }
         _ => return Err(misused(WORDS, &format!("contact {what}"))),
     })
+}
+
+/// `always 1003`, `noanswer 604 25`, `busy off`, `off`.
+fn forward(account: Option<AccountId>, arguments: &[&str]) -> Result<Command, String> {
+    let command = |when, to: Option<String>, after| Command::Forward { account, when, to, after };
+    let (when, rest) = match arguments {
+        ["off"] => return Ok(command(None, None, None)),
+        [when, rest @ ..] => (When::ALL.into_iter().find(|known| known.word() == *when), rest),
+        [] => (None, arguments),
+    };
+    let when = when.ok_or("forward takes always, busy or noanswer and a target, or off: forward busy 1003")?;
+    match (when, rest) {
+        (_, ["off"]) => Ok(command(Some(when), None, None)),
+        (When::NoAnswer, [target, seconds]) => {
+            let after = seconds.parse().ok().filter(|after| (1..=170).contains(after)).map(Duration::from_secs);
+            let after = after.ok_or("a call rings 1 to 170 seconds before it is forwarded: forward noanswer 604 25")?;
+            Ok(command(Some(when), Some((*target).to_owned()), Some(after)))
+        }
+        (_, [target]) => Ok(command(Some(when), Some((*target).to_owned()), None)),
+        _ => Err(format!("forward {} takes a target or off.", when.word())),
+    }
 }
 
 /// Whether `line` begins with one of these words.

@@ -2,6 +2,7 @@
 mod conference;
 mod encrypted;
 mod failover;
+mod handling;
 mod hostile;
 mod identity;
 mod media_host;
@@ -17,7 +18,7 @@ mod watch;
 mod world;
 
 use offhook::base::net::{Flow, Received, Transport};
-use offhook::media::spec::{Codec, Direction, MediaCommand, Tone};
+use offhook::media::spec::{Codec, Direction, MediaCommand, Ring, Tone};
 use offhook::ua::command::{Command, Rejection};
 use offhook::ua::event::Event;
 use offhook::ua::snapshot::{CallEnd, CallState, CallSummary};
@@ -54,7 +55,7 @@ fn a_call_rings_is_answered_and_ends() {
     let mut world = calling(1);
     assert!(matches!(world.call(0).state, CallState::Ringing { .. }));
     assert_eq!(world.call(1).peer_name, "phone1");
-    assert!(world.phones[1].media.contains(&MediaCommand::Play(Some(Tone::Ring))));
+    assert!(world.phones[1].media.contains(&MediaCommand::Play(Some(Tone::Ring(Ring::Usual)))));
     assert!(world.phones[0].media.contains(&MediaCommand::Play(Some(Tone::Ringback))));
     world.command(1, Command::Answer(world.number(1)));
     world.run(SECOND);

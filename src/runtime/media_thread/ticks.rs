@@ -191,7 +191,7 @@ mod tests {
             (open(1), Change::Begins, true),
             (open(2), Change::None, true),
             (close(1), Change::None, true),
-            (MediaCommand::Play(Some(Tone::Ring)), Change::None, true),
+            (MediaCommand::Play(Some(Tone::Ring(crate::media::spec::Ring::Usual))), Change::None, true),
             (close(2), Change::None, true),
             (MediaCommand::Play(None), Change::None, false),
             (MediaCommand::Play(crate::media::spec::Digit::from_char('1').map(Tone::Digit)), Change::Begins, false),

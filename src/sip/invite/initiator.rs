@@ -37,6 +37,8 @@ pub(super) struct Calling {
     invitation: Invitation,
     /// The 3xx that waits for the user.
     redirection: Option<Box<Response>>,
+    /// Where the last 3xx leads else, the best first.
+    alternatives: Vec<NameAddr>,
     redirections: u32,
 }
 
@@ -48,7 +50,13 @@ impl Session {
         let has_offer = invitation.body.is_some();
         let cseq = rng.range(1, 10_000);
         let target = invitation.request_uri.clone();
-        let calling = Calling { forks: Forks::default(), invitation, redirection: None, redirections: 0 };
+        let calling = Calling {
+            forks: Forks::default(),
+            invitation,
+            redirection: None,
+            alternatives: Vec::new(),
+            redirections: 0,
+        };
         let mut session = Self::new(config, rng, key, contact, Side::Calling(Box::new(calling)));
         if has_offer {
             session.offers = OfferAnswer::Local;
@@ -65,6 +73,7 @@ impl Session {
             return;
         }
         calling.redirections += 1;
+        calling.alternatives.retain(|other| !other.uri.matches(&target));
         calling.forks = Forks::default();
         let cseq = self.invite.as_ref().map_or(1, |invite| cseq_of(&invite.headers)).saturating_add(1);
         self.timers.set(Timer::Ring, now + self.config.ring_limit);
@@ -213,10 +222,12 @@ impl Session {
             let (target, cseq) = (invite.uri.clone(), cseq_of(&invite.headers).saturating_add(1));
             return self.send_invite(&target, cseq);
         }
-        let contacts = if response.status < 400 && calling.redirections < MAX_REDIRECTIONS {
-            by_preference(&response)
-        } else {
-            Vec::new()
+        let contacts = match response.status {
+            _ if calling.redirections >= MAX_REDIRECTIONS => Vec::new(),
+            ..400 => by_preference(&response),
+            // Nobody there, but perhaps at the next place the redirection named (RFC 3261 §8.1.3.4).
+            400..600 => std::mem::take(&mut calling.alternatives),
+            _ => Vec::new(),
         };
         if contacts.is_empty() {
             self.side = Side::Over;
@@ -225,6 +236,7 @@ impl Session {
         } else {
             let response = Box::new(response);
             calling.redirection = Some(response.clone());
+            calling.alternatives = contacts.iter().filter(|contact| contact.uri.is_sip()).cloned().collect();
             self.events.push_back(Event::Redirected { contacts, response });
         }
     }

@@ -12,6 +12,7 @@ use crate::tui::theme::{Depth, Theme, UNICODE};
 use crate::tui::update::update;
 use crate::tui::view::view;
 use crate::ua::command::Command;
+use crate::ua::handling::Forwarding;
 use crate::ua::identity::{Identity, Source};
 use crate::ua::snapshot::{
     AccountView, CallEnd, CallState, CallSummary, CallView, DeviceView, FlowView, LadderEntry, RegistrationState,
@@ -320,6 +321,8 @@ fn terminal_event(key: Key) -> Event {
 
 pub fn account(id: u16, name: &str, address: &str, state: RegistrationState) -> AccountView {
     AccountView {
+        forwarding: Forwarding::default(),
+        do_not_disturb: false,
         id: AccountId(id),
         name: name.into(),
         address: address.into(),

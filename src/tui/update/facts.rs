@@ -84,6 +84,7 @@ pub fn event(model: &mut Model, event: Event) -> Vec<Effect> {
         Event::Refused { reason } => model.notify(reason, true),
         Event::Capabilities { target, answer } => model.notify(format!("{target}: {answer}"), false),
         Event::Plan { typed, answer } => model.notify(format!("{typed}: {answer}"), false),
+        Event::Handling { forwarding, do_not_disturb, .. } => model.notify(forwarding.words(do_not_disturb), false),
         Event::Parked { slot, .. } => model.notify(format!("Parked at {slot}"), false),
         Event::Digit { call, digit } => {
             let name = model.call(call).map_or("The other side", |c| c.peer_name.as_str()).to_owned();

@@ -120,7 +120,7 @@ impl Account {
     }
 
     /// Whether a host belongs to the account's own domain, or is named by the configuration.
-    fn owns(&self, host: &Host) -> bool {
+    pub fn owns(&self, host: &Host) -> bool {
         let is_below = match (host, &self.settings.domain) {
             (Host::Name(host), Host::Name(domain)) => {
                 host.strip_suffix(domain.as_str()).is_some_and(|rest| rest.ends_with('.'))
@@ -302,6 +302,8 @@ impl Account {
 
     pub fn view(&self) -> AccountView {
         AccountView {
+            forwarding: self.settings.handling.forwarding.clone(),
+            do_not_disturb: self.settings.handling.do_not_disturb,
             mailbox: None,
             id: self.id,
             name: self.settings.name.clone(),

@@ -86,6 +86,11 @@ impl Call {
         }
     }
 
+    /// Where a redirection would lead.
+    pub fn redirection(&self) -> Option<&Uri> {
+        self.redirected.as_ref().map(|(target, _)| target)
+    }
+
     pub fn follow(&mut self, now: Instant, yes: bool, anchor: &WallAnchor, out: &mut Outbox) {
         let (Some(session), Some((target, status))) = (&mut self.session, self.redirected.take()) else { return };
         if yes {

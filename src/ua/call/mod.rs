@@ -1,4 +1,5 @@
 //! One call: its SIP session, its media, and what is known of it for the screen.
+mod alert;
 mod course;
 mod digits;
 mod ending;
@@ -18,6 +19,7 @@ use crate::ua::ladder::Ladder;
 use crate::ua::outbox::Outbox;
 use crate::ua::plan::Plan;
 use crate::ua::snapshot::{CallEnd, CallSummary};
+pub use alert::{Alert, Away};
 pub use course::warning;
 use media::Media;
 use recovery::Recovery;
@@ -62,6 +64,7 @@ pub struct Call {
     /// The user has answered; the ports or the ACK are awaited.
     answering: bool,
     pub ignored: bool,
+    pub alert: Alert,
     /// What the user wants, and what the peer has agreed to.
     want_hold: bool,
     held_by_us: bool,
@@ -136,6 +139,7 @@ impl Call {
             redirected: None,
             answering: false,
             ignored: false,
+            alert: Alert::default(),
             want_hold: false,
             held_by_us: false,
             held_by_peer: false,
@@ -209,7 +213,14 @@ impl Call {
 
     pub fn poll_timeout(&self) -> Option<Instant> {
         let sessions = self.session.iter().chain(&self.others).map(Session::poll_timeout);
-        let own = [self.epitaph, self.digit_at, self.media.opening_until, self.recovery.poll_timeout()];
+        let own = [
+            self.epitaph,
+            self.digit_at,
+            self.media.opening_until,
+            self.recovery.poll_timeout(),
+            self.alert.answer_at,
+            self.alert.divert_at,
+        ];
         sessions.chain(own).flatten().min()
     }
 
