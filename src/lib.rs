@@ -6,6 +6,7 @@ pub mod cli;
 pub mod config;
 pub mod control;
 pub mod media;
+pub mod nat;
 pub mod net;
 pub mod proxy;
 pub mod qos;

@@ -44,6 +44,7 @@ fn spec(codec: Codec, remote: SocketAddr) -> Box<StreamSpec> {
         remote_rtcp: remote,
         rtcp_mux: true,
         srtp: None,
+        ice: None,
         send: format(codec),
         receive: vec![format(codec)],
         send_events: None,
@@ -109,7 +110,8 @@ impl Room {
                 let (to, stream, source) =
                     if at == 0 { (n, StreamId(1), place(n, true)) } else { (0, StreamId(n as u32), place(n, false)) };
                 let (component, bytes) = (transmit.component, &transmit.bytes);
-                let datagram = Datagram { stream, component, source, arrived: self.now, bytes };
+                let datagram =
+                    Datagram { stream, component, socket: component.socket(), source, arrived: self.now, bytes };
                 self.engines[to].handle_datagram(self.now, datagram);
             }
             while self.engines[at].poll_event().is_some() {}

@@ -62,6 +62,7 @@ impl Side {
             remote_rtcp: address(peer, 4001),
             rtcp_mux: false,
             srtp: None,
+            ice: None,
             send: format(Codec::Pcmu),
             receive: vec![format(Codec::Pcmu), format(Codec::Opus)],
             send_events: Some(EVENTS),
@@ -114,7 +115,10 @@ impl Side {
     }
 
     fn receive(&mut self, now: Instant, component: Component, source: SocketAddr, bytes: &[u8]) {
-        self.engine.handle_datagram(now, Datagram { stream: STREAM, component, source, arrived: now, bytes });
+        self.engine.handle_datagram(
+            now,
+            Datagram { stream: STREAM, component, socket: component.socket(), source, arrived: now, bytes },
+        );
     }
 
     fn last(&self) -> &StreamReport {
@@ -195,7 +199,10 @@ impl Pair {
                     let component = if sent.destination == side.rtp { Component::Rtp } else { Component::Rtcp };
                     self.arrived[n] += u64::from(component == Component::Rtp);
                     let (stream, bytes) = (STREAM, sent.bytes.as_slice());
-                    side.engine.handle_datagram(self.now, Datagram { stream, component, source, arrived, bytes });
+                    side.engine.handle_datagram(
+                        self.now,
+                        Datagram { stream, component, socket: component.socket(), source, arrived, bytes },
+                    );
                     side.engine.recycle(sent.bytes);
                 }
                 let side = &mut self.sides[n];

@@ -65,9 +65,9 @@ impl Side {
     }
 
     fn open(&mut self) -> (SocketAddr, SocketAddr) {
-        self.command(MediaCommand::Open { stream: STREAM, local: HOME });
+        self.command(MediaCommand::Open { stream: STREAM, local: HOME, gather: None });
         self.wait("Opened", |event| match event {
-            MediaEvent::Opened { stream: STREAM, rtp, rtcp } => Some((*rtp, *rtcp)),
+            MediaEvent::Opened { stream: STREAM, rtp, rtcp, .. } => Some((*rtp, *rtcp)),
             _ => None,
         })
     }
@@ -81,6 +81,7 @@ impl Side {
             remote_rtcp,
             rtcp_mux: false,
             srtp: None,
+            ice: None,
             send: format,
             receive: vec![format],
             send_events: None,
@@ -194,7 +195,7 @@ fn a_simulated_network_is_measured_as_it_is() {
 fn a_port_range_without_room_is_an_event() {
     let mut side = Side::start(6, DeviceChoice::Silence, DeviceChoice::Null, None);
     let foreign = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 77));
-    side.command(MediaCommand::Open { stream: STREAM, local: foreign });
+    side.command(MediaCommand::Open { stream: STREAM, local: foreign, gather: None });
     let error = side.wait("OpenFailed", |event| match event {
         MediaEvent::OpenFailed { stream: STREAM, error } => Some(error.clone()),
         _ => None,

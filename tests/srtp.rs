@@ -688,6 +688,7 @@ impl World {
                 remote_rtcp: at(peer, 4001),
                 rtcp_mux: false,
                 srtp,
+                ice: None,
                 send: format,
                 receive: vec![format],
                 send_events: None,
@@ -712,7 +713,8 @@ impl World {
     }
 
     fn give(&mut self, n: usize, component: Component, source: SocketAddr, bytes: &[u8]) {
-        let datagram = Datagram { stream: STREAM, component, source, arrived: self.now, bytes };
+        let datagram =
+            Datagram { stream: STREAM, component, socket: component.socket(), source, arrived: self.now, bytes };
         self.sides[n].engine.handle_datagram(self.now, datagram);
     }
 

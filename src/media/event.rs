@@ -3,6 +3,7 @@ use crate::base::id::StreamId;
 use crate::base::untrusted::Untrusted;
 use crate::media::spec::Digit;
 use crate::media::stats::{DeviceReport, StreamReport};
+use crate::nat::candidate::{Candidate, PathState};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -13,6 +14,18 @@ pub enum MediaEvent {
         stream: StreamId,
         rtp: SocketAddr,
         rtcp: SocketAddr,
+        /// Where the stream may be reached, as far as that was asked for.
+        candidates: Vec<Candidate>,
+    },
+    /// The search for a way to the peer has come further (ICE).
+    Path {
+        stream: StreamId,
+        state: PathState,
+    },
+    /// Something does not work as configured, in words for the log: a server that does not help.
+    Trouble {
+        stream: StreamId,
+        words: String,
     },
     OpenFailed {
         stream: StreamId,

@@ -31,11 +31,28 @@ pub enum Component {
     Rtcp,
 }
 
+impl Component {
+    /// The socket a stream without ICE has for it.
+    pub fn socket(self) -> u8 {
+        match self {
+            Self::Rtp => 0,
+            Self::Rtcp => 1,
+        }
+    }
+
+    /// Its number in ICE (RFC 8445 §5.1.1.1).
+    pub fn number(self) -> u8 {
+        self.socket() + 1
+    }
+}
+
 /// A datagram that arrived on a stream's socket.
 #[derive(Clone, Copy, Debug)]
 pub struct Datagram<'a> {
     pub stream: StreamId,
     pub component: Component,
+    /// Which of the stream's sockets: 0 and 1 are those of RTP and RTCP it was opened with.
+    pub socket: u8,
     pub source: SocketAddr,
     /// The kernel's time of arrival, not the time of the read.
     pub arrived: Instant,
@@ -47,6 +64,8 @@ pub struct Datagram<'a> {
 pub struct MediaTransmit {
     pub stream: StreamId,
     pub component: Component,
+    /// As in [`Datagram`].
+    pub socket: u8,
     pub destination: SocketAddr,
     pub bytes: Vec<u8>,
 }

@@ -14,6 +14,8 @@ use crate::media::spec::MediaCommand;
 use crate::media::stats::DeviceReport;
 use crate::media::stream::Stream;
 use crate::media::stream::shared::Shared;
+pub use crate::nat::candidate::Gather;
+pub use crate::nat::traversal::{Done, Order, Socket};
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::Instant;
@@ -53,7 +55,7 @@ impl Engine {
             MediaCommand::Open { .. } => {}
             MediaCommand::Configure { stream, spec } => {
                 if let Some(stream) = self.streams.get_mut(&stream) {
-                    stream.configure(now, *spec);
+                    stream.configure(now, *spec, &mut self.shared);
                 }
             }
             MediaCommand::Focus { streams } => self.conference.set(&streams),
@@ -80,20 +82,52 @@ impl Engine {
 
     /// The sockets of `stream` are bound to these local addresses; reports `Opened`. One stream too many is closed at
     /// once; one that is open already goes on at these.
-    pub fn handle_opened(&mut self, _now: Instant, stream: StreamId, rtp: SocketAddr, rtcp: SocketAddr) {
-        if self.streams.contains_key(&stream) {
-            return self.shared.event(MediaEvent::Opened { stream, rtp, rtcp });
+    pub fn handle_opened(&mut self, now: Instant, stream: StreamId, rtp: SocketAddr, rtcp: SocketAddr) {
+        if let Some(open) = self.streams.get_mut(&stream) {
+            open.end_search(now, &mut self.shared);
+            return self.shared.event(MediaEvent::Opened { stream, rtp, rtcp, candidates: Vec::new() });
         }
+        if !self.add_stream(stream) {
+            return;
+        }
+        self.shared.event(MediaEvent::Opened { stream, rtp, rtcp, candidates: Vec::new() });
+    }
+
+    fn add_stream(&mut self, stream: StreamId) -> bool {
         if self.streams.len() >= MAX_STREAMS {
             let error = "too many media streams".to_owned();
             self.shared.event(MediaEvent::OpenFailed { stream, error });
             self.closed.push_back(stream);
-            return;
+            return false;
         }
         let mut open = Stream::new(stream, self.rng.fork());
         open.set_muted(self.muted);
         self.streams.insert(stream, open);
-        self.shared.event(MediaEvent::Opened { stream, rtp, rtcp });
+        true
+    }
+
+    /// As `handle_opened`, for a stream that is to find out where it may be reached first: `Opened` follows when it knows.
+    ///
+    /// - `sockets`: all of the stream, by their numbers; the first two are those of RTP and RTCP.
+    pub fn handle_gather(&mut self, now: Instant, stream: StreamId, sockets: Vec<Socket>, gather: Gather) {
+        if !self.streams.contains_key(&stream) && !self.add_stream(stream) {
+            return;
+        }
+        if let Some(open) = self.streams.get_mut(&stream) {
+            open.gather(now, gather, sockets, &mut self.shared);
+        }
+    }
+
+    /// What the shell did of [`Engine::poll_order`].
+    pub fn handle_done(&mut self, now: Instant, stream: StreamId, done: Done) {
+        if let Some(stream) = self.streams.get_mut(&stream) {
+            stream.handle_done(now, done, &mut self.shared);
+        }
+    }
+
+    /// What only the shell can do for a stream: names to be looked up, connections to servers.
+    pub fn poll_order(&mut self) -> Option<(StreamId, Order)> {
+        self.shared.poll_order()
     }
 
     pub fn handle_datagram(&mut self, now: Instant, datagram: Datagram<'_>) {
@@ -199,7 +233,8 @@ mod tests {
         engine.handle_command(now, MediaCommand::Close { stream: last, reason: String::new() });
         engine.handle_refused(last, Component::Rtp);
         engine.handle_timeout(now);
-        let opened = Some(MediaEvent::Opened { stream: StreamId(0), rtp: address, rtcp: address });
+        let opened = MediaEvent::Opened { stream: StreamId(0), rtp: address, rtcp: address, candidates: Vec::new() };
+        let opened = Some(opened);
         assert_eq!(engine.poll_event(), opened, "told again");
         assert_eq!((engine.poll_event(), engine.poll_closed(), engine.poll_transmit()), (None, None, None));
         assert_eq!(engine.poll_timeout(), None, "nothing is configured");

@@ -1,6 +1,7 @@
 //! What signalling tells media: plain data.
 use crate::base::id::StreamId;
 use crate::media::srtp::sdes;
+pub use crate::nat::candidate::{Gather, IceSpec};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -137,6 +138,8 @@ pub struct StreamSpec {
     pub rtcp_mux: bool,
     /// Both directions are protected with these; clear when `None`.
     pub srtp: Option<sdes::Keys>,
+    /// The way is found by ICE, and `remote_rtp`, `remote_rtcp` are not used.
+    pub ice: Option<Box<IceSpec>>,
     /// What we send; chosen by the answer.
     pub send: PayloadFormat,
     /// Everything we must be ready to receive.
@@ -216,9 +219,12 @@ impl Digit {
 #[derive(Clone, Debug, PartialEq)]
 pub enum MediaCommand {
     /// Bind an RTP and an RTCP port on `local`, or move an open stream there; answered by `Opened` or `OpenFailed`.
+    ///
+    /// - `gather`: what is to be found out about its addresses before that is told; nothing is when `None`.
     Open {
         stream: StreamId,
         local: IpAddr,
+        gather: Option<Box<Gather>>,
     },
     /// Run the stream as negotiated, or change it to this.
     Configure {

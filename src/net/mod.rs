@@ -1,6 +1,7 @@
 //! SIP sockets: UDP, TCP, TLS and WebSockets behind one manager that speaks in flows.
 mod dial;
 pub mod dns;
+pub mod helper;
 mod limit;
 mod listen;
 mod manager;

@@ -282,13 +282,15 @@ impl UserAgent {
                 self.log_devices(&report);
                 self.devices = report;
             }
-            MediaEvent::Opened { stream, rtp, rtcp } => self.media_opened(now, CallNumber(stream.0), rtp, rtcp),
+            MediaEvent::Opened { stream, rtp, rtcp, .. } => self.media_opened(now, CallNumber(stream.0), rtp, rtcp),
             MediaEvent::OpenFailed { stream, error } => {
                 if let Some(call) = self.calls.get_mut(&CallNumber(stream.0)) {
                     call.handle_open_failed(now, &self.anchor, &error, &mut self.out);
                 }
             }
             MediaEvent::Flowing { stream }
+            | MediaEvent::Path { stream, .. }
+            | MediaEvent::Trouble { stream, .. }
             | MediaEvent::Digit { stream, .. }
             | MediaEvent::Goodbye { stream, .. }
             | MediaEvent::Report { stream, .. } => {

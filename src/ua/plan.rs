@@ -162,6 +162,7 @@ impl Plan {
             remote_rtcp: negotiated.remote_rtcp,
             rtcp_mux: negotiated.rtcp_mux,
             srtp: negotiated.srtp.clone(),
+            ice: None,
             send: negotiated.send,
             receive: negotiated.receive.clone(),
             send_events: negotiated.send_events,

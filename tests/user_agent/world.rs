@@ -278,11 +278,11 @@ impl Phone {
                 let error = "none is free".to_owned();
                 self.agent.handle_media(now, MediaEvent::OpenFailed { stream: *stream, error });
             }
-            MediaCommand::Open { stream, local } => {
+            MediaCommand::Open { stream, local, .. } => {
                 self.streams.insert(*stream, None);
                 let port = 20_000 + 2 * u16::try_from(stream.0).unwrap_or(0);
                 let (rtp, rtcp) = (SocketAddr::new(*local, port), SocketAddr::new(*local, port + 1));
-                self.agent.handle_media(now, MediaEvent::Opened { stream: *stream, rtp, rtcp });
+                self.agent.handle_media(now, MediaEvent::Opened { stream: *stream, rtp, rtcp, candidates: Vec::new() });
             }
             MediaCommand::Configure { stream, spec } => {
                 assert!(self.streams.contains_key(stream), "configured before it was opened: {stream:?}");

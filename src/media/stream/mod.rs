@@ -1,13 +1,14 @@
 //! One stream of a call: what it sends, what it hears, its path and its RTCP, joined.
 pub mod inbound;
 pub mod outbound;
+mod reach;
 pub mod shared;
 
 use crate::base::id::StreamId;
 use crate::base::rng::Rng;
 use crate::media::event::MediaEvent;
 use crate::media::frame::Frame;
-use crate::media::path::{Admission, Component, Datagram, MediaTransmit, Path};
+use crate::media::path::{Admission, Component, Datagram, Path};
 use crate::media::rtcp::compound::{self, Item};
 use crate::media::rtcp::session::{Context, Session};
 use crate::media::rtp::demux::{self, Kind};
@@ -15,6 +16,8 @@ use crate::media::rtp::packet::Packet;
 use crate::media::spec::{Digit, StreamSpec};
 use crate::media::srtp::context::{Protection, Refused};
 use crate::media::stats::StreamReport;
+use crate::nat::candidate::PathState;
+use crate::nat::traversal::{Socket, Traversal};
 use inbound::Inbound;
 use outbound::Outbound;
 use shared::Shared;
@@ -34,6 +37,11 @@ pub struct Stream {
     running: Option<Running>,
     /// Kept while the stream is clear: its keys may come back, and their indices must go on then.
     protection: Option<Protection>,
+    /// Searches for the way to the peer; `None` where the signalled addresses are taken as they are.
+    nat: Option<Traversal>,
+    /// Its sockets, by their numbers; none while they are only two of which the shell knows.
+    opened: Vec<Socket>,
+    told_path: Option<PathState>,
     /// What a packet that was unprotected is read from, used again for each.
     clear: Vec<u8>,
 }
@@ -54,13 +62,25 @@ struct Running {
 impl Stream {
     pub fn new(id: StreamId, mut rng: Rng) -> Self {
         let outbound = Outbound::new(&mut rng);
-        Self { id, inbound: Inbound::default(), outbound, rng, running: None, protection: None, clear: Vec::new() }
+        Self {
+            id,
+            inbound: Inbound::default(),
+            outbound,
+            rng,
+            running: None,
+            protection: None,
+            nat: None,
+            opened: Vec::new(),
+            told_path: None,
+            clear: Vec::new(),
+        }
     }
 
     /// Runs the stream as negotiated, or changes it.
-    pub fn configure(&mut self, now: Instant, spec: StreamSpec) {
+    pub fn configure(&mut self, now: Instant, spec: StreamSpec, shared: &mut Shared) {
         self.inbound.configure(&spec);
         self.outbound.configure(&spec);
+        self.configure_path(now, &spec, shared);
         match (&mut self.protection, &spec.srtp) {
             (_, None) => {}
             (Some(protection), Some(keys)) => protection.rekey(keys),
@@ -106,6 +126,13 @@ impl Stream {
 
     /// Takes a datagram. What came before the first offer/answer was completed is nobody's: it is dropped uncounted.
     pub fn handle_datagram(&mut self, now: Instant, datagram: &Datagram<'_>, shared: &mut Shared) {
+        if self.is_media(now, datagram, shared) {
+            self.handle_media(now, datagram, shared);
+        }
+    }
+
+    /// What is neither STUN nor TURN, from the peer itself.
+    fn handle_media(&mut self, now: Instant, datagram: &Datagram<'_>, shared: &mut Shared) {
         let Some(running) = &mut self.running else { return };
         let kind = demux::classify(datagram.bytes);
         match (kind, datagram.component) {
@@ -115,6 +142,10 @@ impl Stream {
                 self.inbound.malformed += 1;
                 return;
             }
+        }
+        if running.spec.ice.is_some() {
+            // A check has proven it.
+            running.path.admit_authentic(datagram.component, datagram.source);
         }
         if running.spec.srtp.is_none() {
             return self.handle_clear(now, kind, datagram, shared);
@@ -148,7 +179,14 @@ impl Stream {
     }
 
     /// Sends a packet, protected where that was agreed on; what cannot be protected is not sent.
-    fn send(&mut self, component: Component, destination: SocketAddr, mut bytes: Vec<u8>, shared: &mut Shared) {
+    fn send(
+        &mut self,
+        now: Instant,
+        component: Component,
+        destination: SocketAddr,
+        mut bytes: Vec<u8>,
+        shared: &mut Shared,
+    ) {
         let secured = self.running.as_ref().is_none_or(|running| running.spec.srtp.is_some());
         let fit = !secured
             || self.protection.as_mut().is_some_and(|protection| {
@@ -157,7 +195,7 @@ impl Stream {
                 done.is_ok()
             });
         if fit {
-            shared.transmit(MediaTransmit { stream: self.id, component, destination, bytes });
+            self.transmit(now, component, destination, bytes, shared);
         } else {
             shared.recycle(bytes);
         }
@@ -254,7 +292,7 @@ impl Stream {
             .running
             .as_ref()
             .filter(|running| running.spec.direction.sends())
-            .and_then(|running| running.path.rtp_destination());
+            .and_then(|running| self.rtp_destination(running));
         let mut bytes = shared.buffer();
         if !self.outbound.handle_frame(now, frame, destination.is_some(), &mut bytes) {
             shared.recycle(bytes);
@@ -262,7 +300,7 @@ impl Stream {
         }
         if let (Some(destination), Some(running)) = (destination, &mut self.running) {
             running.rtcp.sent_rtp(now);
-            self.send(Component::Rtp, destination, bytes, shared);
+            self.send(now, Component::Rtp, destination, bytes, shared);
         }
     }
 
@@ -273,20 +311,22 @@ impl Stream {
     }
 
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let running = self.running.as_ref()?;
+        let way = self.nat.as_ref().and_then(Traversal::poll_timeout);
+        let Some(running) = self.running.as_ref() else { return way };
         let others = running.rtcp.poll_timeout().into_iter().chain(self.inbound.poll_timeout());
-        Some(others.fold(running.next_report, Instant::min))
+        Some(others.chain(way).fold(running.next_report, Instant::min))
     }
 
     pub fn handle_timeout(&mut self, now: Instant, shared: &mut Shared) {
+        self.seek(now, shared);
         self.inbound.handle_timeout(now);
         self.tell_digits(shared);
         let Some(running) = &mut self.running else { return };
         if running.rtcp.handle_timeout(now) {
             let (figures, mut bytes) = (self.inbound.receiver.report(), shared.buffer());
             let written = running.rtcp.write_report(now, &shared.anchor, &self.outbound.sender, figures, &mut bytes);
-            match (written, running.path.rtcp_destination()) {
-                (Ok(()), Some((component, destination))) => self.send(component, destination, bytes, shared),
+            match (written, self.rtcp_destination()) {
+                (Ok(()), Some((component, destination))) => self.send(now, component, destination, bytes, shared),
                 _ => shared.recycle(bytes),
             }
         }
@@ -296,6 +336,7 @@ impl Stream {
             if running.next_report <= now {
                 running.next_report = now + REPORT_INTERVAL;
             }
+            self.tell_path(shared);
             if let Some(report) = self.report(now) {
                 shared.event(MediaEvent::Report { stream: self.id, report: Box::new(report) });
             }
@@ -307,7 +348,7 @@ impl Stream {
         let mut receive = self.inbound.report();
         receive.source = running.path.source();
         let mut send = self.outbound.report();
-        send.destination = running.path.rtp_destination();
+        send.destination = self.rtp_destination(running);
         Some(StreamReport {
             at: now,
             receive,
@@ -324,6 +365,7 @@ impl Stream {
             shared.event(MediaEvent::Report { stream: self.id, report: Box::new(report) });
         }
         self.write_goodbye(now, reason, shared);
+        self.end_search(now, shared);
     }
 
     fn write_goodbye(&mut self, now: Instant, reason: &str, shared: &mut Shared) {
@@ -331,8 +373,8 @@ impl Stream {
         let (figures, mut bytes) = (self.inbound.receiver.report(), shared.buffer());
         let written =
             running.rtcp.write_goodbye(now, &shared.anchor, &self.outbound.sender, figures, reason, &mut bytes);
-        match (written, running.path.rtcp_destination()) {
-            (Ok(true), Some((component, destination))) => self.send(component, destination, bytes, shared),
+        match (written, self.rtcp_destination()) {
+            (Ok(true), Some((component, destination))) => self.send(now, component, destination, bytes, shared),
             _ => shared.recycle(bytes),
         }
     }

@@ -1,7 +1,9 @@
 //! What all streams share: the wall clock, and the way out for datagrams and events.
+use crate::base::id::StreamId;
 use crate::base::time::WallAnchor;
 use crate::media::event::MediaEvent;
 use crate::media::path::MediaTransmit;
+use crate::nat::traversal::Order;
 use std::collections::VecDeque;
 
 /// The media thread drains after every input; more than this waits only if it does not.
@@ -16,12 +18,13 @@ pub struct Shared {
     pub anchor: WallAnchor,
     transmits: VecDeque<MediaTransmit>,
     events: VecDeque<MediaEvent>,
+    orders: VecDeque<(StreamId, Order)>,
     spare: Vec<Vec<u8>>,
 }
 
 impl Shared {
     pub fn new(anchor: WallAnchor) -> Self {
-        Self { anchor, transmits: VecDeque::new(), events: VecDeque::new(), spare: Vec::new() }
+        Self { anchor, transmits: VecDeque::new(), events: VecDeque::new(), orders: VecDeque::new(), spare: Vec::new() }
     }
 
     /// An empty buffer, used before if there is one.
@@ -53,6 +56,17 @@ impl Shared {
         }
     }
 
+    /// What only the shell can do for a stream; one too many is dropped, and what it was for goes on without.
+    pub fn order(&mut self, stream: StreamId, order: Order) {
+        if self.orders.len() < MAX_WAITING {
+            self.orders.push_back((stream, order));
+        }
+    }
+
+    pub fn poll_order(&mut self) -> Option<(StreamId, Order)> {
+        self.orders.pop_front()
+    }
+
     pub fn poll_transmit(&mut self) -> Option<MediaTransmit> {
         self.transmits.pop_front()
     }
@@ -69,7 +83,6 @@ impl Shared {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::id::StreamId;
     use crate::media::path::Component;
     use std::time::{Instant, SystemTime};
 
@@ -82,6 +95,7 @@ mod tests {
             shared.transmit(MediaTransmit {
                 stream: StreamId(1),
                 component: Component::Rtp,
+                socket: 0,
                 destination: ([127, 0, 0, 1], 9).into(),
                 bytes,
             });

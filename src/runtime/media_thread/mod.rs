@@ -16,8 +16,9 @@ use crate::base::rng::Rng;
 use crate::base::time::WallAnchor;
 use crate::media::event::MediaEvent;
 use crate::media::frame::SILENCE;
-use crate::media::session::Engine;
+use crate::media::session::{Done, Engine};
 use crate::media::spec::MediaCommand;
+use crate::runtime::helpers::Helpers;
 use crate::runtime::journal::Journal;
 use crate::runtime::signalling::Media;
 use std::collections::BTreeMap;
@@ -54,8 +55,13 @@ pub type Truths = BTreeMap<StreamId, Truth>;
 
 enum Order {
     Media(MediaCommand),
-    Devices { microphone: Option<DeviceChoice>, speaker: Option<DeviceChoice> },
+    Devices {
+        microphone: Option<DeviceChoice>,
+        speaker: Option<DeviceChoice>,
+    },
     Impair(Impairment),
+    /// What a server or a name server told for a stream.
+    Done(StreamId, Done),
     Shutdown,
 }
 
@@ -149,9 +155,14 @@ impl MediaThread {
         let microphone = Microphone::start(Arc::clone(&systems), microphone, Arc::clone(&wake))?;
         let speaker = Speaker::start(systems, speaker, wake)?;
         let (wires_rng, engine_rng) = (rng.fork(), rng.fork());
+        let helpers = {
+            let sender = MediaSender { orders: orders.clone(), waker: Arc::clone(&waker), truths: Arc::clone(&truths) };
+            Helpers::new(move |stream, done| sender.order(Order::Done(stream, done)))
+        };
         let machine = run::Machine {
             engine: Engine::new(anchor, engine_rng),
             wires: wires::Wires::new(rtp_ports, dscp, wires_rng, impairment),
+            helpers,
             outbox: outbox::Outbox::new(events),
             activity: ticks::Activity::default(),
             microphone,

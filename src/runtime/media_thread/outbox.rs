@@ -50,6 +50,8 @@ fn is_repeated(event: &MediaEvent) -> bool {
         MediaEvent::Report { .. } | MediaEvent::Levels { .. } => true,
         MediaEvent::Opened { .. }
         | MediaEvent::OpenFailed { .. }
+        | MediaEvent::Path { .. }
+        | MediaEvent::Trouble { .. }
         | MediaEvent::Flowing { .. }
         | MediaEvent::Digit { .. }
         | MediaEvent::Goodbye { .. }

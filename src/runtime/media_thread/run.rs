@@ -3,9 +3,12 @@ use crate::audio::port::{Microphone, Speaker};
 use crate::base::id::StreamId;
 use crate::media::event::MediaEvent;
 use crate::media::frame::{Frame, SILENCE};
-use crate::media::session::Engine;
+use crate::media::session::{Component, Engine, Socket};
 use crate::media::spec::MediaCommand;
 use crate::media::stats::{DeviceReport, DeviceState};
+use crate::runtime::helpers::Helpers;
+use crate::runtime::interfaces;
+use crate::runtime::media_socket::BindError;
 use crate::runtime::media_thread::outbox::Outbox;
 use crate::runtime::media_thread::system::{Waker, pollfd, wait};
 use crate::runtime::media_thread::ticks::{Activity, Change, TICK, Ticks};
@@ -25,6 +28,7 @@ const DRIFT_STEP: f64 = 5.0;
 pub struct Machine {
     pub engine: Engine,
     pub wires: Wires,
+    pub helpers: Helpers,
     pub outbox: Outbox,
     pub activity: Activity,
     pub microphone: Microphone,
@@ -126,6 +130,7 @@ impl Machine {
                 }
             }
             Order::Impair(impairment) => self.wires.impair(impairment),
+            Order::Done(stream, done) => self.engine.handle_done(now, stream, done),
             Order::Shutdown => {}
         }
     }
@@ -140,17 +145,25 @@ impl Machine {
             Change::Talks => self.microphone.resume(),
         }
         match command {
-            MediaCommand::Open { stream, local } => match self.wires.open(stream, local) {
+            MediaCommand::Open { stream, local, gather: Some(gather) } => {
+                let others = interfaces::usable(local, gather.credentials.is_some());
+                match self.wires.open_all(stream, local, &others) {
+                    Ok(sockets) => {
+                        open.insert(stream);
+                        let socket =
+                            |(component, local): (Component, _)| Socket { component: component.number(), local };
+                        let sockets = sockets.into_iter().map(socket).collect();
+                        self.engine.handle_gather(now, stream, sockets, *gather);
+                    }
+                    Err(error) => self.refuse_open(stream, error, open),
+                }
+            }
+            MediaCommand::Open { stream, local, gather: None } => match self.wires.open(stream, local) {
                 Ok((rtp, rtcp)) => {
                     open.insert(stream);
                     self.engine.handle_opened(now, stream, rtp, rtcp);
                 }
-                Err(error) => {
-                    if !open.contains(&stream) {
-                        self.activity.closed(stream);
-                    }
-                    self.outbox.push(MediaEvent::OpenFailed { stream, error: error.to_string() });
-                }
+                Err(error) => self.refuse_open(stream, error, open),
             },
             MediaCommand::Configure { stream, spec } => {
                 self.wires.configure(stream, &spec);
@@ -162,6 +175,13 @@ impl Machine {
             }
             command => self.engine.handle_command(now, command),
         }
+    }
+
+    fn refuse_open(&mut self, stream: StreamId, error: BindError, open: &BTreeSet<StreamId>) {
+        if !open.contains(&stream) {
+            self.activity.closed(stream);
+        }
+        self.outbox.push(MediaEvent::OpenFailed { stream, error: error.to_string() });
     }
 
     /// One frame in each direction.
@@ -189,11 +209,15 @@ impl Machine {
                 Sent::Refused => self.engine.handle_refused(stream, component),
             }
         }
+        while let Some((stream, order)) = self.engine.poll_order() {
+            self.helpers.order(stream, order);
+        }
         while let Some(event) = self.engine.poll_event() {
             self.outbox.push(event);
         }
         while let Some(stream) = self.engine.poll_closed() {
             self.activity.closed(stream);
+            self.helpers.forget(stream);
             self.wires.close(stream);
         }
     }

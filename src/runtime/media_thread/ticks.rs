@@ -173,7 +173,7 @@ mod tests {
     }
 
     fn open(stream: u32) -> MediaCommand {
-        MediaCommand::Open { stream: StreamId(stream), local: IpAddr::V4(Ipv4Addr::LOCALHOST) }
+        MediaCommand::Open { stream: StreamId(stream), local: IpAddr::V4(Ipv4Addr::LOCALHOST), gather: None }
     }
 
     fn close(stream: u32) -> MediaCommand {

@@ -16,6 +16,8 @@ use std::time::Instant;
 const BURST: usize = 64;
 /// No datagram is longer.
 const LARGEST: usize = 65_536;
+/// Addresses of this machine beside the one that leads to the server.
+const MOST_OTHERS: usize = 4;
 
 pub struct Wires {
     ports: RangeInclusive<u16>,
@@ -27,10 +29,9 @@ pub struct Wires {
     buffer: Vec<u8>,
 }
 
-/// The two sockets of one stream.
+/// The sockets of one stream: those of RTP and RTCP first, then such pairs on other addresses of this machine.
 struct Wire {
-    rtp: Half,
-    rtcp: Half,
+    halves: Vec<Half>,
     /// Payload type and clock rate of what the stream sends, for the truth's jitter.
     sends: Option<(u8, u32)>,
     /// Closed by the engine; packets may still be on their way out.
@@ -66,8 +67,10 @@ impl Wires {
     /// Binds a pair of ports; returns the addresses of RTP and RTCP. A stream that is open elsewhere moves here, with its
     /// ports where they are free; when it cannot, it stays as it is.
     pub fn open(&mut self, stream: StreamId, local: IpAddr) -> Result<(SocketAddr, SocketAddr), BindError> {
-        if let Some(wire) = self.streams.get_mut(&stream) {
-            let (rtp, rtcp) = (wire.rtp.socket.local(), wire.rtcp.socket.local());
+        if let Some(wire) = self.streams.get_mut(&stream)
+            && let [rtp_half, rtcp_half, ..] = wire.halves.as_mut_slice()
+        {
+            let (rtp, rtcp) = (rtp_half.socket.local(), rtcp_half.socket.local());
             if rtp.ip() == local {
                 return Ok((rtp, rtcp));
             }
@@ -76,19 +79,47 @@ impl Wires {
                 Ok(moved) => moved,
                 Err(_) => bind_pair(local, &self.ports, self.dscp, &mut self.rng)?,
             };
-            (wire.rtp.socket, wire.rtcp.socket) = moved;
-            return Ok((wire.rtp.socket.local(), wire.rtcp.socket.local()));
+            (rtp_half.socket, rtcp_half.socket) = moved;
+            return Ok((rtp_half.socket.local(), rtcp_half.socket.local()));
         }
         let (rtp, rtcp) = bind_pair(local, &self.ports, self.dscp, &mut self.rng)?;
         let addresses = (rtp.local(), rtcp.local());
         let half = |component, socket| Half { component, socket, simulated: None };
         let mut wire =
-            Wire { rtp: half(Component::Rtp, rtp), rtcp: half(Component::Rtcp, rtcp), sends: None, closing: false };
+            Wire { halves: vec![half(Component::Rtp, rtp), half(Component::Rtcp, rtcp)], sends: None, closing: false };
         if let Some(impairment) = self.impairment {
             wire.impair(stream, impairment);
         }
         self.streams.insert(stream, wire);
         Ok(addresses)
+    }
+
+    /// As [`Wires::open`], with pairs of ports on these addresses too, as far as there are any; returns all sockets by
+    /// their numbers. Those that were open on other addresses before are closed.
+    pub fn open_all(
+        &mut self,
+        stream: StreamId,
+        local: IpAddr,
+        others: &[IpAddr],
+    ) -> Result<Vec<(Component, SocketAddr)>, BindError> {
+        self.open(stream, local)?;
+        let mut more = Vec::new();
+        for other in others.iter().filter(|other| **other != local).take(MOST_OTHERS) {
+            // An address that cannot be used is one way less.
+            if let Ok((rtp, rtcp)) = bind_pair(*other, &self.ports, self.dscp, &mut self.rng) {
+                for (component, socket) in [(Component::Rtp, rtp), (Component::Rtcp, rtcp)] {
+                    more.push(Half { component, socket, simulated: None });
+                }
+            }
+        }
+        let impairment = self.impairment;
+        let Some(wire) = self.streams.get_mut(&stream) else { return Ok(Vec::new()) };
+        wire.halves.truncate(2);
+        wire.halves.append(&mut more);
+        if let Some(impairment) = impairment {
+            wire.impair(stream, impairment);
+        }
+        Ok(wire.halves.iter().map(|half| (half.component, half.socket.local())).collect())
     }
 
     pub fn configure(&mut self, stream: StreamId, spec: &StreamSpec) {
@@ -114,7 +145,7 @@ impl Wires {
     }
 
     pub fn descriptors(&self) -> impl Iterator<Item = libc::pollfd> {
-        self.streams.values().flat_map(|wire| [pollfd(wire.rtp.socket.fd()), pollfd(wire.rtcp.socket.fd())])
+        self.streams.values().flat_map(|wire| &wire.halves).map(|half| pollfd(half.socket.fd()))
     }
 
     /// Reads the sockets that are ready and hands on what arrived, or what the simulated network lets arrive by now.
@@ -122,32 +153,31 @@ impl Wires {
     /// - `ready`: in the order of [`Wires::descriptors`].
     pub fn receive(&mut self, now: Instant, ready: &[libc::pollfd], mut sink: impl FnMut(Datagram<'_>)) {
         let buffer = &mut self.buffer;
-        let halves =
-            self.streams.iter_mut().flat_map(|(stream, wire)| [(*stream, &mut wire.rtp), (*stream, &mut wire.rtcp)]);
-        for ((stream, half), descriptor) in halves.zip(ready) {
+        let halves = self.streams.iter_mut().flat_map(|(stream, wire)| {
+            wire.halves.iter_mut().enumerate().map(|(socket, half)| (*stream, socket as u8, half))
+        });
+        for ((stream, socket, half), descriptor) in halves.zip(ready) {
             if descriptor.revents != 0 {
-                half.read(stream, buffer, &mut sink);
+                half.read((stream, socket), buffer, &mut sink);
             }
         }
         for (stream, wire) in &mut self.streams {
-            for half in [&mut wire.rtp, &mut wire.rtcp] {
+            for (socket, half) in wire.halves.iter_mut().enumerate() {
                 let Some(simulated) = &mut half.simulated else { continue };
                 while let Some((arrived, (source, bytes))) = simulated.inbound.poll(now) {
                     let component = half.component;
-                    sink(Datagram { stream: *stream, component, source, arrived, bytes: &bytes });
+                    let (stream, socket) = (*stream, socket as u8);
+                    sink(Datagram { stream, component, socket, source, arrived, bytes: &bytes });
                 }
             }
         }
     }
 
     pub fn send(&mut self, now: Instant, transmit: MediaTransmit) -> Sent {
-        let MediaTransmit { stream, component, destination, bytes } = transmit;
+        let MediaTransmit { stream, component, socket, destination, bytes } = transmit;
         let Some(wire) = self.streams.get_mut(&stream) else { return Sent::Refused };
         let sends = wire.sends;
-        let half = match component {
-            Component::Rtp => &mut wire.rtp,
-            Component::Rtcp => &mut wire.rtcp,
-        };
+        let Some(half) = wire.halves.get_mut(usize::from(socket)) else { return Sent::Refused };
         let Some(simulated) = &mut half.simulated else {
             return match half.socket.send(destination, &bytes) {
                 Ok(()) => Sent::Yes(bytes),
@@ -166,20 +196,19 @@ impl Wires {
     /// Sends what the simulated network held back until now.
     pub fn handle_timeout(&mut self, now: Instant) {
         for wire in self.streams.values_mut() {
-            wire.rtp.flush(now);
-            wire.rtcp.flush(now);
+            wire.halves.iter_mut().for_each(|half| half.flush(now));
         }
         self.sweep();
     }
 
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let halves = self.streams.values().flat_map(|wire| [&wire.rtp, &wire.rtcp]);
+        let halves = self.streams.values().flat_map(|wire| &wire.halves);
         let links = halves.filter_map(|half| half.simulated.as_ref());
         links.flat_map(|s| [s.inbound.poll_timeout(), s.outbound.poll_timeout()]).flatten().min()
     }
 
     pub fn truths(&self) -> Truths {
-        let simulated = |wire: &Wire| wire.rtp.simulated.as_ref().map(|s| s.outbound.truth());
+        let simulated = |wire: &Wire| wire.halves.first()?.simulated.as_ref().map(|s| s.outbound.truth());
         self.streams.iter().filter_map(|(stream, wire)| Some((*stream, simulated(wire)?))).collect()
     }
 
@@ -188,26 +217,23 @@ impl Wires {
     }
 
     fn sweep(&mut self) {
-        self.streams.retain(|_, wire| !wire.closing || wire.rtp.is_sending() || wire.rtcp.is_sending());
+        self.streams.retain(|_, wire| !wire.closing || wire.halves.iter().any(Half::is_sending));
     }
 }
 
 impl Wire {
     fn impair(&mut self, stream: StreamId, impairment: Impairment) {
-        self.rtp.impair(stream, impairment);
-        self.rtcp.impair(stream, impairment);
+        for (socket, half) in self.halves.iter_mut().enumerate() {
+            half.impair(stream, socket as u64, impairment);
+        }
     }
 }
 
 impl Half {
-    fn impair(&mut self, stream: StreamId, impairment: Impairment) {
+    fn impair(&mut self, stream: StreamId, socket: u64, impairment: Impairment) {
         // Each link draws for itself, and the same from run to run.
-        let component = match self.component {
-            Component::Rtp => 0,
-            Component::Rtcp => 2,
-        };
         let own = |direction: u64| {
-            let place = u64::from(stream.0) * 4 + component + direction;
+            let place = u64::from(stream.0) * 4 + 2 * socket + direction;
             Impairment { seed: impairment.seed.wrapping_add(place.wrapping_mul(0x9e37_79b9_7f4a_7c15)), ..impairment }
         };
         match &mut self.simulated {
@@ -219,7 +245,7 @@ impl Half {
         }
     }
 
-    fn read(&mut self, stream: StreamId, buffer: &mut [u8], sink: &mut impl FnMut(Datagram<'_>)) {
+    fn read(&mut self, (stream, socket): (StreamId, u8), buffer: &mut [u8], sink: &mut impl FnMut(Datagram<'_>)) {
         for _ in 0..BURST {
             let Some(arrival) = self.socket.receive(buffer) else { return };
             let Some(bytes) = buffer.get(..arrival.length) else { continue };
@@ -230,6 +256,7 @@ impl Half {
                 None => sink(Datagram {
                     stream,
                     component: self.component,
+                    socket,
                     source: arrival.source,
                     arrived: arrival.at,
                     bytes,
@@ -270,7 +297,9 @@ mod tests {
 
     fn packet(peer: &UdpSocket, component: Component) -> MediaTransmit {
         let destination = peer.local_addr().expect("bound");
-        MediaTransmit { stream: STREAM, component, destination, bytes: vec![0x80, 0, 0, 1, 0, 0, 0, 160, 0, 0, 0, 9] }
+        let socket = component.socket();
+        let bytes = vec![0x80, 0, 0, 1, 0, 0, 0, 160, 0, 0, 0, 9];
+        MediaTransmit { stream: STREAM, component, socket, destination, bytes }
     }
 
     fn received(peer: &UdpSocket) -> usize {

@@ -6,6 +6,7 @@ use crate::base::time::WallAnchor;
 use crate::media::event::MediaEvent;
 use crate::media::spec::{MediaCommand, StreamSpec};
 use crate::media::stats::{DeviceReport, Participant, StreamReport};
+use crate::nat::candidate::PathState;
 use crate::qos::monitor::CallMonitor;
 use crate::qos::snapshot::CallQuality;
 use crate::ua::account::shown;
@@ -35,6 +36,8 @@ pub(super) struct Media {
     /// When something was heard last, or could be expected.
     pub heard: Instant,
     pub opening_until: Option<Instant>,
+    /// The way it takes, where one is searched for.
+    pub path: Option<PathState>,
 }
 
 impl Media {
@@ -49,6 +52,7 @@ impl Media {
             packets: 0,
             heard: now,
             opening_until: None,
+            path: None,
         }
     }
 }
@@ -69,7 +73,7 @@ impl Call {
         if !self.media.opened {
             self.media.opened = true;
             self.media.opening_until = Some(now + OPENING);
-            out.media.push_back(MediaCommand::Open { stream: self.stream(), local: flow.local.ip() });
+            out.media.push_back(self.open_at(flow.local.ip()));
         }
     }
 
@@ -118,6 +122,8 @@ impl Call {
                 out.log(format!("call {}: the peer's media said goodbye {}", self.number, reason.sanitize(60)));
             }
             MediaEvent::Report { report, .. } => self.handle_report(now, &report),
+            MediaEvent::Path { state, .. } => self.handle_path(now, state, out),
+            MediaEvent::Trouble { words, .. } => out.log(format!("call {}: {}", self.number, shown(&words, 160))),
             MediaEvent::Opened { .. }
             | MediaEvent::OpenFailed { .. }
             | MediaEvent::Levels { .. }

@@ -5,6 +5,7 @@ mod digits;
 mod ending;
 mod media;
 pub mod party;
+mod reach;
 mod recovery;
 mod transfer;
 mod view;

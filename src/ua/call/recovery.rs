@@ -2,7 +2,6 @@
 use super::{Call, Verdict};
 use crate::base::net::Flow;
 use crate::base::time::WallAnchor;
-use crate::media::spec::MediaCommand;
 use crate::sip::invite::{Cause, Phase, RequestId, Session};
 use crate::sip::key::SessionKey;
 use crate::sip::locate::Question;
@@ -110,7 +109,7 @@ impl Call {
         if self.plan.address() == Some(flow.local.ip()) {
             self.ask_to_follow(now);
         } else {
-            out.media.push_back(MediaCommand::Open { stream: self.stream(), local: flow.local.ip() });
+            out.media.push_back(self.open_at(flow.local.ip()));
         }
     }
 
@@ -236,7 +235,7 @@ impl Call {
             self.recovery.retry_at = None;
             match self.flow {
                 Some(flow) if self.plan.address() != Some(flow.local.ip()) => {
-                    out.media.push_back(MediaCommand::Open { stream: self.stream(), local: flow.local.ip() });
+                    out.media.push_back(self.open_at(flow.local.ip()));
                 }
                 _ => self.ask_to_follow(now),
             }

@@ -1,0 +1,161 @@
+//! How a stream reaches its peer: over the signalled addresses, or over what ICE found (`nat::traversal`).
+use super::{Running, Stream};
+use crate::media::event::MediaEvent;
+use crate::media::path::{Component, Datagram, MediaTransmit};
+use crate::media::spec::StreamSpec;
+use crate::media::stream::shared::Shared;
+use crate::nat::candidate::{Gather, RTCP};
+use crate::nat::traversal::{Done, Event, Socket, Traversal, Verdict};
+use std::net::SocketAddr;
+use std::time::Instant;
+
+impl Stream {
+    /// Finds out where this stream may be reached; its sockets are told in the order of their numbers. What ran before runs
+    /// no more: the sockets are others, or the credentials are.
+    pub fn gather(&mut self, now: Instant, gather: Gather, sockets: Vec<Socket>, shared: &mut Shared) {
+        self.end_search(now, shared);
+        self.opened = sockets.clone();
+        self.nat = Some(Traversal::new(now, gather, sockets, self.rng.fork()));
+        self.drain_search(now, shared);
+    }
+
+    /// With ICE the checks begin; without, nothing is searched for any more.
+    pub fn configure_path(&mut self, now: Instant, spec: &StreamSpec, shared: &mut Shared) {
+        match (&mut self.nat, &spec.ice) {
+            (Some(nat), Some(ice)) => nat.configure(now, ice, spec.rtcp_mux),
+            (_, _) => self.end_search(now, shared),
+        }
+        self.drain_search(now, shared);
+    }
+
+    pub fn seek(&mut self, now: Instant, shared: &mut Shared) {
+        if let Some(nat) = self.nat.as_mut().filter(|nat| nat.poll_timeout().is_some_and(|at| at <= now)) {
+            nat.handle_timeout(now);
+        }
+        self.drain_search(now, shared);
+    }
+
+    pub fn handle_done(&mut self, now: Instant, done: Done, shared: &mut Shared) {
+        if let Some(nat) = &mut self.nat {
+            nat.handle_done(now, done);
+        }
+        self.drain_search(now, shared);
+    }
+
+    /// Gives back what servers hold for us.
+    pub fn end_search(&mut self, now: Instant, shared: &mut Shared) {
+        if let Some(nat) = &mut self.nat {
+            nat.close(now);
+        }
+        self.drain_search(now, shared);
+        self.nat = None;
+    }
+
+    /// Whether the datagram is the peer's; what is STUN or TURN is dealt with here.
+    pub fn is_media(&mut self, now: Instant, datagram: &Datagram<'_>, shared: &mut Shared) -> bool {
+        let Some(nat) = &mut self.nat else { return true };
+        let verdict = nat.handle_datagram(now, datagram.socket, datagram.source, datagram.bytes);
+        match verdict {
+            Verdict::Consumed => self.drain_search(now, shared),
+            Verdict::Foreign if self.running.is_some() => self.inbound.foreign += 1,
+            Verdict::Foreign | Verdict::Media => {}
+        }
+        verdict == Verdict::Media
+    }
+
+    fn uses_ice(&self, running: &Running) -> bool {
+        running.spec.ice.is_some() && self.nat.is_some()
+    }
+
+    pub(super) fn rtp_destination(&self, running: &Running) -> Option<SocketAddr> {
+        match &self.nat {
+            Some(nat) if self.uses_ice(running) => nat.destination(Component::Rtp.number()).map(|(_, to)| to),
+            _ => running.path.rtp_destination(),
+        }
+    }
+
+    pub fn rtcp_destination(&self) -> Option<(Component, SocketAddr)> {
+        let running = self.running.as_ref()?;
+        match &self.nat {
+            Some(nat) if self.uses_ice(running) => {
+                let component = if running.spec.rtcp_mux { Component::Rtp } else { Component::Rtcp };
+                nat.destination(component.number()).map(|(_, to)| (component, to))
+            }
+            _ => running.path.rtcp_destination(),
+        }
+    }
+
+    /// The only way out for what is the peer's: from the socket of the component, or over the pair that ICE chose.
+    pub fn transmit(
+        &mut self,
+        now: Instant,
+        component: Component,
+        destination: SocketAddr,
+        bytes: Vec<u8>,
+        shared: &mut Shared,
+    ) {
+        let ice = self.running.as_ref().is_some_and(|running| self.uses_ice(running));
+        match &mut self.nat {
+            Some(nat) if ice => {
+                nat.send(now, component.number(), &bytes);
+                shared.recycle(bytes);
+                self.drain_search(now, shared);
+            }
+            _ => {
+                let socket = component.socket();
+                shared.transmit(MediaTransmit { stream: self.id, component, socket, destination, bytes });
+            }
+        }
+    }
+
+    fn drain_search(&mut self, now: Instant, shared: &mut Shared) {
+        let Some(nat) = &mut self.nat else { return };
+        while let Some(out) = nat.poll_transmit() {
+            let rtcp = self.opened.get(usize::from(out.socket)).is_some_and(|socket| socket.component == RTCP);
+            shared.transmit(MediaTransmit {
+                stream: self.id,
+                component: if rtcp { Component::Rtcp } else { Component::Rtp },
+                socket: out.socket,
+                destination: out.destination,
+                bytes: out.bytes,
+            });
+        }
+        while let Some(order) = nat.poll_order() {
+            shared.order(self.id, order);
+        }
+        while let Some(event) = nat.poll_event() {
+            match event {
+                Event::Gathered(candidates) => {
+                    if let [rtp, rtcp, ..] = self.opened.as_slice() {
+                        let (rtp, rtcp) = (rtp.local, rtcp.local);
+                        shared.event(MediaEvent::Opened { stream: self.id, rtp, rtcp, candidates });
+                    }
+                }
+                Event::Path(state) => {
+                    self.told_path = Some(state.clone());
+                    shared.event(MediaEvent::Path { stream: self.id, state });
+                }
+                Event::Trouble(words) => shared.event(MediaEvent::Trouble { stream: self.id, words }),
+            }
+        }
+        let mut heard = Vec::new();
+        while let Some(data) = nat.poll_data() {
+            heard.push(data);
+        }
+        for (component, source, bytes) in heard {
+            let component = if component == RTCP { Component::Rtcp } else { Component::Rtp };
+            let socket = component.socket();
+            let datagram = Datagram { stream: self.id, component, socket, source, arrived: now, bytes: &bytes };
+            self.handle_media(now, &datagram, shared);
+        }
+    }
+
+    /// Tells what changed about the pair in use: its round trip is measured again and again.
+    pub fn tell_path(&mut self, shared: &mut Shared) {
+        let Some(state) = self.nat.as_ref().and_then(Traversal::path) else { return };
+        if self.told_path.as_ref() != Some(&state) {
+            self.told_path = Some(state.clone());
+            shared.event(MediaEvent::Path { stream: self.id, state });
+        }
+    }
+}

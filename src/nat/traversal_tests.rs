@@ -1,0 +1,181 @@
+//! One stream and its servers, in virtual time.
+use super::*;
+use crate::base::secret::Secret;
+use crate::nat::candidate::{Credentials, RTCP, Server};
+use crate::nat::stun::attribute;
+
+fn at(text: &str) -> SocketAddr {
+    text.parse().expect("address")
+}
+
+fn server(host: &str) -> Server {
+    Server { host: host.to_owned(), port: 3478 }
+}
+
+fn credentials(name: &str) -> Credentials {
+    Credentials { ufrag: name.to_owned(), password: Secret::new(format!("password of {name}")) }
+}
+
+fn sockets() -> Vec<Socket> {
+    let socket = |component, local: &str| Socket { component, local: at(local) };
+    vec![socket(RTP, "10.0.0.1:4000"), socket(RTCP, "10.0.0.1:4001"), socket(RTP, "[2001:db8::1]:4002")]
+}
+
+fn gathered(traversal: &mut Traversal) -> Option<Vec<Candidate>> {
+    std::iter::from_fn(|| traversal.poll_event()).find_map(|event| match event {
+        Event::Gathered(candidates) => Some(candidates),
+        Event::Path(_) | Event::Trouble(_) => None,
+    })
+}
+
+fn kinds(candidates: &[Candidate]) -> Vec<(Kind, u8, String)> {
+    candidates.iter().map(|c| (c.kind, c.component, c.address.to_string())).collect()
+}
+
+#[test]
+fn a_dead_server_is_waited_for_half_a_second_and_no_longer() {
+    let start = Instant::now();
+    for host in ["192.0.2.9", "stun.example"] {
+        let gather = Gather { credentials: Some(credentials("a")), stun: Some(server(host)), ..Gather::default() };
+        let mut traversal = Traversal::new(start, gather, sockets(), Rng::from_u64(1));
+        let mut now = start;
+        let found = loop {
+            if let Some(found) = gathered(&mut traversal) {
+                break found;
+            }
+            now = now.max(traversal.poll_timeout().expect("it waits for something"));
+            traversal.handle_timeout(now);
+        };
+        assert_eq!(now - start, GATHERING, "{host}");
+        assert_eq!(found.len(), 3);
+        assert!(found.iter().all(|c| c.kind == Kind::Host));
+    }
+    // Without servers there is nothing to wait for.
+    let gather = Gather { credentials: Some(credentials("a")), ..Gather::default() };
+    let mut traversal = Traversal::new(start, gather, sockets(), Rng::from_u64(1));
+    assert_eq!(gathered(&mut traversal).map(|found| found.len()), Some(3));
+}
+
+#[test]
+fn reflexive_addresses_are_believed_from_the_server_only() {
+    let start = Instant::now();
+    let gather = Gather { credentials: Some(credentials("a")), stun: Some(server("192.0.2.9")), ..Gather::default() };
+    let mut traversal = Traversal::new(start, gather, sockets(), Rng::from_u64(1));
+    let asked: Vec<Outgoing> = std::iter::from_fn(|| traversal.poll_transmit()).collect();
+    assert_eq!(asked.iter().map(|out| out.socket).collect::<Vec<_>>(), [0, 1], "IPv6 does not reach it");
+    let answer = |id, mapped: &str| {
+        Builder::new(Class::Success, Method::Binding, id)
+            .xor_address(attribute::XOR_MAPPED_ADDRESS, at(mapped))
+            .finish()
+    };
+    let ids: Vec<TransactionId> = asked.iter().map(|out| Message::parse(&out.bytes).expect("STUN").id).collect();
+    let mut hear = |socket, source: &str, id, mapped: &str| {
+        traversal.handle_datagram(start, socket, at(source), &answer(id, mapped));
+    };
+    hear(0, "192.0.2.66:3478", ids[0], "6.6.6.6:6");
+    hear(1, "192.0.2.9:3478", ids[0], "6.6.6.6:6");
+    hear(0, "192.0.2.9:3478", TransactionId([0; 12]), "6.6.6.6:6");
+    hear(0, "192.0.2.9:3478", ids[0], "203.0.113.5:1000");
+    hear(1, "192.0.2.9:3478", ids[1], "203.0.113.5:1001");
+    let found = gathered(&mut traversal).expect("all have answered");
+    let row = |kind, component, address: &str| (kind, component, address.to_owned());
+    assert_eq!(
+        kinds(&found),
+        [
+            row(Kind::Host, 1, "10.0.0.1:4000"),
+            row(Kind::Host, 2, "10.0.0.1:4001"),
+            row(Kind::Host, 1, "[2001:db8::1]:4002"),
+            row(Kind::ServerReflexive, 1, "203.0.113.5:1000"),
+            row(Kind::ServerReflexive, 2, "203.0.113.5:1001"),
+        ]
+    );
+    assert_eq!(found[0].foundation, found[1].foundation);
+    assert_ne!(found[0].foundation, found[2].foundation);
+    assert_ne!(found[0].foundation, found[3].foundation);
+    assert_eq!(found[3].related, Some(at("10.0.0.1:4000")));
+    // The mapping is kept alive.
+    let next = traversal.poll_timeout().expect("to be kept");
+    assert_eq!(next - start, KEEP_ALIVE);
+    traversal.handle_timeout(next);
+    assert_eq!(std::iter::from_fn(|| traversal.poll_transmit()).count(), 2);
+}
+
+#[test]
+fn without_ice_everything_that_is_not_stun_is_media() {
+    let start = Instant::now();
+    let gather = Gather { stun: Some(server("192.0.2.9")), ..Gather::default() };
+    let mut traversal = Traversal::new(start, gather, sockets(), Rng::from_u64(1));
+    assert!(!traversal.has_ice());
+    assert_eq!(traversal.handle_datagram(start, 0, at("1.2.3.4:5"), &[0x80, 0]), Verdict::Media);
+    let gather = Gather { credentials: Some(credentials("a")), ..Gather::default() };
+    let mut traversal = Traversal::new(start, gather, sockets(), Rng::from_u64(1));
+    assert_eq!(traversal.handle_datagram(start, 0, at("1.2.3.4:5"), &[0x80, 0]), Verdict::Foreign);
+}
+
+fn turn(transport: ServerTransport) -> TurnServer {
+    TurnServer {
+        server: server("192.0.2.9"),
+        transport,
+        user: "u".into(),
+        password: Secret::new("p"),
+        authorities: None,
+    }
+}
+
+#[test]
+fn who_wants_only_relays_shows_no_other_address() {
+    let start = Instant::now();
+    let gather = Gather {
+        credentials: Some(credentials("a")),
+        stun: Some(server("192.0.2.9")),
+        turn: Some(turn(ServerTransport::Udp)),
+        relay_only: true,
+    };
+    let mut traversal = Traversal::new(start, gather, sockets(), Rng::from_u64(1));
+    let allocate = traversal.poll_transmit().expect("Allocate");
+    let request = Message::parse(&allocate.bytes).expect("STUN");
+    assert_eq!((request.method, allocate.destination), (Method::Allocate, at("192.0.2.9:3478")));
+    assert_eq!(std::iter::from_fn(|| traversal.poll_transmit()).count(), 1, "and for RTCP; no STUN");
+    let granted = Builder::new(Class::Success, Method::Allocate, request.id)
+        .xor_address(attribute::XOR_RELAYED_ADDRESS, at("192.0.2.9:50000"))
+        .xor_address(attribute::XOR_MAPPED_ADDRESS, at("203.0.113.5:1000"))
+        .attribute(attribute::LIFETIME, &600_u32.to_be_bytes())
+        .finish();
+    traversal.handle_datagram(start, 0, at("192.0.2.9:3478"), &granted);
+    traversal.handle_timeout(start + GATHERING_RELAYED);
+    let found = gathered(&mut traversal).expect("in time");
+    assert_eq!(kinds(&found), [(Kind::Relayed, 1, "192.0.2.9:50000".to_owned())]);
+    assert_eq!(found[0].related, Some(at("0.0.0.0:0")));
+    // Checks that come to the sockets themselves are not answered.
+    let check = Builder::new(Class::Request, Method::Binding, TransactionId([7; 12]))
+        .attribute(attribute::USERNAME, b"a:b")
+        .attribute(attribute::PRIORITY, &[1; 4])
+        .integrity(b"password of a")
+        .fingerprint()
+        .finish();
+    while traversal.poll_transmit().is_some() {}
+    traversal.handle_datagram(start, 0, at("203.0.113.99:9"), &check);
+    assert_eq!(traversal.poll_transmit(), None);
+}
+
+#[test]
+fn a_turn_server_over_tls_that_is_lost_is_told_of() {
+    let start = Instant::now();
+    let gather =
+        Gather { credentials: Some(credentials("a")), turn: Some(turn(ServerTransport::Tls)), ..Gather::default() };
+    let mut traversal = Traversal::new(start, gather, sockets(), Rng::from_u64(1));
+    let connect = traversal.poll_order().expect("an order");
+    let tls = Some(("192.0.2.9".to_owned(), None));
+    assert_eq!(connect, Order::Connect { connection: 0, address: at("192.0.2.9:3478"), tls });
+    assert!(matches!(traversal.poll_order(), Some(Order::Connect { connection: 1, .. })));
+    traversal.handle_done(start, Done::Connected { connection: 0 });
+    assert!(matches!(traversal.poll_order(), Some(Order::Send { connection: 0, .. })));
+    for connection in [0, 1] {
+        traversal.handle_done(start, Done::Closed { connection, why: "no connection".into() });
+    }
+    let events: Vec<Event> = std::iter::from_fn(|| traversal.poll_event()).collect();
+    assert!(matches!(&events[0], Event::Trouble(words) if words == "192.0.2.9: no connection"), "{events:?}");
+    assert!(matches!(events.last(), Some(Event::Gathered(_))), "not waited for any longer");
+    traversal.handle_done(start, Done::Closed { connection: 9, why: String::new() });
+    traversal.handle_done(start, Done::Received { connection: 9, bytes: vec![1] });
+}
