@@ -252,7 +252,10 @@ impl Run {
             Event::Parked { slot, .. } => self.tell("parked", &slot, || format!("parked at {slot}")),
             Event::Plan { typed, answer } => self.say_fact("plan", &format!("{typed}: {answer}")),
             Event::Text(text) => self.say(&report::message(&text), || report::message_line(&text)),
-            Event::Capabilities { target, answer } => self.say_fact("capabilities", &format!("{target}: {answer}")),
+            Event::Capabilities { target, answer, told } => {
+                let words = format!("{target}: {answer}");
+                self.say(&report::capabilities(&words, &target, told.as_deref()), || words.clone());
+            }
             Event::Refused { reason } => {
                 self.say_fact("refused", &reason);
                 if self.job.target.is_some() && self.talks.is_empty() {

@@ -3,7 +3,7 @@ use crate::base::id::CallNumber;
 use crate::qos::snapshot::{CallQuality, DirectionQuality};
 use crate::ua::identity::{Forwarded, Identity, Verification};
 use crate::ua::snapshot::{
-    CallEnd, CallState, CallSummary, CallView, FlowView, RegistrationState, TextState, TextView,
+    CallEnd, CallState, CallSummary, CallView, CapabilitiesView, FlowView, RegistrationState, TextState, TextView,
 };
 use serde_json::{Value, json};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -161,6 +161,24 @@ pub fn message_line(text: &TextView) -> String {
         TextState::Failed(cause) => format!("text to {}: failed: {cause}", text.peer_address),
         state => format!("text to {}: {}", text.peer_address, state.word()),
     }
+}
+
+/// What somebody can do.
+pub fn capabilities(words: &str, target: &str, told: Option<&CapabilitiesView>) -> Value {
+    let mut object = fact("capabilities", words);
+    let view = told.map(|view| {
+        json!({
+            "target": target,
+            "status": view.status,
+            "allow": view.methods,
+            "supported": view.extensions,
+            "accept": view.bodies,
+            "allow_events": view.events,
+            "software": text(&view.software),
+        })
+    });
+    merge(&mut object, view.unwrap_or_else(|| json!({ "target": target })));
+    object
 }
 
 /// Anything else worth a line.

@@ -3,14 +3,17 @@ use crate::base::rng::Rng;
 use crate::base::untrusted::Untrusted;
 use crate::sip::body::Body;
 use crate::sip::dialog::outside;
+use crate::sip::instant;
 use crate::sip::message::{Headers, Method, NameAddr, Request, Response, Uri};
 
 /// The methods we serve, as the Allow header lists them (RFC 3261 §20.5).
-pub const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, PRACK, INFO, UPDATE, REFER, NOTIFY";
+pub const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, PRACK, INFO, UPDATE, REFER, NOTIFY, SUBSCRIBE, MESSAGE";
+/// What can be watched of us, as the Allow-Events header lists it (RFC 6665 §8.2.2).
+pub const ALLOW_EVENTS: &str = "refer, dialog, presence";
 /// The extensions of calls we serve, as the Supported header lists them (RFC 3261 §20.37).
 pub const SUPPORTED: &[&str] = &["100rel", "timer", "replaces", "from-change"];
 /// The body types we read, as the Accept header lists them (RFC 3261 §20.1).
-pub const ACCEPT: &str = Body::SDP;
+pub const ACCEPT: [&str; 3] = [Body::SDP, instant::ACCEPT[0], instant::ACCEPT[1]];
 /// Most entries read of one list of a peer.
 const MAX_ENTRIES: usize = 64;
 
@@ -37,15 +40,25 @@ pub fn query(
     let (from, to, call_id) = (from.with_tag(&rng.hex(16)), NameAddr::new(target.clone()), rng.hex(32));
     let (mut request, _) = outside(Method::Options, &target, route, &from, &to, &call_id, 1);
     request.headers.push("Contact", contact);
-    request.headers.push("Accept", ACCEPT);
+    request.headers.push("Accept", Body::SDP);
     name_software(&mut request.headers, "User-Agent", user_agent);
     request
 }
 
-/// Adds what we can do (RFC 3261 §11.2). Accept-Encoding and Accept-Language are left at their defaults.
+/// Whether a description of what we can do is asked for in an answer (RFC 3261 §11.2).
+pub fn wants_description(request: &Request) -> bool {
+    let kinds = request.headers.tokens("Accept").filter_map(|kind| kind.split(';').next());
+    kinds.map(str::trim).any(|kind| kind.eq_ignore_ascii_case(Body::SDP))
+}
+
+/// Adds what we can do (RFC 3261 §11.2).
 pub(crate) fn describe(headers: &mut Headers) {
     headers.push("Allow", ALLOW);
-    headers.push("Accept", ACCEPT);
+    headers.push("Allow-Events", ALLOW_EVENTS);
+    headers.push("Accept", ACCEPT.join(", "));
+    headers.push("Accept-Encoding", "identity");
+    // That of our reason phrases.
+    headers.push("Accept-Language", "en");
     headers.push("Supported", SUPPORTED.join(", "));
 }
 
@@ -63,6 +76,8 @@ pub struct Capabilities {
     pub allow: Vec<Method>,
     pub accept: Vec<Untrusted>,
     pub supported: Vec<Untrusted>,
+    /// What of it can be watched.
+    pub events: Vec<Untrusted>,
     /// Server or User-Agent.
     pub software: Option<Untrusted>,
 }
@@ -77,6 +92,7 @@ impl Capabilities {
             allow: headers.tokens("Allow").take(MAX_ENTRIES).map(Method::from).collect(),
             accept: list("Accept"),
             supported: list("Supported"),
+            events: list("Allow-Events"),
             software: headers.get("Server").or(headers.get("User-Agent")).map(Untrusted::new),
         }
     }
@@ -105,7 +121,9 @@ mod tests {
         let capabilities = Capabilities::of(&answer(&query, 200, &contact(), "phone/1", &mut rng));
         assert_eq!(capabilities.status, 200);
         assert!(capabilities.allow.contains(&Method::Invite) && capabilities.allow.contains(&Method::Notify));
-        assert_eq!(capabilities.accept, [Untrusted::new("application/sdp")]);
+        assert_eq!(capabilities.accept, ACCEPT.map(Untrusted::new));
+        assert_eq!(capabilities.events, ["refer", "dialog", "presence"].map(Untrusted::new));
+        assert!(wants_description(&query));
         assert_eq!(capabilities.software, Some(Untrusted::new("phone/1")));
     }
 }

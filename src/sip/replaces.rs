@@ -25,6 +25,16 @@ impl Replaces {
         Self { call_id, to_tag: remote_tag, from_tag: local_tag, early_only: false }
     }
 
+    /// For whoever calls a phone that is watched: the early dialog as that phone sees it is to end, and ours to take its
+    /// place. None when it cannot be named in a header.
+    pub fn of_watched(dialog: &DialogKey) -> Option<Self> {
+        let replaces = Self { early_only: true, ..Self::of_ours(dialog) };
+        let fits = |text: &String| text.bytes().all(|b| b.is_ascii_graphic() && !b";,\"<>".contains(&b));
+        let parts = [&replaces.call_id, &replaces.to_tag, &replaces.from_tag];
+        let named = parts.into_iter().all(fits);
+        named.then_some(replaces)
+    }
+
     /// Reads the header of a request.
     ///
     /// # Errors
@@ -146,6 +156,18 @@ mod tests {
         let early = Replaces::parse("one;to-tag=a;from-tag=0;early-only").expect("readable");
         assert!(early.early_only && early.means(&key("one", "a", "")) && !early.means(&key("one", "", "")));
         assert_eq!(early.to_string(), "one;to-tag=a;from-tag=0;early-only");
+    }
+
+    #[test]
+    fn a_watched_dialog_is_named_for_the_caller() {
+        let named = |key: &DialogKey| Replaces::of_watched(key).map(|replaces| replaces.to_string());
+        assert_eq!(
+            named(&key("one@h", "phone", "caller")).as_deref(),
+            Some("one@h;to-tag=caller;from-tag=phone;early-only")
+        );
+        for bad in ["a b", "a;to-tag=x", "a\r\nVia: x", "a,b", "ž"] {
+            assert!(named(&key(bad, "l", "r")).is_none() && named(&key("c", "l", bad)).is_none(), "{bad:?}");
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@ use crate::base::id::{AccountId, CallNumber};
 use crate::ua::contacts::Change;
 use crate::ua::handling::Forwarding;
 use crate::ua::identity::Identity;
-use crate::ua::snapshot::{CallSummary, RegistrationState, TextView, WatchView};
+use crate::ua::snapshot::{CallSummary, CapabilitiesView, RegistrationState, TextView, WatchView};
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
@@ -91,6 +91,8 @@ pub enum Event {
     Capabilities {
         target: String,
         answer: String,
+        /// `None`: there was no answer.
+        told: Option<Box<CapabilitiesView>>,
     },
     /// A command could not be carried out; the sentence says why and what to do.
     Refused {

@@ -176,7 +176,12 @@ impl UserAgent {
                     query.flow = Some(*flow);
                 }
             }
-            Owner::Registration(..) | Owner::Probe(_) | Owner::Watch(_) | Owner::Publication(_) | Owner::Text(_) => {}
+            Owner::Registration(..)
+            | Owner::Probe(_)
+            | Owner::Watch(_)
+            | Owner::Publication(_)
+            | Owner::Text(_)
+            | Owner::Watcher(_) => {}
         }
     }
 }

@@ -110,6 +110,7 @@ impl UserAgent {
             }
             Owner::Watch(watch) => self.watching.handle_response(now, watch, id, response),
             Owner::Publication(account) => self.presences.handle_response(now, account, id, response),
+            Owner::Watcher(watcher) => self.watcher_answered(now, watcher, id, &met, &response),
             Owner::Text(text) if response.status >= 200 => self.text_answered(now, text, &met, &response),
             // That it came is all that is asked of it.
             Owner::Query(_) | Owner::Text(_) | Owner::Probe(_) => {}
@@ -119,6 +120,11 @@ impl UserAgent {
     fn handle_request(&mut self, now: Instant, key: ServerKey, mut request: Request, flow: Flow, merged: bool) {
         if let Ok(Some(dialog)) = DialogKey::of_request(&request.headers) {
             if request.method == Method::Notify && self.watching.handle_notify(now, &dialog.session(), &key, &request) {
+                return;
+            }
+            if request.method == Method::Subscribe
+                && self.watchers.handle_subscribe(now, &dialog.session(), &key, &request)
+            {
                 return;
             }
             if let Some(number) = self.sessions.get(&dialog.session()) {
@@ -161,7 +167,11 @@ impl UserAgent {
                 let busy = self.calls.values().filter(|c| !c.is_over()).count() >= CALLS;
                 let status = if busy { 486 } else { 200 };
                 let Some(contact) = self.account(account).map(|a| a.contact(&flow)) else { return };
-                let response = options::answer(&request, status, &contact, &self.settings.user_agent, &mut self.rng);
+                let mut response =
+                    options::answer(&request, status, &contact, &self.settings.user_agent, &mut self.rng);
+                if let Some(body) = self.capabilities(&request, status, (&flow, account)) {
+                    body.put(&mut response.headers, &mut response.body);
+                }
                 self.layer.respond(now, &key, response);
             }
             // Servers tell the state of a mailbox unasked; to refuse that would only make them repeat it.
@@ -179,7 +189,8 @@ impl UserAgent {
                 self.respond(now, &key, &request, 481, &[]);
             }
             Method::Message => self.text_received(now, &key, &request, (&flow, account)),
-            Method::Register | Method::Subscribe | Method::Publish | Method::Refer => {
+            Method::Subscribe => self.handle_subscribe(now, key, &request, (flow, account)),
+            Method::Register | Method::Publish | Method::Refer => {
                 self.respond(now, &key, &request, 405, &[("Allow", options::ALLOW)]);
             }
             Method::Other(_) => self.respond(now, &key, &request, 501, &[("Allow", options::ALLOW)]),

@@ -37,10 +37,12 @@ mod secure;
 mod sending;
 pub mod settings;
 pub mod snapshot;
+mod taking;
 pub mod target;
 mod texting;
 mod transfer;
 mod watch;
+mod watchers;
 pub mod words;
 
 use crate::base::id::{AccountId, CallNumber};
@@ -95,6 +97,7 @@ pub struct UserAgent {
     watching: watch::Watching,
     presences: own_state::Presences,
     texting: texting::Texting,
+    watchers: watchers::Watchers,
     parking: Option<pickup::Parking>,
     /// The call that is talked on.
     focus: Option<CallNumber>,
@@ -146,6 +149,7 @@ impl UserAgent {
             watching,
             presences,
             texting: texting::Texting::default(),
+            watchers: watchers::Watchers::default(),
             parking: None,
             focus: None,
             conference: BTreeSet::new(),
@@ -317,6 +321,7 @@ impl UserAgent {
         self.keep_alive(now);
         self.watching.handle_timeout(now);
         self.presences.handle_timeout(now);
+        self.watchers.handle_timeout(now);
         self.divert_unanswered(now);
         self.answer_announced(now);
         let due: Vec<CallNumber> =
@@ -340,6 +345,7 @@ impl UserAgent {
             self.keep_alives.poll_timeout(),
             self.watching.poll_timeout(),
             self.presences.poll_timeout(),
+            self.watchers.poll_timeout(),
             self.busy_until,
             self.shutdown,
         ];
@@ -485,6 +491,7 @@ impl UserAgent {
             quiet &= !self.watch_servers();
             quiet &= !self.drain_watches(now);
             quiet &= !self.drain_publications(now);
+            quiet &= !self.drain_watchers(now);
             quiet &= !self.report_transfers(now);
             quiet &= !self.report_identities();
             quiet &= !self.drain_registrations(now);
@@ -557,6 +564,7 @@ impl UserAgent {
         }
         self.watching.stop();
         self.presences.stop();
+        self.watchers.stop(now);
         for index in 0..self.accounts.len() {
             self.unregister(now, AccountId(u16::try_from(index).unwrap_or(u16::MAX)));
         }
@@ -600,6 +608,7 @@ impl UserAgent {
             Owner::Watch(id) => self.watching.account_of(id).is_some(),
             Owner::Publication(id) => self.account(id).is_some(),
             Owner::Text(id) => self.texting.account_of(id).is_some(),
+            Owner::Watcher(id) => self.watchers.of(id).is_some(),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Our own state: taken from the calls, or what the user says; published at the servers that are to tell it (RFC 3903).
 use super::account::shown;
 use super::sending::{Challenged, Owner};
-use super::{UserAgent, index};
+use super::{Account, UserAgent, index};
 use crate::base::id::AccountId;
 use crate::base::net::Flow;
 use crate::base::rng::Rng;
@@ -36,7 +36,7 @@ pub struct Presences {
 }
 
 impl Presences {
-    pub fn new(settings: &Settings, accounts: &[super::Account], rng: &mut Rng) -> Self {
+    pub fn new(settings: &Settings, accounts: &[Account], rng: &mut Rng) -> Self {
         let publishing = accounts.iter().filter(|account| account.settings.availability.publish).map(|account| {
             let config = publication::Config {
                 aor: account.aor(),
@@ -100,28 +100,34 @@ impl UserAgent {
     /// What is true of us now.
     pub(super) fn own_state(&self) -> OwnState {
         let talks = self.calls.values().any(|call| !call.is_over() && (call.is_established() || call.outgoing));
+        let mut accounts = self.accounts.iter().peekable();
+        let undisturbed = accounts.peek().is_some() && accounts.all(|a| a.settings.handling.do_not_disturb);
         match (talks, self.presences.wish) {
             (true, _) => OwnState::OnThePhone,
-            (false, Wish::Auto) => OwnState::Free,
             (false, Wish::Away) => OwnState::Away,
             (false, Wish::Busy) => OwnState::Busy,
+            (false, Wish::Auto) if undisturbed => OwnState::DoNotDisturb,
+            (false, Wish::Auto) => OwnState::Free,
         }
     }
 
-    /// The same for those who watch.
-    pub(super) fn own_presence(&self) -> Own {
-        let state = match self.own_state() {
-            OwnState::OnThePhone => Some(Activity::OnThePhone),
-            OwnState::Free | OwnState::Away | OwnState::Busy => None,
-        };
+    /// The same for those who watch an account.
+    pub(super) fn own_presence(&self, account: &Account) -> Own {
+        let undisturbed = account.settings.handling.do_not_disturb;
         let wish = match self.presences.wish {
-            Wish::Auto => None,
             Wish::Away => Some(Activity::Away),
             Wish::Busy => Some(Activity::Busy),
+            Wish::Auto => undisturbed.then_some(Activity::Busy),
         };
-        let words = |state: OwnState| if state == OwnState::Free { String::new() } else { capital(state.word()) };
-        let note = if self.presences.note.is_empty() { words(self.own_state()) } else { self.presences.note.clone() };
-        Own { open: true, activities: state.into_iter().chain(wish).collect(), note }
+        let state = match self.own_state() {
+            OwnState::DoNotDisturb | OwnState::Free if undisturbed => OwnState::DoNotDisturb,
+            OwnState::DoNotDisturb => OwnState::Free,
+            state => state,
+        };
+        let talks = (state == OwnState::OnThePhone).then_some(Activity::OnThePhone);
+        let words = if state == OwnState::Free { String::new() } else { capital(state.word()) };
+        let note = if self.presences.note.is_empty() { words } else { self.presences.note.clone() };
+        Own { open: !undisturbed, activities: talks.into_iter().chain(wish).collect(), note }
     }
 
     pub(super) fn presence_view(&self) -> PresenceView {
@@ -149,7 +155,7 @@ impl UserAgent {
         let Some(account) = self.accounts.get(index(id)).filter(|_| self.shutdown.is_none()) else { return };
         let (flow, route) = (account.flow(), account.route());
         let entity = account.aor().uri.to_string();
-        let body = self.own_presence().to_pidf(&entity);
+        let body = self.own_presence(account).to_pidf(&entity);
         let Some(own) = self.presences.accounts.get_mut(&id) else { return };
         if own.known_by != flow || (flow.is_some() && *own.publication.state() == State::Off) {
             own.known_by = flow;
@@ -164,13 +170,13 @@ impl UserAgent {
         if self.presences.accounts.is_empty() {
             return false;
         }
-        let own = self.own_presence();
         let mut busy = false;
         let ids: Vec<AccountId> = self.presences.accounts.keys().copied().collect();
         for id in ids {
-            let Some(entity) = self.account(id).map(|account| account.aor().uri.to_string()) else { continue };
+            let Some(account) = self.account(id) else { continue };
+            let body = self.own_presence(account).to_pidf(&account.aor().uri.to_string());
             if let Some(account) = self.presences.accounts.get_mut(&id) {
-                account.publication.change(now, own.to_pidf(&entity));
+                account.publication.change(now, body);
             }
             let output = |agent: &mut Self| agent.presences.accounts.get_mut(&id)?.publication.poll_output();
             while let Some(output) = output(self) {

@@ -23,6 +23,9 @@ pub(super) struct Parking {
 impl UserAgent {
     /// Takes a call that rings: at one phone, or at any of our group.
     pub(super) fn pick_up(&mut self, now: Instant, wanted: Option<AccountId>, whom: Option<&str>) {
+        if whom.is_some_and(|whom| self.take_watched(now, wanted, whom)) {
+            return;
+        }
         let codes = self.choose_account(wanted).map(|account| &account.settings.handling);
         let code = match (codes, whom) {
             (Some(codes), Some(_)) if codes.pickup_code.is_empty() => None,

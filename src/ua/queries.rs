@@ -4,15 +4,23 @@ use super::sending::{Challenged, Errand, Owner};
 use super::{UserAgent, index, secure};
 use crate::base::id::AccountId;
 use crate::base::net::Flow;
+use crate::base::untrusted::Untrusted;
+use crate::media::spec::Direction;
+use crate::sip::body::Body;
 use crate::sip::invite;
 use crate::sip::locate::{self, Question};
-use crate::sip::message::{Response, Uri};
+use crate::sip::message::{Request, Response, Uri};
 use crate::sip::options;
 use crate::ua::event::Event;
+use crate::ua::plan::Plan;
+use crate::ua::snapshot::CapabilitiesView;
+use std::net::SocketAddr;
 use std::time::Instant;
 
 /// Questions to peers that may be open at once.
 const QUERIES: usize = 16;
+/// The port of a description that is no offer.
+const DISCARD: u16 = 9;
 /// How often one is sent again for a challenge.
 const MAX_TRIES: u8 = 4;
 
@@ -106,14 +114,70 @@ impl UserAgent {
         }
         let Some(query) = self.queries.remove(&id) else { return };
         let capabilities = options::Capabilities::of(response);
-        let list = |texts: Vec<String>| if texts.is_empty() { "–".to_owned() } else { texts.join(", ") };
-        let allow = list(capabilities.allow.iter().map(|m| shown(m.as_str(), 20)).collect());
-        let supported = list(capabilities.supported.iter().map(|t| t.sanitize(20)).collect());
-        let software = capabilities.software.map(|s| format!("; {}", s.sanitize(60))).unwrap_or_default();
+        let list = |texts: &[Untrusted]| texts.iter().map(|text| text.sanitize(40)).collect::<Vec<_>>();
+        let view = CapabilitiesView {
+            status: capabilities.status,
+            methods: capabilities.allow.iter().map(|m| shown(m.as_str(), 20)).collect(),
+            extensions: list(&capabilities.supported),
+            bodies: list(&capabilities.accept),
+            events: list(&capabilities.events),
+            software: capabilities.software.as_ref().map(|s| s.sanitize(60)).unwrap_or_default(),
+        };
         let reason = capabilities.reason.sanitize(60);
-        let answer = format!("{} {reason}; allows {allow}; supports {supported}{software}", capabilities.status);
+        let answer = format!("{} {reason}{}", capabilities.status, in_words(&view));
         let target = shown(&query.target.to_string(), 80);
         self.out.log(format!("{target}: {answer}"));
-        self.out.event(Event::Capabilities { target, answer });
+        self.out.event(Event::Capabilities { target, answer, told: Some(Box::new(view)) });
     }
+
+    /// What we could agree to in a call, for who asks (RFC 3261 §11.2, RFC 3264 §9): ports of zero, and no keys.
+    pub(super) fn capabilities(&mut self, request: &Request, status: u16, of: (&Flow, AccountId)) -> Option<Body> {
+        if status != 200 || !options::wants_description(request) {
+            return None;
+        }
+        let (flow, account) = of;
+        let nowhere = SocketAddr::new(flow.local.ip(), DISCARD);
+        let mut plan = Plan::new(self.wishes(account), &mut self.rng);
+        plan.set_ports(nowhere, nowhere);
+        let offer = plan.offer(Direction::SendRecv).ok()?;
+        let text = String::from_utf8_lossy(&offer.bytes).replace(&format!("m=audio {DISCARD} "), "m=audio 0 ");
+        let told =
+            |line: &&str| !["a=crypto:", "a=rtcp:", "a=fingerprint:"].iter().any(|secret| line.starts_with(secret));
+        let lines = text.lines().filter(told).map(|line| format!("{line}\r\n"));
+        Some(Body::sdp(lines.collect::<String>()))
+    }
+}
+
+/// What is of use to who wants to call.
+fn in_words(view: &CapabilitiesView) -> String {
+    const METHODS: [(&str, &str); 4] = [
+        ("INVITE", "takes calls"),
+        ("REFER", "can be transferred"),
+        ("MESSAGE", "takes texts"),
+        ("UPDATE", "tells when the other party changes"),
+    ];
+    const EXTENSIONS: [(&str, &str); 4] = [
+        ("replaces", "calls can be picked up"),
+        ("100rel", "ringing is told for sure"),
+        ("timer", "dead calls are noticed"),
+        ("ice", "finds ways through NATs"),
+    ];
+    let known = |table: &[(&str, &'static str)], list: &[String]| {
+        let has = |name: &str| list.iter().any(|own| own.eq_ignore_ascii_case(name));
+        table.iter().filter(|(name, _)| has(name)).map(|(_, words)| *words).collect::<Vec<_>>()
+    };
+    let mut words: Vec<String> = known(&METHODS, &view.methods).into_iter().map(str::to_owned).collect();
+    words.extend(known(&EXTENSIONS, &view.extensions).into_iter().map(str::to_owned));
+    if !view.events.is_empty() {
+        words.push(format!("can be watched ({})", view.events.join(", ")));
+    }
+    let mut out = if words.is_empty() { String::new() } else { format!(": {}", words.join(", ")) };
+    for (name, list) in [("allows", &view.methods), ("supports", &view.extensions)] {
+        let list = if list.is_empty() { "–".to_owned() } else { list.join(", ") };
+        out.push_str(&format!("; {name} {list}"));
+    }
+    if !view.software.is_empty() {
+        out.push_str(&format!("; {}", view.software));
+    }
+    out
 }

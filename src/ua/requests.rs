@@ -144,6 +144,7 @@ impl UserAgent {
             Owner::Query(id) => self.queries.get(&id).and_then(|q| self.account(q.account)),
             Owner::Publication(id) => self.account(id),
             Owner::Text(id) => self.texting.account_of(id).and_then(|account| self.account(account)),
+            Owner::Watcher(id) => self.watchers.of(id).and_then(|(account, _)| self.account(account)),
             Owner::Watch(id) => self.watching.account_of(id).and_then(|account| self.account(account)),
         }
     }
@@ -157,6 +158,7 @@ impl UserAgent {
             Owner::Watch(id) => self.watching.account_of(id).and_then(|a| self.account(a)?.flow()),
             Owner::Publication(id) => self.account(id).and_then(Account::flow),
             Owner::Text(id) => self.texting.account_of(id).and_then(|a| self.account(a)?.flow()),
+            Owner::Watcher(id) => self.watchers.of(id).map(|(_, flow)| flow),
         };
         let configured = self.account_of(owner).and_then(|a| a.settings.transport);
         (flow.map_or(configured, |f| Some(f.transport)), flow)
@@ -197,12 +199,13 @@ impl UserAgent {
             Owner::Watch(watch) => self.watching.handle_failure(now, watch, id, failure),
             Owner::Publication(account) => self.presences.handle_failure(now, account, id, failure),
             Owner::Text(text) => self.text_failed(text, failure),
+            Owner::Watcher(watcher) => self.watchers.handle_failure(watcher, id, failure),
             // Its own time limit tells.
             Owner::Probe(_) => {}
             Owner::Query(query) => {
                 if let Some(query) = self.queries.remove(&query) {
                     let target = shown(&query.target.to_string(), 80);
-                    self.out.event(Event::Capabilities { target, answer: "no answer".to_owned() });
+                    self.out.event(Event::Capabilities { target, answer: "no answer".to_owned(), told: None });
                 }
             }
         }

@@ -31,6 +31,8 @@ pub enum Owner {
     Watch(u32),
     Publication(AccountId),
     Text(u32),
+    /// Somebody who watches us.
+    Watcher(u32),
 }
 
 /// A request that waits for its flow, or for another try on the next one.

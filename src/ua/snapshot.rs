@@ -63,6 +63,17 @@ pub struct MailboxView {
     pub old: Option<u32>,
 }
 
+/// What somebody said of itself when asked by OPTIONS; each list sanitised.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CapabilitiesView {
+    pub status: u16,
+    pub methods: Vec<String>,
+    pub extensions: Vec<String>,
+    pub bodies: Vec<String>,
+    pub events: Vec<String>,
+    pub software: String,
+}
+
 /// What is told of us.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PresenceView {
@@ -80,6 +91,8 @@ pub enum OwnState {
     OnThePhone,
     Away,
     Busy,
+    /// No call rings.
+    DoNotDisturb,
 }
 
 impl OwnState {
@@ -89,6 +102,7 @@ impl OwnState {
             Self::OnThePhone => "on the phone",
             Self::Away => "away",
             Self::Busy => "busy",
+            Self::DoNotDisturb => "do not disturb",
         }
     }
 }

@@ -10,11 +10,12 @@ use super::{UserAgent, index, target};
 use crate::base::id::AccountId;
 use crate::base::net::Flow;
 use crate::base::rng::Rng;
+use crate::base::untrusted::Untrusted;
 use crate::sip::event::dialog_info::{DialogInfo, DialogState};
 use crate::sip::event::mwi::Mailbox;
 use crate::sip::event::presence::{Activity, Presence};
 use crate::sip::event::{self, End, State, Subscription};
-use crate::sip::key::{ServerKey, SessionKey};
+use crate::sip::key::{DialogKey, ServerKey, SessionKey};
 use crate::sip::message::{NameAddr, Request, Response, Uri};
 use crate::sip::transaction::{Failure, RequestId};
 use crate::ua::event::Event;
@@ -151,6 +152,20 @@ impl Watching {
         self.watches.values().filter_map(Watch::view).collect()
     }
 
+    /// The call that rings at a phone that is watched, when it is known how to take it: its dialog, where its caller is
+    /// reached, and who that is.
+    pub fn ringing(&self, account: Option<AccountId>, whom: &str) -> Option<(AccountId, &DialogKey, [&Uri; 2])> {
+        let user = |label: &str| label.split('@').next().unwrap_or_default().trim_start_matches("sip:").to_owned();
+        let whom = shown(whom.trim(), 40);
+        let fits = |watch: &&Watch| account.is_none_or(|account| watch.account == account);
+        self.watches.values().filter(fits).find_map(|watch| match &watch.what {
+            What::Phone { label, dialogs, .. } if *label == whom || user(label) == whom => {
+                dialogs.ringing().map(|(key, target, caller)| (watch.account, key, [target, caller]))
+            }
+            What::Phone { .. } | What::Mailbox | What::Person { .. } => None,
+        })
+    }
+
     pub fn stop(&mut self) {
         self.watches.values_mut().for_each(|watch| watch.subscription.stop());
     }
@@ -168,8 +183,8 @@ impl Watch {
         let (label, lamp, note) = match &self.what {
             What::Mailbox => return None,
             What::Phone { label, dialogs, known: true } => match dialogs.state() {
-                Some(DialogState::Confirmed) => (label, Lamp::Busy, String::new()),
-                Some(DialogState::Ringing) => (label, Lamp::Ringing, String::new()),
+                Some(DialogState::Confirmed) => (label, Lamp::Busy, with_whom(dialogs)),
+                Some(DialogState::Ringing) => (label, Lamp::Ringing, with_whom(dialogs)),
                 None => (label, Lamp::Free, String::new()),
             },
             What::Phone { label, .. } | What::Person { label, presence: None } => {
@@ -198,6 +213,26 @@ impl Watch {
             State::Refused(End::Refused(status)) => format!("refused ({status})"),
             State::Refused(End::Terminated(reason)) => format!("ended by the server ({reason})"),
         }
+    }
+}
+
+/// Who the other party is, when the server tells.
+fn with_whom(dialogs: &DialogInfo) -> String {
+    let Some(dialog) = dialogs.dialog() else { return String::new() };
+    let address = dialog.remote.as_ref().map(|uri| {
+        let user = uri.user.as_deref().map(|user| format!("{user}@")).unwrap_or_default();
+        Untrusted::new(format!("{user}{}", uri.host)).sanitize(NOTE)
+    });
+    let name = dialog.remote_name.as_ref().map(|name| name.sanitize(NOTE)).filter(|name| !name.trim().is_empty());
+    let who = match (name, address) {
+        (Some(name), Some(address)) if name != address => format!("{name} <{address}>"),
+        (name, address) => name.or(address).unwrap_or_default(),
+    };
+    match (who.is_empty(), dialog.state) {
+        (true, _) => String::new(),
+        (false, DialogState::Ringing) if dialog.incoming => format!("from {who}"),
+        (false, DialogState::Ringing) => format!("to {who}"),
+        (false, DialogState::Confirmed) => format!("with {who}"),
     }
 }
 

@@ -1,4 +1,5 @@
 //! Whole calls between user agents, in virtual time.
+mod capabilities;
 mod conference;
 mod encrypted;
 mod failover;
@@ -12,6 +13,7 @@ mod recovery;
 mod registering;
 mod secure;
 mod served;
+mod taking;
 mod texting;
 mod transfer;
 mod watch;

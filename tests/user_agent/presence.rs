@@ -72,12 +72,18 @@ fn a_call_and_the_users_words_are_published() {
     assert_eq!(own_state(&world), OwnState::Away);
     take(&mut world, &publish, "four");
 
+    world.command(0, Command::Presence { wish: Wish::Auto, note: String::new() });
+    world.command(0, Command::DoNotDisturb { account: None, on: true });
+    let (publish, tag, has) = next(&mut world, &["<basic>closed</basic>", "rpid:busy", "<note>Do not disturb</note>"]);
+    assert_eq!((tag.as_str(), has.len(), own_state(&world)), ("four", 3, OwnState::DoNotDisturb), "{}", publish.text);
+    take(&mut world, &publish, "five");
+
     world.command(0, Command::Shutdown);
     world.run(SECOND / 10);
     let mail = world.mail_for(address(SERVER));
     let letter = |method: &str| mail.iter().rfind(|letter| letter.text.starts_with(method)).expect(method);
     let (last, register) = (letter("PUBLISH"), letter("REGISTER"));
-    assert_eq!((last.header("SIP-If-Match").as_str(), last.header("Expires").as_str()), ("four", "0"));
+    assert_eq!((last.header("SIP-If-Match").as_str(), last.header("Expires").as_str()), ("five", "0"));
     let finished = |world: &World| world.phones[0].events.contains(&Event::Finished);
     world.answer(0, register, "200 OK", "", "");
     world.run(SECOND / 10);

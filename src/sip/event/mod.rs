@@ -2,6 +2,7 @@
 pub mod dialog_info;
 mod document;
 pub mod mwi;
+pub mod notifier;
 pub mod presence;
 pub mod publication;
 mod subscription;

@@ -4,10 +4,10 @@
 //! has lost its memory: the user of the session hears [`Event::Lost`] and decides.
 use super::modify::Modify;
 use super::session::{Kind, Sent, Session, Side};
-use super::{Cause, Event, RequestId};
+use super::{Body, Cause, Event, RequestId};
 use crate::sip::key::DialogKey;
 use crate::sip::message::{Method, Response, Uri};
-use crate::sip::options::{ACCEPT, name_software};
+use crate::sip::options::name_software;
 use std::time::Instant;
 
 impl Session {
@@ -20,7 +20,7 @@ impl Session {
         let Some(dialog) = &mut self.dialog else { return };
         let (mut request, next_hop) = dialog.request(Method::Options);
         request.headers.push("Contact", &self.contact);
-        request.headers.push("Accept", ACCEPT);
+        request.headers.push("Accept", Body::SDP);
         name_software(&mut request.headers, "User-Agent", &self.config.user_agent);
         self.send(Sent::new(Kind::Probe, request, next_hop));
     }
@@ -37,6 +37,11 @@ impl Session {
     /// The dialog of an established call, as its messages name it.
     pub fn dialog(&self) -> Option<&DialogKey> {
         self.dialog.as_ref().filter(|_| matches!(self.side, Side::Established)).map(|dialog| dialog.key())
+    }
+
+    /// The dialog, early or not, where there is one alone.
+    pub fn known_dialog(&self) -> Option<&DialogKey> {
+        self.dialog.as_ref().filter(|_| !self.ended).map(|dialog| dialog.key())
     }
 
     /// Whether there is an early dialog with this tag of the peer, begun by us.

@@ -82,7 +82,7 @@ pub fn select(model: &mut Model, number: Option<crate::base::id::CallNumber>) {
 pub fn event(model: &mut Model, event: Event) -> Vec<Effect> {
     match event {
         Event::Refused { reason } => model.notify(reason, true),
-        Event::Capabilities { target, answer } => model.notify(format!("{target}: {answer}"), false),
+        Event::Capabilities { target, answer, .. } => model.notify(format!("{target}: {answer}"), false),
         Event::Plan { typed, answer } => model.notify(format!("{typed}: {answer}"), false),
         Event::Handling { forwarding, do_not_disturb, .. } => model.notify(forwarding.words(do_not_disturb), false),
         Event::Parked { slot, .. } => model.notify(format!("Parked at {slot}"), false),
