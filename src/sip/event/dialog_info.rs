@@ -284,7 +284,7 @@ mod tests {
         ];
         for (own, taken) in rows {
             let mut lamp = DialogInfo::default();
-            assert_eq!(lamp.take(document("sip:a@h", 7, &[own.clone()]).as_bytes()), Ok(()));
+            assert_eq!(lamp.take(document("sip:a@h", 7, std::slice::from_ref(&own)).as_bytes()), Ok(()));
             let target = if own.remote_target.is_empty() { &own.remote } else { &own.remote_target };
             let ringing = lamp.ringing().map(|(key, uri, _)| (key.clone(), uri.to_string()));
             assert_eq!(ringing, taken.then(|| (key.clone(), target.clone())), "{own:?}");
