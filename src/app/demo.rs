@@ -30,6 +30,7 @@ use crate::runtime::proxy_server::ProxyServer;
 use crate::sip::auth::Password;
 use crate::sip::message::Host;
 use crate::ua::availability::Availability;
+use crate::ua::caller_id::CallerId;
 use crate::ua::command::Command;
 use crate::ua::contacts::Contacts;
 use crate::ua::handling::Handling;
@@ -310,6 +311,7 @@ impl Stage {
             dtmf: true,
             srtp: Policy::Off,
             direct_calls: false,
+            caller_id: CallerId::default(),
             handling: Handling::default(),
             availability: Availability::default(),
         }

@@ -43,6 +43,8 @@ pub struct Job {
     pub registrations: usize,
     /// Whom to call; `None` waits for calls.
     pub target: Option<String>,
+    /// Do not say who calls, whatever the account does by itself.
+    pub private: bool,
     pub account: Option<AccountId>,
     /// Answer is the agent's setting; this refuses every call.
     pub reject: Option<Rejection>,
@@ -171,7 +173,11 @@ impl Run {
     fn begin(&mut self) {
         if let Some(target) = self.job.target.clone() {
             // Refused only when the queue is full, and nothing was asked before.
-            self.command(Command::Call { account: self.job.account, target });
+            let account = self.job.account;
+            self.command(match self.job.private {
+                true => Command::CallAs { account, target, private: true },
+                false => Command::Call { account, target },
+            });
         } else {
             self.say_fact("ready", &format!("waiting for calls on port {}", self.phone.sip_port));
         }

@@ -174,7 +174,7 @@ fn quoted(text: &str) -> String {
 }
 
 /// Writes a new file beside it and puts that in its place, so that there is always a whole one.
-fn write(path: &Path, text: &str) -> io::Result<()> {
+pub(super) fn write(path: &Path, text: &str) -> io::Result<()> {
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     create_folder(folder)?;
     let name = path.file_name().ok_or_else(|| io::Error::other("it names no file"))?;

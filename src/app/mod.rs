@@ -2,6 +2,7 @@
 mod certificate;
 mod certificates;
 pub mod config_check;
+mod contacts;
 pub mod demo;
 pub mod devices;
 pub mod headless;

@@ -3,7 +3,7 @@ use crate::app::headless::{self, Job, Kind};
 use crate::app::instance::Instance;
 use crate::app::phone::{Hooks, Parts, Phone, PhoneError};
 use crate::app::sound::{self, Sound};
-use crate::app::{config_check, demo, devices, init, manual, screen, serve, wire};
+use crate::app::{config_check, contacts, demo, devices, init, manual, screen, serve, wire};
 use crate::cli::{Cli, Command, ConfigCommand, ExitCode, Reject};
 use crate::config::{Account, Config, Environment, Host, Loaded};
 use crate::runtime::clock;
@@ -69,6 +69,7 @@ fn attempt(cli: &Cli) -> Result<ExitCode, Failure> {
             let job = Job {
                 kind: Kind::Call,
                 target: Some(call.target.clone()),
+                private: call.private,
                 duration: call.duration,
                 digits: call.dtmf.clone(),
                 hold: call.hold_after.map(|after| (after, call.hold_for)),
@@ -109,6 +110,7 @@ fn attempt(cli: &Cli) -> Result<ExitCode, Failure> {
             let config = configuration(cli, &environment)?.config;
             devices::run(&config, !command.no_tone, &mut io::stdout().lock())
         }
+        Some(Command::Contacts(command)) => contacts::run(cli, command, &environment, &mut io::stdout().lock()),
         Some(Command::Demo(demo)) => demo::run(cli, demo, &environment),
         Some(Command::Completions { shell }) => {
             clap_complete::generate(*shell, &mut Cli::described(), "offhook", &mut io::stdout().lock());
@@ -165,7 +167,8 @@ fn without_account(job: &Job) -> Result<(), Failure> {
 }
 
 fn work(cli: &Cli, environment: &Environment, mut job: Job, auto_answer: bool) -> Result<ExitCode, Failure> {
-    let configured = configuration(cli, environment)?.config;
+    let loaded = configuration(cli, environment)?;
+    let configured = loaded.config.clone();
     if configured.accounts.is_empty() {
         without_account(&job)?;
     }
@@ -181,6 +184,8 @@ fn work(cli: &Cli, environment: &Environment, mut job: Job, auto_answer: bool) -
         wire::settings(&config, auto_answer, &mut rng).map_err(|error| Failure::new(ExitCode::Configuration, error))?;
     let instance = Instance::of(environment, &mut rng, &journal);
     settings.instance.clone_from(&instance.urn);
+    let keeper = contacts::Keeper::open(&loaded, environment, &journal);
+    settings.contacts.clone_from(&keeper.contacts);
     let Sound { handle, events } = sound::start(&config, rng.fork(), &journal)?;
     let phone = Phone::start(Parts {
         settings,
@@ -188,7 +193,7 @@ fn work(cli: &Cli, environment: &Environment, mut job: Job, auto_answer: bool) -
         media: handle.sender(),
         media_events: events,
         journal,
-        hooks: Hooks::default(),
+        hooks: Hooks { hear: keeper.recorder(), ..Hooks::default() },
     })?;
     if let Some(notice) = &phone.notice {
         complain(notice);
@@ -196,6 +201,7 @@ fn work(cli: &Cli, environment: &Environment, mut job: Job, auto_answer: bool) -
     phone.command(UaCommand::Gain { capture: config.audio.microphone_gain, playback: config.audio.speaker_gain });
     let code = headless::run(phone, job, &interrupted)?;
     handle.shutdown();
+    keeper.close();
     Ok(code)
 }
 

@@ -1,4 +1,5 @@
 //! The phone with its screen.
+use crate::app::contacts::Keeper;
 use crate::app::instance::Instance;
 use crate::app::phone::{Hooks, Parts, Phone};
 use crate::app::run::{Failure, configuration, journal, with_some_account};
@@ -18,7 +19,8 @@ use tokio::sync::watch;
 
 /// Opens the phone for the configured accounts.
 pub fn run(cli: &Cli, environment: &Environment) -> Result<ExitCode, Failure> {
-    let configured = configuration(cli, environment)?.config;
+    let loaded = configuration(cli, environment)?;
+    let configured = loaded.config.clone();
     let nobody = configured.accounts.is_empty();
     let config = with_some_account(configured);
     let journal = journal(&config, environment);
@@ -32,18 +34,26 @@ pub fn run(cli: &Cli, environment: &Environment) -> Result<ExitCode, Failure> {
     settings.instance.clone_from(&instance.urn);
     let Sound { handle, events } = sound::start(&config, rng.fork(), &journal)?;
     let history = History::open(&config, environment, &journal);
+    let keeper = Keeper::open(&loaded, environment, &journal);
+    settings.contacts.clone_from(&keeper.contacts);
+    let (calls, contacts) = (history.recorder(), keeper.recorder());
+    let hear = Box::new(move |event: &Event| {
+        calls(event);
+        contacts(event);
+    });
     let phone = Phone::start(Parts {
         settings,
         net: wire::net(&config),
         media: handle.sender(),
         media_events: events,
         journal: journal.clone(),
-        hooks: Hooks { hear: history.recorder(), ..Hooks::default() },
+        hooks: Hooks { hear, ..Hooks::default() },
     })?;
     phone.command(Command::Gain { capture: config.audio.microphone_gain, playback: config.audio.speaker_gain });
     let code = show(phone, &config, &history, &journal)?;
     handle.shutdown();
     history.close();
+    keeper.close();
     Ok(code)
 }
 

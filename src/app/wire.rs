@@ -80,6 +80,7 @@ fn account(account: &Account, common: &DialPlan) -> Result<AccountSettings, Wire
         dtmf: account.dtmf == Dtmf::Rfc4733,
         srtp: account.srtp,
         direct_calls: account.direct_calls,
+        caller_id: account.caller_id.clone(),
         availability: account.availability.clone(),
         handling,
     })

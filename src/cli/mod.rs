@@ -13,6 +13,7 @@ use std::time::Duration;
 const FILES: &str = "\
 Files, below the XDG base directories (~/.config, ~/.local/share, ~/.local/state):
   offhook/config.toml     configuration
+  offhook/contacts.toml   contacts
   offhook/history.sqlite  call history
   offhook/offhook.log     log
   offhook/instance        random name of this phone, by which a server knows it again
@@ -85,6 +86,9 @@ pub enum Command {
     /// Look after the configuration file.
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Look after the list of contacts.
+    #[command(subcommand)]
+    Contacts(ContactsCommand),
     /// Print the completions of a shell.
     ///
     /// For bash: offhook completions bash > ~/.local/share/bash-completion/completions/offhook
@@ -108,6 +112,21 @@ pub enum ConfigCommand {
     ///
     /// Each with its line, its key, what is written there and what is allowed. Ends with 0 when there is none, else 2.
     Check,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ContactsCommand {
+    /// Print all contacts.
+    List {
+        /// Print JSON, one object a line.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Take over the names and numbers of a vCard file (.vcf); those of a name that is known are added to it.
+    Import {
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -136,6 +155,9 @@ pub struct Call {
     /// Call without registering first.
     #[arg(long)]
     pub no_register: bool,
+    /// Do not say who calls.
+    #[arg(long)]
+    pub private: bool,
     /// Take commands from the standard input, one a line: hold, transfer 1002, hangup, .. (`help` lists them).
     #[arg(long)]
     pub control: bool,
@@ -277,7 +299,7 @@ impl Cli {
             Some(Command::Call(call)) => call.no_register,
             Some(Command::Answer(answer)) => answer.no_register,
             Some(Command::Init | Command::Register(_) | Command::Devices(_)) => false,
-            Some(Command::Demo(_) | Command::Proxy(_) | Command::Config(_)) | None => false,
+            Some(Command::Demo(_) | Command::Proxy(_) | Command::Config(_) | Command::Contacts(_)) | None => false,
             Some(Command::Completions { .. } | Command::Man { .. }) => false,
         };
         // Who waits without registering waits for calls that come directly.

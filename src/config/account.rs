@@ -5,6 +5,7 @@ use crate::base::secret::Secret;
 use crate::media::spec::Codec;
 pub use crate::media::srtp::sdes::Policy;
 use crate::ua::availability::Availability;
+use crate::ua::caller_id::CallerId;
 use crate::ua::handling::Handling;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -52,6 +53,8 @@ pub struct Account {
     pub srtp: Policy,
     /// Calls from anywhere ring, not only those of the account's server.
     pub direct_calls: bool,
+    /// How the account is named to others.
+    pub caller_id: CallerId,
     /// What it tells of itself, and whom.
     pub availability: Availability,
     /// What becomes of its calls without being asked each time.
@@ -113,6 +116,7 @@ impl Account {
             register: true,
             srtp: Policy::Off,
             direct_calls: false,
+            caller_id: CallerId::default(),
             availability: Availability::default(),
             handling: Handling::default(),
         }

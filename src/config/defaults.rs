@@ -39,6 +39,6 @@ impl Default for Screen {
 
 impl Default for Files {
     fn default() -> Self {
-        Self { history: FileChoice::Auto, log: FileChoice::Auto }
+        Self { history: FileChoice::Auto, contacts: FileChoice::Auto, log: FileChoice::Auto }
     }
 }

@@ -42,6 +42,11 @@ pub const KEYS: &[(&str, &[&str])] = &[
             "expiry",
             "register",
             "direct_calls",
+            "identity",
+            "private",
+            "private_by",
+            "private_prefix",
+            "refuse_anonymous",
             "srtp",
             "forward_always",
             "forward_busy",
@@ -61,7 +66,7 @@ pub const KEYS: &[(&str, &[&str])] = &[
     ("[calls]", &["ptime", "no_media_timeout", "rtcp_mux", "dial_plan", "emergency_numbers"]),
     ("[about_me]", &["name", "email", "phone", "location", "note"]),
     ("[screen]", &["theme", "characters", "bell", "notify", "mouse", "keys"]),
-    ("[files]", &["history", "log"]),
+    ("[files]", &["history", "contacts", "log"]),
 ];
 
 /// The names of the sections themselves.
@@ -181,6 +186,7 @@ fn read_account<'t>(reader: &mut Reader<'t>, section: &Section<'_, 't>) -> Optio
     set(&mut account.register, reader.boolean(section, "register"));
     set(&mut account.srtp, reader.read(section, "srtp", srtp));
     set(&mut account.direct_calls, reader.boolean(section, "direct_calls"));
+    account.caller_id = super::caller_id::read(reader, section);
     account.handling = super::handling::read(reader, section);
     account.availability = super::availability::read(reader, section);
     user.and(domain).map(|_| account)
@@ -281,6 +287,7 @@ fn read_keys<'t>(reader: &mut Reader<'t>, section: &Section<'_, 't>, prefix: &st
 fn read_files<'t>(reader: &mut Reader<'t>, section: &Section<'_, 't>) -> Files {
     let mut files = Files::default();
     set(&mut files.history, reader.read(section, "history", file_choice));
+    set(&mut files.contacts, reader.read(section, "contacts", file_choice));
     set(&mut files.log, reader.read(section, "log", file_choice));
     files
 }

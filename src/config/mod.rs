@@ -4,6 +4,8 @@
 //! names that only other rooms know (devices, themes, keys), which are passed through.
 mod account;
 mod availability;
+mod caller_id;
+mod contacts;
 mod defaults;
 mod file;
 mod handling;
@@ -15,8 +17,10 @@ mod reach;
 mod reader;
 mod validate;
 mod values;
+mod vcard;
 
 pub use account::{Account, AccountChoice, Dtmf, PasswordSource};
+pub use contacts::{parse as parse_contacts, print as print_contacts};
 pub use file::{KEYS, parse};
 pub use mistake::{ConfigError, Mistake};
 pub use overrides::Overrides;
@@ -24,6 +28,7 @@ pub use password::{Credential, PasswordError};
 pub use paths::{Environment, FileChoice};
 pub use reach::TransportChoice;
 pub use values::{BindAddress, CodecList, Host, PortRange, Server, ValueError};
+pub use vcard::{Cards, parse as parse_vcards};
 
 use crate::ua::dial_plan::DialPlan;
 use std::net::{IpAddr, SocketAddr};
@@ -120,6 +125,7 @@ pub enum Notify {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Files {
     pub history: FileChoice,
+    pub contacts: FileChoice,
     pub log: FileChoice,
 }
 

@@ -55,6 +55,15 @@ impl Environment {
         self.chosen(choice, self.xdg_data_home.as_ref(), ".local/share", "history.sqlite")
     }
 
+    /// Where the contacts are, if anywhere: beside the configuration.
+    pub fn contacts_file(&self, choice: &FileChoice, configuration: Option<&Path>) -> Option<PathBuf> {
+        match choice {
+            FileChoice::None => None,
+            FileChoice::Path(path) => Some(self.expand(path)),
+            FileChoice::Auto => Some(configuration?.parent()?.join("contacts.toml")),
+        }
+    }
+
     /// Where the log goes, if anywhere.
     pub fn log_file(&self, choice: &FileChoice) -> Option<PathBuf> {
         self.chosen(choice, self.xdg_state_home.as_ref(), ".local/state", "offhook.log")

@@ -14,6 +14,12 @@ pub enum Command {
         account: Option<AccountId>,
         target: String,
     },
+    /// The same, saying or not saying who calls, whatever the account does by itself.
+    CallAs {
+        account: Option<AccountId>,
+        target: String,
+        private: bool,
+    },
     Answer(CallNumber),
     /// Refuse an incoming call: busy (486) or declined (603).
     Reject(CallNumber, Rejection),

@@ -11,13 +11,14 @@ use crate::base::id::{AccountId, CallNumber};
 use crate::base::net::Flow;
 use crate::media::spec::Ring;
 use crate::sdp::SdpError;
-use crate::sip::identity;
+use crate::sip::identity::{self, ANONYMITY_DISALLOWED};
 use crate::sip::invite::{Failure, Session};
 use crate::sip::key::{ClientKey, DialogKey, ServerKey, SessionKey};
 use crate::sip::message::{Headers, Method, Request, Response, Scheme, Uri};
 use crate::sip::replaces::Replaces;
 use crate::sip::{alert, options, transaction};
 use crate::ua::event::Event;
+use crate::ua::identity::Source;
 use std::time::{Duration, Instant};
 
 /// Strangers are mentioned in the log at most this often.
@@ -263,6 +264,11 @@ impl UserAgent {
             return self.respond(now, &key, request, 486, &[]);
         }
         let (Some(account), Ok(from)) = (self.account(account_id), request.headers.from()) else { return };
+        let identity = self.identify(account_id, &flow, &request.headers, &from);
+        if identity.source == Source::Withheld && account.settings.caller_id.refuse_anonymous {
+            self.out.log(format!("a call of somebody who does not say who it is, at {}: refused", flow.remote));
+            return self.respond(now, &key, request, ANONYMITY_DISALLOWED, &[]);
+        }
         let contact = secure::contact(account.contact(&flow), &request.uri);
         let (name, server) = (account.settings.name.clone(), account.settings.domain.to_string());
         let made = Session::incoming(
@@ -290,8 +296,7 @@ impl UserAgent {
             {
                 return;
             }
-            let from = self.identify(account_id, &flow, &request.headers, &from);
-            self.out.log(format!("a call from {} is refused: {error}", from.label()));
+            self.out.log(format!("a call from {} is refused: {error}", identity.label()));
             let warning = warning(&error);
             return self.respond(now, &key, request, error.status(), &[("Warning", &warning)]);
         }
@@ -302,7 +307,7 @@ impl UserAgent {
             account: account_id,
             account_name: name,
             outgoing: false,
-            identity: self.identify(account_id, &flow, &request.headers, &from),
+            identity,
             server,
             target: from.uri,
             plan,

@@ -6,6 +6,7 @@ mod account;
 mod address_book;
 pub mod availability;
 mod call;
+pub mod caller_id;
 mod cause;
 pub mod command;
 mod conference;
@@ -187,7 +188,8 @@ impl UserAgent {
         match command {
             Command::Register(account) => self.register(now, account),
             Command::Unregister(account) => self.unregister(now, account),
-            Command::Call { account, target } => self.place_call(now, account, &target),
+            Command::Call { account, target } => self.place_call(now, account, &target, None),
+            Command::CallAs { account, target, private } => self.place_call(now, account, &target, Some(private)),
             Command::Answer(call) => {
                 self.focus_on(now, call);
                 self.with_call(call, |c, anchor, out| c.answer(now, anchor, out));

@@ -1,12 +1,13 @@
 //! Calls that go out: whose account, what is offered, and what their sessions tell.
 use super::account::{Account, shown};
 use super::call::{Beginning, Call};
+use super::dial_plan::Verdict;
 use super::plan::{Plan, Wishes};
 use super::sending::Owner;
 use super::{CALLS, UserAgent, index, secure};
 use crate::base::id::{AccountId, CallNumber};
 use crate::base::net::Flow;
-use crate::media::spec::Direction;
+use crate::media::spec::{Direction, SourceDescription};
 use crate::sip::invite::{self, Invitation, Session};
 use crate::sip::locate::Question;
 use crate::sip::message::{NameAddr, Uri};
@@ -22,6 +23,8 @@ pub struct Placing {
     pub headers: Vec<(String, String)>,
     /// The call whose peer asked for it, and by how many transfers it comes about.
     pub referrer: Option<(CallNumber, u8)>,
+    /// Who calls is not said; `None`: as the account does by itself.
+    pub private: Option<bool>,
 }
 
 impl UserAgent {
@@ -36,16 +39,20 @@ impl UserAgent {
         }
     }
 
-    pub(super) fn place_call(&mut self, now: Instant, wanted: Option<AccountId>, typed: &str) {
+    /// - `private`: whether who calls is said; `None`: as the account does by itself.
+    pub(super) fn place_call(&mut self, now: Instant, wanted: Option<AccountId>, typed: &str, private: Option<bool>) {
         let Some(account) = self.choose_account(wanted) else {
             return self.out.refuse("there is no account to call from; `offhook init` makes one");
         };
-        let target = match account.dial(&self.look_up(typed)) {
-            Ok((target, _)) => target,
+        let (typed, by_itself) = account.settings.caller_id.read(typed);
+        let (target, verdict) = match account.dial(&self.look_up(typed)) {
+            Ok(dialled) => dialled,
             Err(error) => return self.out.refuse(error.to_string()),
         };
         let account = account.id;
-        self.place(now, account, target, Placing::default());
+        // Who calls for help is not hidden from those who are to come.
+        let private = private.unwrap_or(by_itself) && verdict != Verdict::Emergency;
+        self.place(now, account, target, Placing { private: Some(private), ..Placing::default() });
     }
 
     /// Places a call on an account; `None` when it cannot be placed, which the user is told.
@@ -77,7 +84,12 @@ impl UserAgent {
         };
         let (id, name) = (account.id, account.settings.name.clone());
         let server = account.settings.domain.to_string();
-        let wishes = self.wishes(id);
+        let private = placing.private.unwrap_or(account.settings.caller_id.private);
+        let mut wishes = self.wishes(id);
+        if private {
+            let SourceDescription { cname, tool, .. } = wishes.description;
+            wishes.description = SourceDescription { cname, tool, ..SourceDescription::default() };
+        }
         let number = CallNumber(self.next_call);
         self.next_call += 1;
         let mut call = Call::new(
@@ -93,6 +105,7 @@ impl UserAgent {
                 plan: Plan::new(wishes, &mut self.rng),
             },
         );
+        call.private = private;
         call.headers = placing.headers;
         if let Some((referrer, handed_on)) = placing.referrer {
             call.set_referrer(referrer, handed_on);
@@ -165,12 +178,13 @@ impl UserAgent {
         to.uri.headers = None;
         let mut request_uri = call.target.clone();
         request_uri.headers = None;
+        let (from, headers) = account.presents(call.private, &flow);
         let invitation = Invitation {
-            from: account.aor(),
+            from,
             to,
             contact: secure::contact(account.contact(&flow), &call.target),
             route: secure::route(account.route(), &call.target),
-            headers: call.headers.clone(),
+            headers: headers.into_iter().chain(call.headers.iter().cloned()).collect(),
             body: Some(offer),
             request_uri,
         };

@@ -166,12 +166,15 @@ impl UserAgent {
         call.note("signalling lost: setting the call up again", &mut self.out);
         let mut to = NameAddr::new(target.clone());
         to.uri.params = crate::sip::message::Params::default();
+        let (from, mut headers) = account.presents(call.private, &flow);
+        headers.push(("Replaces".to_owned(), lost.to_string()));
+        headers.push(("Require".to_owned(), replaces::TAG.to_owned()));
         let invitation = Invitation {
-            from: account.aor(),
+            from,
             to,
             contact: account.contact(&flow),
             route: account.route(),
-            headers: vec![("Replaces".to_owned(), lost.to_string()), ("Require".to_owned(), replaces::TAG.to_owned())],
+            headers,
             body: Some(offer),
             request_uri: target,
         };

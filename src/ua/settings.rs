@@ -5,6 +5,7 @@ use crate::media::spec::{Codec, SourceDescription};
 pub use crate::media::srtp::sdes::Policy;
 pub use crate::sip::auth::Password;
 use crate::sip::message::Host;
+use crate::ua::caller_id::CallerId;
 use crate::ua::contacts::Contacts;
 use crate::ua::handling::Handling;
 use std::time::Duration;
@@ -68,6 +69,8 @@ pub struct AccountSettings {
     pub srtp: Policy,
     /// Calls from anywhere ring, not only those of the account's server.
     pub direct_calls: bool,
+    /// How the account is named to others.
+    pub caller_id: CallerId,
     /// What becomes of its calls without being asked each time.
     pub handling: Handling,
     /// What it tells of itself, and whom.

@@ -109,7 +109,12 @@ impl UserAgent {
             headers.push(("Replaces".to_owned(), dialog));
             headers.push(("Require".to_owned(), replaces::TAG.to_owned()));
         }
-        let placed = self.place(now, account, to.uri, Placing { headers, referrer: Some((number, handed_on + 1)) });
+        let placed = self.place(
+            now,
+            account,
+            to.uri,
+            Placing { headers, referrer: Some((number, handed_on + 1)), ..Placing::default() },
+        );
         if let (None, Some(session)) = (placed, self.calls.get_mut(&number).and_then(|call| call.session.as_mut())) {
             session.report_transfer(503);
         }

@@ -28,6 +28,8 @@ impl Word {
 /// All words of the agent, in the order of the help.
 pub const WORDS: &[Word] = &[
     Word::new("call", "TARGET", "call a number, user@host or URI"),
+    Word::new("call-private", "TARGET", "call without saying who calls"),
+    Word::new("call-open", "TARGET", "call and say who calls"),
     Word::new("answer", "", "answer the call that rings"),
     Word::new("busy", "", "refuse the call that rings: busy"),
     Word::new("decline", "", "refuse the call that rings: declined"),
@@ -102,6 +104,10 @@ pub fn commands(snapshot: &Snapshot, chosen: Chosen, line: &str) -> Result<Vec<C
         }
         ("mailbox", []) => Command::Mailbox(chosen.account),
         ("query", [_, ..]) => Command::Query { account: chosen.account, target: arguments.join(" ") },
+        (name @ ("call-private" | "call-open"), [_, ..]) => {
+            let private = name == "call-private";
+            Command::CallAs { account: chosen.account, target: arguments.join(" "), private }
+        }
         ("answer", []) => Command::Answer(here.ringing()?),
         ("busy", []) => Command::Reject(here.ringing()?, Rejection::Busy),
         ("decline", []) => Command::Reject(here.ringing()?, Rejection::Decline),

@@ -2,6 +2,7 @@
 use crate::hostile::{SECOND, SERVER, registered, registered_as};
 use crate::peer::{Letter, request, sdp};
 use crate::world::{World, account, address, settings};
+use offhook::ua::caller_id::{CallerId, PrivateBy};
 use offhook::ua::command::Command;
 use offhook::ua::contacts::{Change, Contact, Contacts, Number};
 use offhook::ua::event::Event;
@@ -240,4 +241,91 @@ fn contacts_are_watched_while_that_is_wanted() {
     let many = (0..200).map(|n| Contact { watch: true, ..contact(&format!("n{n}"), &format!("2{n:03}")) });
     many.for_each(|contact| world.command(0, Command::Contact(Change::Put(contact))));
     assert!(lamps(&world).len() <= 64);
+}
+
+fn presenting(caller_id: CallerId, seed: u64) -> World {
+    let mut own = settings(vec![account("a", address(SERVER), true)]);
+    own.accounts[0].caller_id = caller_id;
+    own.accounts[0].display_name = "Alice".to_owned();
+    own.description.name = "Alice Doe".to_owned();
+    registered_as(own, seed)
+}
+
+#[test]
+fn who_calls_is_said_as_the_user_wants() {
+    const AOR: &str = "\"Alice\" <sip:a@192.0.2.9>";
+    const NOBODY: &str = "\"Anonymous\" <sip:anonymous@anonymous.invalid>";
+    let plain = CallerId::default;
+    let named = || CallerId { identity: "Alice <sip:+49301@h>".to_owned(), ..plain() };
+    let private = || CallerId { private: true, private_prefix: "*31*".to_owned(), ..plain() };
+    let by_server = || CallerId { private_by: PrivateBy::Server, ..private() };
+    let call = |target: &str| Command::Call { account: None, target: target.to_owned() };
+    let call_as = |private| Command::CallAs { account: None, target: "600".to_owned(), private };
+    let rows = [
+        (plain(), call("600"), AOR, "", ""),
+        (plain(), call_as(true), NOBODY, "id", AOR),
+        (plain(), call_as(false), AOR, "", ""),
+        (named(), call("600"), AOR, "", "\"Alice\" <sip:+49301@h>"),
+        (named(), call_as(true), NOBODY, "id", "\"Alice\" <sip:+49301@h>"),
+        (private(), call("600"), NOBODY, "id", AOR),
+        (private(), call("*31*600"), AOR, "none", ""),
+        (private(), call_as(false), AOR, "none", ""),
+        (by_server(), call("600"), AOR, "id;user", AOR),
+    ];
+    for (row, (caller_id, command, from, privacy, preferred)) in rows.into_iter().enumerate() {
+        let mut world = presenting(caller_id, 80);
+        world.command(0, command);
+        world.run(SECOND / 10);
+        let invite = world.latest(address(SERVER), "INVITE");
+        assert!(invite.header("From").starts_with(from), "{row}: {}", invite.text);
+        assert_eq!(invite.header("Privacy"), privacy, "{row}");
+        assert_eq!(invite.header("P-Preferred-Identity"), preferred, "{row}");
+        assert_eq!(invite.first(), "INVITE sip:600@192.0.2.9 SIP/2.0", "{row}");
+        // RTCP does not tell either.
+        let headers = "Contact: <sip:192.0.2.9>\r\nContent-Type: application/sdp\r\n";
+        world.answer(0, &invite, "200 OK", headers, &sdp(address(SERVER), "sendrecv"));
+        let hidden = privacy.contains("id");
+        assert_eq!(world.spec(0).description.name.is_empty(), hidden, "{row}");
+    }
+}
+
+#[test]
+fn only_the_own_server_learns_who_a_private_call_is_from() {
+    for by in [PrivateBy::Phone, PrivateBy::Server] {
+        let mut world = presenting(CallerId { private: true, private_by: by, ..CallerId::default() }, 81);
+        world.command(0, Command::Call { account: None, target: format!("sip:m@{}", address(66)) });
+        world.run(SECOND / 10);
+        let invite = world.latest(address(66), "INVITE");
+        assert!(!invite.text.contains("Alice") && !invite.text.contains("sip:a@"), "{by:?}: {}", invite.text);
+    }
+}
+
+#[test]
+fn calls_without_a_name_are_refused_where_that_is_wanted() {
+    for (refuse, headers, rings) in [
+        (false, "Privacy: id\r\n", true),
+        (true, "", true),
+        (true, "Privacy: id\r\n", false),
+        (true, "From: <sip:anonymous@anonymous.invalid>;tag=eve\r\n", false),
+    ] {
+        let mut world = presenting(CallerId { refuse_anonymous: refuse, ..CallerId::default() }, 82);
+        world.give(0, address(SERVER), &invite(address(SERVER), headers));
+        world.run(SECOND / 10);
+        let answers: Vec<String> = world.mail_for(address(SERVER)).iter().map(|l| l.first().to_owned()).collect();
+        let refused = answers.iter().any(|first| first == "SIP/2.0 433 Anonymity Disallowed");
+        assert_eq!(
+            (refused, world.phones[0].agent.snapshot(world.now).calls.len() == 1),
+            (!rings, rings),
+            "{answers:?}"
+        );
+    }
+}
+
+#[test]
+fn why_a_call_ended_is_told_in_words() {
+    let (mut world, invite) = called(83, "");
+    let why = "Reason: Q.850;cause=102, SIP;cause=408;text=\"RTP\u{1b}[2J timeout\"\r\n";
+    world.give(0, address(SERVER), &within(&invite, "BYE", 1, &invite.header("To"), why, ""));
+    world.run(SECOND);
+    assert_eq!(summary(&world).cause, "the other side hung up (a timer expired; request timeout: RTP[2J timeout)");
 }

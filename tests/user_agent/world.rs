@@ -75,6 +75,7 @@ pub fn account(user: &str, server: SocketAddr, register: bool) -> AccountSetting
         codecs: vec![Codec::Opus, Codec::Pcmu, Codec::Pcma],
         dtmf: true,
         srtp: Policy::Off,
+        caller_id: Default::default(),
         direct_calls: !register,
         handling: Handling::default(),
         availability: Availability::default(),

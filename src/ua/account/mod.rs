@@ -1,6 +1,7 @@
 //! One account: its registrations, its credentials, and how requests of its server are told from those of strangers.
 mod binding;
 mod keep_alive;
+mod presenting;
 mod trust;
 
 pub use binding::{Binding, is_other_server};

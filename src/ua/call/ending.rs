@@ -16,10 +16,7 @@ const EPITAPH: Duration = Duration::from_secs(10);
 
 impl Call {
     pub fn handle_end(&mut self, now: Instant, cause: &invite::Cause, anchor: &WallAnchor, out: &mut Outbox) {
-        let reason = |reasons: &[invite::Reason]| {
-            let text = reasons.iter().find_map(|r| r.text.as_ref().map(|t| t.sanitize(60)));
-            text.filter(|t| !t.is_empty()).or_else(|| reasons.iter().find_map(cause::reason).map(str::to_owned))
-        };
+        let reason = cause::reasons;
         let (end, status, words) = match cause {
             invite::Cause::HungUp => (CallEnd::Normal, Some(200), "you hung up".to_owned()),
             invite::Cause::PeerHungUp { reasons } => {
@@ -32,7 +29,11 @@ impl Call {
             invite::Cause::Cancelled => (CallEnd::Cancelled, Some(487), "given up by you".to_owned()),
             invite::Cause::Refused { response, reasons } => {
                 let words = cause::call_refused(response.status, &shown(&response.reason, 60));
-                let because = reason(reasons).map(|r| format!("; {r}")).unwrap_or_default();
+                // The status itself has been told.
+                let same =
+                    |r: &invite::Reason| r.protocol == "SIP" && r.cause == Some(response.status) && r.text.is_none();
+                let others: Vec<invite::Reason> = reasons.iter().filter(|r| !same(r)).cloned().collect();
+                let because = reason(&others).map(|r| format!("; {r}")).unwrap_or_default();
                 (CallEnd::Refused, Some(response.status), format!("{words}{because}"))
             }
             invite::Cause::PeerCancelled { reasons } => {
@@ -41,7 +42,8 @@ impl Call {
                 if elsewhere {
                     (CallEnd::AnsweredElsewhere, Some(487), "answered by another phone".to_owned())
                 } else {
-                    (CallEnd::Missed, Some(487), "the caller gave up".to_owned())
+                    let because = reason(reasons).map(|r| format!(" ({r})")).unwrap_or_default();
+                    (CallEnd::Missed, Some(487), format!("the caller gave up{because}"))
                 }
             }
             invite::Cause::Rejected { status } => (CallEnd::Rejected, Some(*status), "you refused the call".to_owned()),

@@ -80,6 +80,8 @@ pub struct Call {
     referrer: Option<transfer::Referrer>,
     /// Whom its peer is being connected with.
     connecting: Option<String>,
+    /// The other side is not told who calls.
+    pub private: bool,
     /// What its INVITE says beside the usual.
     pub headers: Vec<(String, String)>,
     ended: Option<Arc<CallSummary>>,
@@ -152,6 +154,7 @@ impl Call {
             transfer: None,
             referrer: None,
             connecting: None,
+            private: false,
             headers: Vec::new(),
             ended: None,
             epitaph: None,
