@@ -24,11 +24,13 @@ const EDGES: &[(&str, &[&str])] = &[
     ("dtls", &["base"]),
     // plain data: the keys a description carries and media uses
     ("media::srtp::sdes", &["base"]),
-    ("media::spec", &["base", "media::srtp::sdes", "nat::candidate"]),
+    // plain data: what descriptions tell of certificates, and the certificate we show
+    ("media::dtls", &["base", "media::srtp::sdes"]),
+    ("media::spec", &["base", "media::srtp::sdes", "media::dtls", "nat::candidate"]),
     // plain data that descriptions and media share: codecs, formats, directions
-    ("sdp", &["base", "media::spec", "media::srtp::sdes", "nat::candidate"]),
+    ("sdp", &["base", "media::spec", "media::srtp::sdes", "media::dtls", "nat::candidate"]),
     ("media::stats", &["base", "media::spec"]),
-    ("media::event", &["base", "media::spec", "media::stats", "nat::candidate"]),
+    ("media::event", &["base", "media::spec", "media::stats", "media::srtp::sdes", "media::dtls", "nat::candidate"]),
     ("media::error", &["base"]),
     ("media::frame", &[]),
     ("media::rtp", &["base", "media::error", "media::frame"]),
@@ -55,6 +57,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "media::rtp",
             "media::rtcp",
             "media::srtp::sdes",
+            "media::dtls",
             "media::srtp",
             "media::codec",
             "media::dsp",
@@ -89,6 +92,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "sdp",
             "qos",
             "media::srtp::sdes",
+            "media::dtls",
             "media::spec",
             "media::stats",
             "media::event",

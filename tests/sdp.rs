@@ -18,6 +18,8 @@ fn local() -> LocalMedia {
         direction: Direction::SendRecv,
         rtcp_mux: false,
         srtp: Policy::Off,
+        sdes: true,
+        certificate: None,
     }
 }
 
@@ -63,7 +65,12 @@ fn what_cannot_be_used_is_refused_with_the_right_status() {
         ("stereo PCMU", with("m=audio 4000 RTP/AVP 96\r\na=rtpmap:96 PCMU/8000/2\r\n"), 488, "PCMU/8000/2"),
         ("redefined 0", with("m=audio 4000 RTP/AVP 0\r\na=rtpmap:0 G726-32/8000\r\n"), 488, "G726-32/8000"),
         ("SAVP", with("m=audio 4000 RTP/SAVP 0\r\n"), 488, "insists on encrypted media"),
-        ("DTLS", with("m=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=rtpmap:111 opus/48000/2\r\n"), 488, "UDP/TLS/RTP/SAVPF"),
+        (
+            "DTLS",
+            with("m=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=rtpmap:111 opus/48000/2\r\n"),
+            488,
+            "insists on encrypted media",
+        ),
         ("unknown", with("m=audio 4000 TCP/FOO\u{1b}[2J 0\r\n"), 488, "`TCP/FOO[2J` is not supported"),
         (
             "name",

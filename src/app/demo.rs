@@ -34,7 +34,7 @@ use crate::ua::caller_id::CallerId;
 use crate::ua::command::Command;
 use crate::ua::contacts::Contacts;
 use crate::ua::handling::Handling;
-use crate::ua::settings::{AccountSettings, Policy, Settings};
+use crate::ua::settings::{AccountSettings, Agreement, Policy, Settings};
 use crate::ua::snapshot::RegistrationState;
 use std::collections::BTreeMap;
 use std::fs::OpenOptions;
@@ -279,6 +279,7 @@ impl Stage {
                 brisk_reports: true,
                 no_media_timeout: Duration::from_secs(30),
                 contacts: Contacts::default(),
+                certificate: None,
             },
             net: NetConfig { address: Some(HERE), ..NetConfig::default() },
             media: sound.handle.sender(),
@@ -310,6 +311,7 @@ impl Stage {
             codecs: vec![Codec::Opus, Codec::Pcmu, Codec::Pcma],
             dtmf: true,
             srtp: Policy::Off,
+            keying: Agreement::Auto,
             direct_calls: false,
             caller_id: CallerId::default(),
             handling: Handling::default(),

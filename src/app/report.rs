@@ -22,6 +22,7 @@ pub fn progress(call: &CallView, now: Instant) -> Value {
         "duration_s": duration.map(|s| rounded(s, 1)),
         "codec": text(&call.codec),
         "security": text(&call.security),
+        "fingerprints": call.fingerprints.as_ref().map(|(ours, theirs)| json!({ "ours": ours, "theirs": theirs })),
         "signalling": call.ladder.last().and_then(|entry| entry.flow.split(' ').next()),
         "recovery": text(&call.recovery),
         "held_by_us": call.held_by_us,

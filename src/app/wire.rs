@@ -2,28 +2,32 @@
 use crate::base::rng::Rng;
 use crate::base::secret::Secret;
 use crate::config::{Account, Config, Credential, Dtmf, Host, PasswordError, Server};
+use crate::media::dtls::certificate::{Certificate, CertificateError};
 use crate::media::spec::SourceDescription;
 use crate::net::{Access, NetConfig};
 use crate::sip::auth::Password;
 use crate::sip::message;
 use crate::ua::contacts::Contacts;
 use crate::ua::dial_plan::DialPlan;
-use crate::ua::settings::{AccountSettings, Settings};
+use crate::ua::settings::{AccountSettings, Agreement, Policy, Settings};
+use std::sync::Arc;
 
 /// What other phones learn of us: name and version.
 pub const USER_AGENT: &str = concat!("offhook/", env!("CARGO_PKG_VERSION"));
 
 #[derive(Debug, thiserror::Error)]
-#[error("account \"{account}\": {source}")]
-pub struct WireError {
-    pub account: String,
-    pub source: PasswordError,
+#[non_exhaustive]
+pub enum WireError {
+    #[error("account \"{account}\": {source}")]
+    Password { account: String, source: PasswordError },
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
 }
 
 /// What the user agent is told. Passwords that come from commands are fetched now.
 ///
 /// # Errors
-/// When a password cannot be had.
+/// When a password cannot be had, or no certificate.
 pub fn settings(config: &Config, auto_answer: bool, rng: &mut Rng) -> Result<Settings, WireError> {
     let accounts = config.accounts.iter().map(|a| account(a, &config.calls.dial_plan)).collect::<Result<_, _>>()?;
     let about = &config.about_me;
@@ -47,12 +51,14 @@ pub fn settings(config: &Config, auto_answer: bool, rng: &mut Rng) -> Result<Set
         brisk_reports: false,
         no_media_timeout: config.calls.no_media_timeout,
         contacts: Contacts::default(),
+        certificate: certificate(config)?,
     })
 }
 
 /// - `common`: the dial plan of all accounts.
 fn account(account: &Account, common: &DialPlan) -> Result<AccountSettings, WireError> {
-    let password = account.password.resolve().map_err(|source| WireError { account: account.name.clone(), source })?;
+    let password =
+        account.password.resolve().map_err(|source| WireError::Password { account: account.name.clone(), source })?;
     let mut handling = account.handling.clone();
     handling.dial_plan.rules.extend(common.rules.iter().cloned());
     handling.dial_plan.emergency.clone_from(&common.emergency);
@@ -79,11 +85,18 @@ fn account(account: &Account, common: &DialPlan) -> Result<AccountSettings, Wire
         codecs: account.codecs.clone(),
         dtmf: account.dtmf == Dtmf::Rfc4733,
         srtp: account.srtp,
+        keying: account.keying,
         direct_calls: account.direct_calls,
         caller_id: account.caller_id.clone(),
         availability: account.availability.clone(),
         handling,
     })
+}
+
+/// Made only where an account may need it.
+fn certificate(config: &Config) -> Result<Option<Arc<Certificate>>, WireError> {
+    let needed = config.accounts.iter().any(|a| a.srtp != Policy::Off && a.keying != Agreement::Sdes);
+    Ok(if needed { Some(Arc::new(Certificate::generate()?)) } else { None })
 }
 
 fn server(server: &Server) -> (message::Host, Option<u16>) {

@@ -3,7 +3,7 @@ use super::values::{Host, Server, ValueError};
 use crate::base::net::Transport;
 use crate::base::secret::Secret;
 use crate::media::spec::Codec;
-pub use crate::media::srtp::sdes::Policy;
+pub use crate::media::srtp::sdes::{Agreement, Policy};
 use crate::ua::availability::Availability;
 use crate::ua::caller_id::CallerId;
 use crate::ua::handling::Handling;
@@ -51,6 +51,8 @@ pub struct Account {
     pub register: bool,
     /// Whether calls are encrypted.
     pub srtp: Policy,
+    /// How their keys are agreed on.
+    pub keying: Agreement,
     /// Calls from anywhere ring, not only those of the account's server.
     pub direct_calls: bool,
     /// How the account is named to others.
@@ -115,6 +117,7 @@ impl Account {
             expiry: Duration::from_secs(600),
             register: true,
             srtp: Policy::Off,
+            keying: Agreement::Auto,
             direct_calls: false,
             caller_id: CallerId::default(),
             availability: Availability::default(),

@@ -1,5 +1,5 @@
 //! The shape of the configuration file: its sections, their keys, and what is read from each.
-use super::account::{Account, Dtmf, PasswordSource, Policy, check_user};
+use super::account::{Account, Agreement, Dtmf, PasswordSource, Policy, check_user};
 use super::mistake::Mistake;
 use super::reach::{TransportChoice, dscp, name_server, websocket_path};
 use super::reader::{Reader, Section, line_of};
@@ -48,6 +48,7 @@ pub const KEYS: &[(&str, &[&str])] = &[
             "private_prefix",
             "refuse_anonymous",
             "srtp",
+            "keying",
             "forward_always",
             "forward_busy",
             "forward_no_answer",
@@ -185,6 +186,7 @@ fn read_account<'t>(reader: &mut Reader<'t>, section: &Section<'_, 't>) -> Optio
     set(&mut account.expiry, reader.integer(section, "expiry", 10..=86_400, " seconds").map(seconds));
     set(&mut account.register, reader.boolean(section, "register"));
     set(&mut account.srtp, reader.read(section, "srtp", srtp));
+    set(&mut account.keying, reader.read(section, "keying", keying));
     set(&mut account.direct_calls, reader.boolean(section, "direct_calls"));
     account.caller_id = super::caller_id::read(reader, section);
     account.handling = super::handling::read(reader, section);
@@ -335,6 +337,15 @@ fn srtp(text: &str) -> Result<Policy, ValueError> {
         "preferred" => Ok(Policy::Preferred),
         "required" => Ok(Policy::Required),
         _ => Err(ValueError::new("off, preferred or required expected")),
+    }
+}
+
+fn keying(text: &str) -> Result<Agreement, ValueError> {
+    match text {
+        "auto" => Ok(Agreement::Auto),
+        "sdes" => Ok(Agreement::Sdes),
+        "dtls" => Ok(Agreement::Dtls),
+        _ => Err(ValueError::new("auto, sdes or dtls expected")),
     }
 }
 

@@ -1,7 +1,9 @@
 //! What media tells signalling: plain data.
 use crate::base::id::StreamId;
 use crate::base::untrusted::Untrusted;
+use crate::media::dtls::association::Failure;
 use crate::media::spec::Digit;
+use crate::media::srtp::sdes::Suite;
 use crate::media::stats::{DeviceReport, StreamReport};
 use crate::nat::candidate::{Candidate, PathState};
 use std::net::SocketAddr;
@@ -34,6 +36,16 @@ pub enum MediaEvent {
     /// The first valid packet of a generation arrived.
     Flowing {
         stream: StreamId,
+    },
+    /// The DTLS handshake of the stream is over: its sound is encrypted under this suite from now on.
+    Secured {
+        stream: StreamId,
+        suite: Suite,
+    },
+    /// It came to nothing: the stream stays silent.
+    Unsecured {
+        stream: StreamId,
+        cause: Failure,
     },
     /// An RFC 4733 event ended.
     Digit {

@@ -2,6 +2,7 @@
 pub mod codec;
 pub mod conference;
 pub mod dsp;
+pub mod dtls;
 pub mod dtmf;
 pub mod error;
 pub mod event;

@@ -129,6 +129,15 @@ impl Path {
         self.rtp.quick(source).unwrap_or_else(|| self.rtp.prove(age, source, header))
     }
 
+    /// Whether a DTLS datagram may be the peer's: only where we know it to be is it listened to before it has proven
+    /// itself.
+    pub fn admits_handshake(&self, component: Component, source: SocketAddr) -> bool {
+        match component {
+            Component::Rtp => self.rtp.is_peer(source),
+            Component::Rtcp => self.rtcp.is_peer(source),
+        }
+    }
+
     /// An authentic packet needs no other proof: where it came from is where the peer is. It moves a latch that holds.
     pub fn admit_authentic(&mut self, component: Component, source: SocketAddr) {
         match component {

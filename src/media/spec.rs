@@ -1,8 +1,12 @@
 //! What signalling tells media: plain data.
 use crate::base::id::StreamId;
+use crate::media::dtls::association::Role;
+use crate::media::dtls::certificate::Certificate;
+use crate::media::dtls::fingerprint::Fingerprint;
 use crate::media::srtp::sdes;
 pub use crate::nat::candidate::{Gather, IceSpec};
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// An audio coding.
@@ -126,6 +130,27 @@ pub struct SourceDescription {
     pub note: String,
 }
 
+/// Where the keys come from that protect a stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Keying {
+    /// Both descriptions told one each (RFC 4568).
+    Sdes(sdes::Keys),
+    /// A handshake agrees on them (RFC 5763).
+    Dtls(DtlsSpec),
+}
+
+/// The handshake that is to be made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DtlsSpec {
+    /// What we show.
+    pub certificate: Arc<Certificate>,
+    pub role: Role,
+    /// The fingerprints of what the peer must show.
+    pub told: Arc<[Fingerprint]>,
+    /// Another number asks for another handshake.
+    pub association: u32,
+}
+
 /// One negotiated audio stream: all that media needs to run it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StreamSpec {
@@ -136,8 +161,8 @@ pub struct StreamSpec {
     /// Equals `remote_rtp` when `rtcp_mux` (RFC 5761).
     pub remote_rtcp: SocketAddr,
     pub rtcp_mux: bool,
-    /// Both directions are protected with these; clear when `None`.
-    pub srtp: Option<sdes::Keys>,
+    /// Where the keys of both directions come from; clear when `None`.
+    pub srtp: Option<Keying>,
     /// The way is found by ICE, and `remote_rtp`, `remote_rtcp` are not used.
     pub ice: Option<Box<IceSpec>>,
     /// What we send; chosen by the answer.

@@ -2,11 +2,11 @@
 use super::SdpError;
 use super::attribute::View;
 use super::codec;
-use super::crypto::{self, Crypto};
 use super::direction;
+use super::keying;
 use super::negotiator::{LocalMedia, Negotiator, no_common_codec, reachable};
 use super::offer::audio_line;
-use super::session::{Host, MediaKind, MediaLine, Protocol, Session};
+use super::session::{Attribute, Host, MediaKind, MediaLine, Protocol, Session};
 use crate::media::spec::PayloadFormat;
 
 impl Negotiator {
@@ -34,20 +34,20 @@ impl Negotiator {
 
     /// One line for each of the offer, in its order; all but the chosen one refused.
     ///
-    /// - `crypto`: what protects the chosen one.
+    /// - `protection`: the lines that tell how the chosen one is protected.
     pub(super) fn answered_lines(
         &self,
         offer: &Session,
         local: &LocalMedia,
         chosen: Option<usize>,
-        crypto: Option<&Crypto>,
+        protection: &[Attribute],
     ) -> Vec<MediaLine> {
         let answered = |(at, line): (usize, &MediaLine)| {
             if Some(at) != chosen {
                 return line.refused();
             }
             let mut accepted = accepted(offer, line, local);
-            accepted.attributes.extend(crypto.map(Crypto::attribute));
+            accepted.attributes.extend_from_slice(protection);
             accepted
         };
         offer.media.iter().enumerate().map(answered).collect()
@@ -60,6 +60,7 @@ impl Negotiator {
         match &line.protocol {
             _ if line.port == 0 => Err(SdpError::Refused),
             Protocol::RtpAvp | Protocol::RtpAvpf | Protocol::RtpSavp | Protocol::RtpSavpf => Ok(at),
+            Protocol::DtlsSavp | Protocol::DtlsSavpf => Ok(at),
             Protocol::Other(_) => Err(SdpError::Protocol(line.protocol.to_string())),
         }
     }
@@ -70,7 +71,7 @@ fn acceptable(offer: &Session, at: usize, local: &LocalMedia) -> Result<(), SdpE
     if let Protocol::Other(name) = &line.protocol {
         return Err(SdpError::Protocol(crate::base::untrusted::Untrusted::new(name.as_str()).sanitize(40)));
     }
-    crypto::choose(line, local.srtp)?;
+    keying::choose(View { session: offer, line }, local)?;
     reachable(View { session: offer, line }, Some(&Host::Ip(local.address)))?;
     let formats = codec::formats(line);
     let common = codec::audio(&formats).iter().any(|format| local.codecs.contains(&format.codec));

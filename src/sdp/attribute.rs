@@ -36,6 +36,15 @@ fn find<'a>(attributes: &'a [Attribute], name: &str) -> Option<&'a Attribute> {
 }
 
 impl<'a> View<'a> {
+    pub fn at(session: &'a Session, line: usize) -> Option<Self> {
+        session.media.get(line).map(|line| Self { session, line })
+    }
+
+    /// What the line says, else what the session says for all its lines.
+    pub fn attribute(self, name: &str) -> Option<&'a Attribute> {
+        find(&self.line.attributes, name).or_else(|| find(&self.session.attributes, name))
+    }
+
     /// The direction as the describing side sees it; `sendrecv` unless said otherwise. Who gives no address cannot
     /// receive, whatever else is said (RFC 3264 §8.4).
     pub fn direction(self) -> Direction {

@@ -156,15 +156,12 @@ pub(super) fn choose(line: &MediaLine, policy: Policy) -> Result<Option<Crypto>,
 /// The answer is another than was asked for.
 pub(super) fn answered(offer: &MediaLine, answer: &MediaLine, policy: Policy) -> Result<Option<Keys>, SdpError> {
     let ours = usable(offer);
-    if offer.protocol.is_secure() != answer.protocol.is_secure() {
-        let clear = if offer.protocol.is_secure() { SdpError::SrtpRequired } else { SdpError::SrtpNotWanted };
-        return Err(clear);
-    }
     let mut theirs = values(answer);
     match (theirs.next(), theirs.next()) {
-        _ if ours.is_empty() => Ok(None),
+        _ if ours.is_empty() && policy == Policy::Off => Ok(None),
         (None, _) if offer.protocol.is_secure() || policy == Policy::Required => Err(SdpError::SrtpRequired),
         (None, _) => Ok(None),
+        (Some(_), _) if ours.is_empty() => Err(SdpError::SdesNotWanted),
         (Some(_), Some(_)) => Err(SdpError::CryptoAnswer("it has several crypto lines")),
         (Some(value), None) => {
             let taken = Crypto::read(value).map_err(SdpError::CryptoAnswer)?;

@@ -1,4 +1,5 @@
 //! What can be wrong with a description, whose fault it is, and what to answer (RFC 3261 §13.3.1.3, §20.43).
+use crate::media::dtls::fingerprint::FingerprintError;
 use thiserror::Error;
 
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -50,6 +51,15 @@ pub enum SdpError {
     Crypto(&'static str),
     #[error("the answer is not to the encryption that was offered: {0}")]
     CryptoAnswer(&'static str),
+    /// The peer asks for another way to agree on keys than the account allows.
+    #[error("the peer agrees on keys by DTLS only, which this account does not use")]
+    DtlsNotWanted,
+    #[error("the peer would send the keys through the servers (SDES), which this account does not allow")]
+    SdesNotWanted,
+    #[error("the fingerprint of the peer's certificate cannot be used: {0}")]
+    Fingerprint(#[source] FingerprintError),
+    #[error("the peer's description of DTLS cannot be used: {0}")]
+    Dtls(&'static str),
     #[error("an answer came, but nothing was offered")]
     NoOffer,
     #[error("an offer is still unanswered")]
@@ -66,6 +76,7 @@ impl SdpError {
             Self::HostName(_) | Self::Multicast(_) | Self::AddressFamily { .. } => 488,
             Self::AnswerMismatch | Self::Refused | Self::NoOffer => 488,
             Self::SrtpNotWanted | Self::SrtpRequired | Self::Crypto(_) | Self::CryptoAnswer(_) => 488,
+            Self::DtlsNotWanted | Self::SdesNotWanted | Self::Fingerprint(_) | Self::Dtls(_) => 488,
             Self::OfferPending => 491,
         }
     }
@@ -75,6 +86,8 @@ impl SdpError {
         match self {
             Self::HostName(_) | Self::AddressFamily { .. } => 301,
             Self::Protocol(_) | Self::SrtpNotWanted | Self::SrtpRequired => 302,
+            Self::DtlsNotWanted | Self::SdesNotWanted => 302,
+            Self::Fingerprint(_) | Self::Dtls(_) => 306,
             Self::Crypto(_) | Self::CryptoAnswer(_) => 306,
             Self::NoAudio => 304,
             Self::NoCommonCodec { .. } => 305,

@@ -7,6 +7,8 @@ pub mod codec;
 mod crypto;
 pub mod direction;
 mod error;
+mod fingerprint;
+mod keying;
 mod negotiator;
 mod normalise;
 mod offer;

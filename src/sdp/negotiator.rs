@@ -10,14 +10,19 @@
 use super::SdpError;
 use super::attribute::{Address, View};
 use super::codec::{self, Format};
-use super::crypto::{self, Crypto};
+use super::crypto::Crypto;
 use super::direction;
-use super::session::{Host, Origin, Session};
+use super::fingerprint::{Dtls, Setup};
+use super::keying::{self, Accepted, Answered, Associations};
+use super::session::{Attribute, Host, Origin, Protocol, Session};
 use crate::base::rng::Rng;
 use crate::base::untrusted::Untrusted;
-use crate::media::spec::{Codec, Direction, OpusParameters, PayloadFormat, TelephoneEvent};
+use crate::media::dtls::association::Role;
+use crate::media::dtls::certificate::Certificate;
+use crate::media::spec::{Codec, Direction, Keying, OpusParameters, PayloadFormat, TelephoneEvent};
 use crate::media::srtp::sdes::{Keys, MasterKey, Policy, Suite};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Names of one dialog that are remembered.
@@ -43,6 +48,10 @@ pub struct LocalMedia {
     pub rtcp_mux: bool,
     /// Whether the stream is encrypted.
     pub srtp: Policy,
+    /// Whether keys may stand in descriptions (RFC 4568).
+    pub sdes: bool,
+    /// What we show in a DTLS handshake; without it keys are not agreed on that way.
+    pub certificate: Option<Arc<Certificate>>,
 }
 
 /// What an exchange agreed on.
@@ -58,8 +67,8 @@ pub struct Negotiated {
     pub remote_rtp: SocketAddr,
     pub remote_rtcp: SocketAddr,
     pub rtcp_mux: bool,
-    /// The keys of both directions; clear when `None`.
-    pub srtp: Option<Keys>,
+    /// Where the keys of both directions come from; clear when `None`.
+    pub srtp: Option<Keying>,
     /// What we send, with what the peer asks of the encoder.
     pub send: PayloadFormat,
     pub receive: Vec<PayloadFormat>,
@@ -122,8 +131,11 @@ pub struct Negotiator {
     keys: Vec<(Suite, MasterKey)>,
     /// What the peer protects with by now.
     remote_key: Option<(Suite, MasterKey)>,
+    /// The DTLS association, where keys come of one.
+    associations: Associations,
     /// What our last offer asked for.
     policy: Policy,
+    certificate: Option<Arc<Certificate>>,
     state: State,
 }
 
@@ -141,7 +153,9 @@ impl Negotiator {
             rng: rng.fork(),
             keys: Vec::new(),
             remote_key: None,
+            associations: Associations::default(),
             policy: Policy::Off,
+            certificate: None,
             state: State::Fresh,
         }
     }
@@ -160,6 +174,7 @@ impl Negotiator {
             }
         };
         self.policy = local.srtp;
+        self.certificate.clone_from(&local.certificate);
         let media = self.offered_lines(local, previous.as_ref().map(|p| &p.local));
         let offer = self.describe(local.address, "0 0", media);
         let text = offer.to_string();
@@ -180,10 +195,15 @@ impl Negotiator {
         };
         let remote = self.read(body)?;
         let line = self.answered_line(&remote)?;
-        let (ours, theirs) = local.media.get(line).zip(remote.media.get(line)).ok_or(SdpError::AnswerMismatch)?;
-        let keys = crypto::answered(ours, theirs, self.policy)?;
-        let mut negotiated = self.agree(local, &remote, line, keys)?;
+        let answered = keying::answered(local, &remote, line, self.policy)?;
+        let mut negotiated = self.agree(local, &remote, line)?;
         let local = Session::clone(local);
+        let own = own_address(&local, line);
+        negotiated.srtp = match answered {
+            None => None,
+            Some(Answered::Sdes(keys)) => Some(Keying::Sdes(keys)),
+            Some(Answered::Dtls(theirs, role)) => self.associate(theirs, role, (own, negotiated.remote_rtp)),
+        };
         match &self.state {
             State::Agreed(agreed) if agreed.remote == remote => {}
             State::Agreed(_) | State::Offered { .. } | State::Fresh => self.generation += 1,
@@ -207,19 +227,45 @@ impl Negotiator {
         let remote = self.read(body)?;
         let chosen = self.choose(&remote, local, matches!(self.state, State::Agreed(_)))?;
         let mut trial = self.clone();
-        let theirs = match chosen.and_then(|at| remote.media.get(at)) {
-            Some(line) => crypto::choose(line, local.srtp)?,
+        trial.certificate.clone_from(&local.certificate);
+        let accepted = match chosen.and_then(|at| View::at(&remote, at)) {
+            Some(view) => keying::choose(view, local)?.map(|accepted| (view, accepted)),
             None => None,
         };
-        let ours = theirs.as_ref().map(|theirs| trial.answering(theirs));
-        let media = trial.answered_lines(&remote, local, chosen, ours.as_ref());
+        let own = SocketAddr::new(local.address, local.rtp_port);
+        let mut protection = Vec::new();
+        let answered = match accepted {
+            None => None,
+            Some((_, Accepted::Sdes(theirs))) => {
+                let ours = trial.answering(&theirs);
+                protection.push(ours.attribute());
+                Some(Answered::Sdes(Keys { suite: theirs.suite, send: ours.key, receive: theirs.key }))
+            }
+            Some((view, Accepted::Dtls(theirs))) => {
+                let role = Setup::answered(theirs.setup, trial.associations.role())?;
+                let addresses = (own, reachable(view, Some(&Host::Ip(local.address)))?);
+                trial.associations.offered(&theirs, role, addresses);
+                if let Some(certificate) = &local.certificate {
+                    let ours = trial.associations.describe(&mut trial.rng, certificate, Setup::of(role));
+                    protection = ours.attributes();
+                    // A name in the answer only where the offer has one (RFC 8842 §5.3).
+                    protection.retain(|a| a.name != "tls-id" || theirs.tls_id.is_some());
+                }
+                Some(Answered::Dtls(theirs, role))
+            }
+        };
+        let media = trial.answered_lines(&remote, local, chosen, &protection);
         trial.audio = chosen;
         let answer = trial.describe(local.address, &remote.timing, media);
-        let keys = theirs.zip(ours).map(|(t, o)| Keys { suite: t.suite, send: o.key, receive: t.key });
-        if chosen.is_some() {
-            trial.keep_keys(keys.as_ref());
+        let mut negotiated = chosen.map(|line| trial.agree(&answer, &remote, line)).transpose()?;
+        if let Some(negotiated) = &mut negotiated {
+            negotiated.srtp = match answered {
+                None => None,
+                Some(Answered::Sdes(keys)) => Some(Keying::Sdes(keys)),
+                Some(Answered::Dtls(theirs, role)) => trial.associate(theirs, role, (own, negotiated.remote_rtp)),
+            };
+            trial.keep_keys(negotiated.srtp.as_ref());
         }
-        let mut negotiated = chosen.map(|line| trial.agree(&answer, &remote, line, keys)).transpose()?;
         trial.generation += 1;
         if let Some(negotiated) = &mut negotiated {
             negotiated.generation = trial.generation;
@@ -290,7 +336,7 @@ impl Negotiator {
     }
 
     /// Joins what both descriptions say of the media line at `at`.
-    fn agree(&self, local: &Session, remote: &Session, at: usize, srtp: Option<Keys>) -> Result<Negotiated, SdpError> {
+    fn agree(&self, local: &Session, remote: &Session, at: usize) -> Result<Negotiated, SdpError> {
         let ours = local.media.get(at).map(|line| View { session: local, line }).ok_or(SdpError::AnswerMismatch)?;
         let theirs = remote.media.get(at).map(|line| View { session: remote, line }).ok_or(SdpError::AnswerMismatch)?;
         let (our_formats, their_formats) = (codec::formats(ours.line), codec::formats(theirs.line));
@@ -314,7 +360,7 @@ impl Negotiator {
             remote_rtp,
             remote_rtcp: if rtcp_mux { remote_rtp } else { theirs.rtcp(remote_rtp) },
             rtcp_mux,
-            srtp,
+            srtp: None,
             send,
             receive,
             send_events: matching.or(usable.first()).copied(),
@@ -326,15 +372,37 @@ impl Negotiator {
         })
     }
 
-    /// The lines of an offer: what runs comes first, and no key changes that need not.
-    pub(super) fn offered_crypto(&mut self, policy: Policy) -> Vec<Crypto> {
-        if policy == Policy::Off {
+    /// How the media of our offer may be protected: by DTLS, and by the keys of these lines.
+    pub(super) fn offered_protection(&mut self, local: &LocalMedia, protocol: &Protocol) -> Vec<Attribute> {
+        if local.srtp == Policy::Off {
             return Vec::new();
         }
+        let dtls = local
+            .certificate
+            .as_ref()
+            .map(|certificate| self.associations.describe(&mut self.rng, certificate, Setup::ActPass).attributes());
+        let both = dtls.is_some();
+        let mut lines = dtls.unwrap_or_default();
+        if local.sdes && !protocol.is_dtls() {
+            lines.extend(self.offered_crypto(both).iter().map(Crypto::attribute));
+        }
+        lines
+    }
+
+    /// The lines of an offer: what runs comes first, and no key changes that need not.
+    ///
+    /// - `few`: beside the lines of DTLS, so that the INVITE still fits into a datagram.
+    fn offered_crypto(&mut self, few: bool) -> Vec<Crypto> {
         let running = self.remote_key.as_ref().map(|(suite, _)| *suite);
         let others = Suite::OFFERED.into_iter().filter(|suite| Some(*suite) != running);
-        let suites: Vec<Suite> = running.into_iter().chain(others).collect();
+        let mut suites: Vec<Suite> = running.into_iter().chain(others).collect();
+        suites.retain(|suite| !few || Some(*suite) == running || *suite != Suite::AeadAes128Gcm);
         (1..).zip(suites).map(|(tag, suite)| Crypto { tag, suite, key: self.key(suite) }).collect()
+    }
+
+    fn associate(&mut self, theirs: Dtls, role: Role, addresses: (SocketAddr, SocketAddr)) -> Option<Keying> {
+        let certificate = self.certificate.clone()?;
+        Some(self.associations.agree(&certificate, theirs, role, addresses))
     }
 
     /// Our side of the line that is accepted, under its tag. A peer whose key is new may be another one, which knows
@@ -356,17 +424,23 @@ impl Negotiator {
         key
     }
 
-    /// An exchange that agreed on clear media ends the life of all keys.
-    fn keep_keys(&mut self, agreed: Option<&Keys>) {
-        self.remote_key = agreed.map(|keys| (keys.suite, keys.receive.clone()));
-        if agreed.is_none() {
-            self.keys.clear();
+    /// An exchange that agreed on something else ends the life of all keys.
+    fn keep_keys(&mut self, agreed: Option<&Keying>) {
+        match agreed {
+            Some(Keying::Sdes(keys)) => self.remote_key = Some((keys.suite, keys.receive.clone())),
+            Some(Keying::Dtls(_)) | None => {
+                self.remote_key = None;
+                self.keys.clear();
+            }
+        }
+        if !matches!(agreed, Some(Keying::Dtls(_))) {
+            self.associations.forget();
         }
     }
 
     /// Whether encrypted media runs.
     pub(super) fn is_secured(&self) -> bool {
-        self.remote_key.is_some()
+        self.remote_key.is_some() || self.associations.role().is_some()
     }
 
     /// Remembers what payload types have meant on the audio line.
@@ -420,6 +494,12 @@ pub(super) fn reachable(theirs: View<'_>, ours: Option<&Host>) -> Result<SocketA
         Address::Nowhere => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
     };
     Ok(SocketAddr::new(ip, theirs.line.port))
+}
+
+/// Where our media is.
+fn own_address(local: &Session, at: usize) -> SocketAddr {
+    let ip = if let Some(Host::Ip(ip)) = local.connection { ip } else { IpAddr::V4(Ipv4Addr::UNSPECIFIED) };
+    SocketAddr::new(ip, local.media.get(at).map_or(0, |line| line.port))
 }
 
 pub(super) fn no_common_codec(theirs: &[Format], ours: &[PayloadFormat]) -> SdpError {

@@ -1,6 +1,5 @@
 //! The media lines of an offer (RFC 3264 §5, §8): our audio in its place, every other line kept and refused.
 use super::codec;
-use super::crypto::Crypto;
 use super::direction;
 use super::negotiator::{LocalMedia, Negotiator};
 use super::session::{Attribute, MediaKind, MediaLine, Protocol, Session};
@@ -18,16 +17,20 @@ impl Negotiator {
         let protocol = match place.and_then(|at| lines.get(at)).map(|line| &line.protocol) {
             Some(Protocol::RtpSavpf) => Protocol::RtpSavpf,
             Some(Protocol::RtpSavp) => Protocol::RtpSavp,
+            Some(Protocol::DtlsSavpf) => Protocol::DtlsSavpf,
+            Some(Protocol::DtlsSavp) => Protocol::DtlsSavp,
             // What runs is encrypted by a best effort that succeeded, or need not be (RFC 8643 §3).
             profile if local.srtp != Policy::Required || self.is_secured() => match profile {
                 Some(Protocol::RtpAvpf) => Protocol::RtpAvpf,
                 _ => Protocol::RtpAvp,
             },
+            Some(Protocol::RtpAvpf) if !local.sdes => Protocol::DtlsSavpf,
             Some(Protocol::RtpAvpf) => Protocol::RtpSavpf,
+            Some(Protocol::RtpAvp | Protocol::Other(_)) | None if !local.sdes => Protocol::DtlsSavp,
             Some(Protocol::RtpAvp | Protocol::Other(_)) | None => Protocol::RtpSavp,
         };
         let mut audio = audio_line(local, protocol, &formats, &events, local.direction, local.rtcp_mux);
-        audio.attributes.extend(self.offered_crypto(local.srtp).iter().map(Crypto::attribute));
+        audio.attributes.extend(self.offered_protection(local, &audio.protocol));
         match place.and_then(|at| lines.get_mut(at)) {
             Some(line) => *line = audio,
             None => lines.push(audio),

@@ -94,6 +94,9 @@ pub enum Protocol {
     /// RFC 3711, and with feedback RFC 5124: encrypted.
     RtpSavp,
     RtpSavpf,
+    /// RFC 5764 §9: encrypted under keys that DTLS agrees on.
+    DtlsSavp,
+    DtlsSavpf,
     /// Anything else.
     Other(String),
 }
@@ -201,13 +204,20 @@ impl Protocol {
             "RTP/AVPF" => Self::RtpAvpf,
             "RTP/SAVP" => Self::RtpSavp,
             "RTP/SAVPF" => Self::RtpSavpf,
+            "UDP/TLS/RTP/SAVP" => Self::DtlsSavp,
+            "UDP/TLS/RTP/SAVPF" => Self::DtlsSavpf,
             other => Self::Other(other.to_owned()),
         }
     }
 
     /// The profiles that are never clear.
     pub fn is_secure(&self) -> bool {
-        matches!(self, Self::RtpSavp | Self::RtpSavpf)
+        matches!(self, Self::RtpSavp | Self::RtpSavpf) || self.is_dtls()
+    }
+
+    /// The profiles that stand for DTLS; it may be used in the others too.
+    pub fn is_dtls(&self) -> bool {
+        matches!(self, Self::DtlsSavp | Self::DtlsSavpf)
     }
 }
 
@@ -283,6 +293,8 @@ impl fmt::Display for Protocol {
             Self::RtpAvpf => "RTP/AVPF",
             Self::RtpSavp => "RTP/SAVP",
             Self::RtpSavpf => "RTP/SAVPF",
+            Self::DtlsSavp => "UDP/TLS/RTP/SAVP",
+            Self::DtlsSavpf => "UDP/TLS/RTP/SAVPF",
             Self::Other(text) => text,
         })
     }

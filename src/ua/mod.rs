@@ -294,9 +294,15 @@ impl UserAgent {
                     call.handle_open_failed(now, &self.anchor, &error, &mut self.out);
                 }
             }
+            MediaEvent::Unsecured { stream, cause } => {
+                if let Some(call) = self.calls.get_mut(&CallNumber(stream.0)) {
+                    call.handle_unsecured(now, &self.anchor, cause.to_string(), &mut self.out);
+                }
+            }
             MediaEvent::Flowing { stream }
             | MediaEvent::Path { stream, .. }
             | MediaEvent::Trouble { stream, .. }
+            | MediaEvent::Secured { stream, .. }
             | MediaEvent::Digit { stream, .. }
             | MediaEvent::Goodbye { stream, .. }
             | MediaEvent::Report { stream, .. } => {

@@ -12,6 +12,7 @@ use crate::sip::invite::{self, Invitation, Session};
 use crate::sip::locate::Question;
 use crate::sip::message::{NameAddr, Uri};
 use crate::ua::event::Event;
+use crate::ua::settings::Agreement;
 use crate::ua::snapshot::{CallEnd, RegistrationState};
 use std::net::SocketAddr;
 use std::time::Instant;
@@ -132,12 +133,15 @@ impl UserAgent {
 
     pub(super) fn wishes(&self, account: AccountId) -> Wishes {
         let settings = self.account(account).map(|a| &a.settings);
+        let keying = settings.map(|s| s.keying).unwrap_or_default();
         Wishes {
             codecs: settings.map(|s| s.codecs.clone()).unwrap_or_default(),
             dtmf: settings.is_none_or(|s| s.dtmf),
             ptime: self.settings.ptime,
             rtcp_mux: self.settings.rtcp_mux,
             srtp: settings.map(|s| s.srtp).unwrap_or_default(),
+            sdes: keying != Agreement::Dtls,
+            certificate: self.settings.certificate.clone().filter(|_| keying != Agreement::Sdes),
             brisk_reports: self.settings.brisk_reports,
             description: self.settings.description.clone(),
         }

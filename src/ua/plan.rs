@@ -2,12 +2,14 @@
 //!
 //! This is the one place where SIP, SDP and media meet, and only through plain data.
 use crate::base::rng::Rng;
-use crate::media::spec::{Codec, Direction, OpusParameters, SourceDescription, StreamSpec};
+use crate::media::dtls::certificate::Certificate;
+use crate::media::spec::{Codec, Direction, Keying, OpusParameters, SourceDescription, StreamSpec};
 use crate::media::srtp::sdes::Policy;
 use crate::sdp::{LocalMedia, Negotiated, Negotiator, SdpError};
 use crate::sip::invite::{Body, Fork};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Early dialogs whose answers are remembered; more are ignored until one of them wins.
@@ -24,6 +26,10 @@ pub struct Wishes {
     pub ptime: Duration,
     pub rtcp_mux: bool,
     pub srtp: Policy,
+    /// Whether keys may stand in descriptions.
+    pub sdes: bool,
+    /// What is shown in DTLS handshakes, where they may be made.
+    pub certificate: Option<Arc<Certificate>>,
     pub brisk_reports: bool,
     pub description: SourceDescription,
 }
@@ -42,6 +48,8 @@ pub struct Plan {
     generation: u32,
     /// The dialog and the exchange the stream runs by now.
     running: Option<(Option<Fork>, u32)>,
+    /// Counts the DTLS associations media was told of, over all forks, and whose the last one was.
+    associations: (u32, Option<(Option<Fork>, u32)>),
     negotiated: Option<Negotiated>,
 }
 
@@ -55,6 +63,7 @@ impl Plan {
             chosen: None,
             generation: 0,
             running: None,
+            associations: (0, None),
             negotiated: None,
         }
     }
@@ -161,7 +170,7 @@ impl Plan {
             remote_rtp: negotiated.remote_rtp,
             remote_rtcp: negotiated.remote_rtcp,
             rtcp_mux: negotiated.rtcp_mux,
-            srtp: negotiated.srtp.clone(),
+            srtp: negotiated.srtp.clone().map(|keying| self.number_association(fork, keying)),
             ice: None,
             send: negotiated.send,
             receive: negotiated.receive.clone(),
@@ -174,6 +183,21 @@ impl Plan {
         };
         self.negotiated = Some(negotiated);
         Some(spec)
+    }
+
+    /// Dialogs that one INVITE makes count their associations apart; media runs one after the other.
+    fn number_association(&mut self, fork: Option<Fork>, keying: Keying) -> Keying {
+        match keying {
+            Keying::Sdes(keys) => Keying::Sdes(keys),
+            Keying::Dtls(mut dtls) => {
+                let whose = Some((fork, dtls.association));
+                if self.associations.1 != whose {
+                    self.associations = (self.associations.0 + 1, whose);
+                }
+                dtls.association = self.associations.0;
+                Keying::Dtls(dtls)
+            }
+        }
     }
 
     fn silence(&mut self) -> Option<StreamSpec> {
@@ -209,6 +233,8 @@ impl Plan {
             direction,
             rtcp_mux: self.wishes.rtcp_mux,
             srtp: self.wishes.srtp,
+            sdes: self.wishes.sdes,
+            certificate: self.wishes.certificate.clone(),
         }
     }
 }

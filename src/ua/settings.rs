@@ -1,13 +1,15 @@
 //! What the user agent is told at its start: accounts and preferences, as plain validated data.
 pub use super::availability::Availability;
 use crate::base::net::Transport;
+use crate::media::dtls::certificate::Certificate;
 use crate::media::spec::{Codec, SourceDescription};
-pub use crate::media::srtp::sdes::Policy;
+pub use crate::media::srtp::sdes::{Agreement, Policy};
 pub use crate::sip::auth::Password;
 use crate::sip::message::Host;
 use crate::ua::caller_id::CallerId;
 use crate::ua::contacts::Contacts;
 use crate::ua::handling::Handling;
+use std::sync::Arc;
 use std::time::Duration;
 
 #[derive(Clone, Debug)]
@@ -31,6 +33,8 @@ pub struct Settings {
     pub no_media_timeout: Duration,
     /// Whom the user knows.
     pub contacts: Contacts,
+    /// What this run of the phone shows in DTLS handshakes; none are made without.
+    pub certificate: Option<Arc<Certificate>>,
 }
 
 #[derive(Clone, Debug)]
@@ -67,6 +71,8 @@ pub struct AccountSettings {
     pub dtmf: bool,
     /// Whether calls are encrypted.
     pub srtp: Policy,
+    /// How their keys are agreed on.
+    pub keying: Agreement,
     /// Calls from anywhere ring, not only those of the account's server.
     pub direct_calls: bool,
     /// How the account is named to others.

@@ -249,8 +249,12 @@ pub struct CallView {
     pub ignored: bool,
     /// `PCMU 8k`, `Opus 48k`; empty until negotiated.
     pub codec: String,
-    /// What protects the media: `none` so far.
+    /// What protects the media: `DTLS-SRTP AES-256-GCM`, `SDES-SRTP AES-128 (keys sent in clear)`, `none`; empty until
+    /// negotiated.
     pub security: String,
+    /// Of the certificates of a DTLS handshake: ours, and what the peer's signalling told of its own. Who hears the
+    /// other read the same two knows that nobody stands between.
+    pub fingerprints: Option<(String, String)>,
     /// Where sound comes from and goes to.
     pub media_remote: String,
     /// The SDP session name and information lines, when they say anything.

@@ -173,6 +173,8 @@ fn answer(offer: &Bytes) {
         direction: Direction::SendRecv,
         rtcp_mux: false,
         srtp: offhook::media::srtp::sdes::Policy::Off,
+        sdes: true,
+        certificate: None,
     };
     let mut negotiator = Negotiator::new(&mut Rng::from_u64(1));
     black_box(negotiator.answer(offer, &local)).expect("an answer");

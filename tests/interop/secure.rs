@@ -23,7 +23,7 @@ pub const CASES: &[Case] = &[
 /// A phone of user 1009, whose endpoint takes no clear media, unless the case says otherwise.
 fn phone(case: &Case, subcommand: &'static str, transport: Transport, srtp: &str) -> Setup {
     let asterisk = peers_asterisk::shared();
-    let config = format!("{}srtp = \"{srtp}\"\n", asterisk.account("1009", transport));
+    let config = format!("{}srtp = \"{srtp}\"\nkeying = \"sdes\"\n", asterisk.account("1009", transport));
     let setup = Setup::new(case, "phone", subcommand).config(&config).arguments(&["--codecs", "pcmu"]);
     setup.microphone(&Sound::tone(48_000, 30.0, 440.0, -10.0)).record()
 }
@@ -50,12 +50,12 @@ fn echo_is_hidden(case: &Case) {
     // Heard in clear, so that the listening itself is proven, and then not at all.
     for (user, srtp, transport, words) in [
         ("1001", "off", Transport::Udp, "none"),
-        ("1009", "required", Transport::Udp, "SRTP AES-128 (keys sent in clear)"),
-        ("1009", "required", Transport::Tls, "SRTP AES-128"),
+        ("1009", "required", Transport::Udp, "SDES-SRTP AES-128 (keys sent in clear)"),
+        ("1009", "required", Transport::Tls, "SDES-SRTP AES-128 (keys seen by the servers)"),
     ] {
         let (first, last) = tools::free_range(20);
         let capture = Capture::start(case, &format!("udp and portrange {first}-{last}"));
-        let config = format!("{}srtp = \"{srtp}\"\n", asterisk.account(user, transport));
+        let config = format!("{}srtp = \"{srtp}\"\nkeying = \"sdes\"\n", asterisk.account(user, transport));
         let setup = Setup::new(case, "phone", "call").config(&config);
         let setup = setup.microphone(&Sound::tone(48_000, 30.0, 440.0, -10.0)).record();
         let ports = format!("{first}-{last}");
@@ -87,7 +87,7 @@ fn asterisk_calls(case: &Case) {
     assert_eq!(phone.interrupt(), exit::ENDED);
     let heard = phone.heard();
     hears_some(&heard.part(heard.seconds() - 3.0, heard.seconds() - 0.5), 1004.0, "the phone");
-    assert!(security(&phone).starts_with("SRTP AES-128"), "{}", security(&phone));
+    assert!(security(&phone).starts_with("SDES-SRTP AES-128"), "{}", security(&phone));
 }
 
 fn held_and_resumed(case: &Case) {
@@ -126,7 +126,7 @@ fn baresip_is_called(case: &Case) {
     let mut phone = setup.start();
     assert_eq!(phone.wait(Duration::from_secs(25)), exit::ENDED);
     hears(&phone.heard(), 700.0, "the phone");
-    assert_eq!(security(&phone), "SRTP AES-256-GCM (keys sent in clear)");
+    assert_eq!(security(&phone), "SDES-SRTP AES-256-GCM (keys sent in clear)");
     baresip.process.signal(libc::SIGINT);
     baresip.process.wait(Duration::from_secs(5));
     hears_some(&baresip.recording(), 440.0, "baresip");
@@ -136,7 +136,8 @@ fn baresip_is_called(case: &Case) {
 fn baresip_calls(case: &Case) {
     let registrar = peers_asterisk::shared().address();
     let config = peers_asterisk::shared().account("1001", Transport::Udp);
-    let setup = Setup::new(case, "phone", "answer").config(&format!("{config}srtp = \"preferred\"\n"));
+    let setup =
+        Setup::new(case, "phone", "answer").config(&format!("{config}srtp = \"preferred\"\nkeying = \"sdes\"\n"));
     let setup = setup.microphone(&Sound::tone(48_000, 30.0, 440.0, -10.0)).record();
     let mut phone = setup.arguments(&["--auto", "--no-register"]).start();
     sleep(Duration::from_secs(1));
@@ -150,5 +151,5 @@ fn baresip_calls(case: &Case) {
     phone.interrupt();
     hears_some(&phone.heard(), 700.0, "the phone");
     hears_some(&baresip.recording(), 440.0, "baresip");
-    assert!(security(&phone).starts_with("SRTP"), "{}", security(&phone));
+    assert!(security(&phone).starts_with("SDES-SRTP"), "{}", security(&phone));
 }

@@ -2,7 +2,7 @@
 use crate::world::{World, account, address, settings};
 use crate::{SECOND, summary};
 use offhook::base::net::Transport;
-use offhook::media::spec::MediaCommand;
+use offhook::media::spec::{Keying, MediaCommand};
 use offhook::media::srtp::sdes::Suite;
 use offhook::ua::command::Command;
 use offhook::ua::settings::Policy::{self, Off, Preferred, Required};
@@ -54,11 +54,11 @@ fn every_pair_of_policies() {
         let world = talking(caller, called);
         let (ours, theirs) = (world.spec(0).srtp, world.spec(1).srtp);
         assert_eq!((ours.is_some(), theirs.is_some()), (secured, secured), "{caller:?} {called:?}");
-        if let Some((ours, theirs)) = ours.zip(theirs) {
+        if let (Some(Keying::Sdes(ours)), Some(Keying::Sdes(theirs))) = (ours, theirs) {
             assert_eq!((&ours.send, &ours.receive), (&theirs.receive, &theirs.send));
             assert_eq!(ours.suite, Suite::AeadAes256Gcm);
         }
-        let words = if secured { "SRTP AES-256-GCM (keys sent in clear)" } else { "none" };
+        let words = if secured { "SDES-SRTP AES-256-GCM (keys sent in clear)" } else { "none" };
         assert_eq!((world.call(0).security.as_str(), world.call(1).security.as_str()), (words, words));
         if caller == Required || called == Required {
             let specs = world.phones.iter().flat_map(|phone| &phone.media);

@@ -13,7 +13,7 @@ use offhook::ua::availability::Availability;
 use offhook::ua::command::Command;
 use offhook::ua::event::Event;
 use offhook::ua::handling::Handling;
-use offhook::ua::settings::{AccountSettings, Password, Policy, Settings};
+use offhook::ua::settings::{AccountSettings, Agreement, Password, Policy, Settings};
 use offhook::ua::snapshot::{CallState, CallView};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -76,6 +76,7 @@ pub fn account(user: &str, server: SocketAddr, register: bool) -> AccountSetting
         dtmf: true,
         srtp: Policy::Off,
         caller_id: Default::default(),
+        keying: Agreement::Auto,
         direct_calls: !register,
         handling: Handling::default(),
         availability: Availability::default(),
@@ -94,6 +95,7 @@ pub fn settings(accounts: Vec<AccountSettings>) -> Settings {
         brisk_reports: false,
         no_media_timeout: Duration::ZERO,
         contacts: Default::default(),
+        certificate: None,
     }
 }
 

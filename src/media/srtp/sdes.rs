@@ -14,6 +14,18 @@ pub enum Policy {
     Required,
 }
 
+/// How the keys of encrypted calls are agreed on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Agreement {
+    /// Either: what the peer can, DTLS first.
+    #[default]
+    Auto,
+    /// In the descriptions, where every server on the way reads them.
+    Sdes,
+    /// By a handshake between the two phones.
+    Dtls,
+}
+
 /// How packets are encrypted and authenticated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Suite {

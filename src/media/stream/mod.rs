@@ -2,10 +2,12 @@
 pub mod inbound;
 pub mod outbound;
 mod reach;
+mod secure;
 pub mod shared;
 
 use crate::base::id::StreamId;
 use crate::base::rng::Rng;
+use crate::media::dtls::association::Event as DtlsEvent;
 use crate::media::event::MediaEvent;
 use crate::media::frame::Frame;
 use crate::media::path::{Admission, Component, Datagram, Path};
@@ -13,13 +15,15 @@ use crate::media::rtcp::compound::{self, Item};
 use crate::media::rtcp::session::{Context, Session};
 use crate::media::rtp::demux::{self, Kind};
 use crate::media::rtp::packet::Packet;
-use crate::media::spec::{Digit, StreamSpec};
+use crate::media::spec::{Digit, Keying, StreamSpec};
 use crate::media::srtp::context::{Protection, Refused};
+use crate::media::srtp::sdes::Keys;
 use crate::media::stats::StreamReport;
 use crate::nat::candidate::PathState;
 use crate::nat::traversal::{Socket, Traversal};
 use inbound::Inbound;
 use outbound::Outbound;
+use secure::{Early, Held, Secure};
 use shared::Shared;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
@@ -42,6 +46,10 @@ pub struct Stream {
     /// Its sockets, by their numbers; none while they are only two of which the shell knows.
     opened: Vec<Socket>,
     told_path: Option<PathState>,
+    /// Of RTCP, where a handshake of its own keys it.
+    rtcp_protection: Option<Protection>,
+    /// Hellos that came before we knew whose they are: with the answer they race each other.
+    early: Held,
     /// What a packet that was unprotected is read from, used again for each.
     clear: Vec<u8>,
 }
@@ -52,6 +60,7 @@ struct Running {
     spec: StreamSpec,
     path: Path,
     rtcp: Session,
+    secure: Option<Secure>,
     /// A valid packet of this generation arrived.
     flowing: bool,
     next_report: Instant,
@@ -72,6 +81,8 @@ impl Stream {
             nat: None,
             opened: Vec::new(),
             told_path: None,
+            rtcp_protection: None,
+            early: Held::default(),
             clear: Vec::new(),
         }
     }
@@ -81,10 +92,8 @@ impl Stream {
         self.inbound.configure(&spec);
         self.outbound.configure(&spec);
         self.configure_path(now, &spec, shared);
-        match (&mut self.protection, &spec.srtp) {
-            (_, None) => {}
-            (Some(protection), Some(keys)) => protection.rekey(keys),
-            (none @ None, Some(keys)) => *none = Some(Protection::new(keys)),
+        if let Some(Keying::Sdes(keys)) = &spec.srtp {
+            rekey(&mut self.protection, keys);
         }
         let (rtp, rtcp, mux) = (spec.remote_rtp, spec.remote_rtcp, spec.rtcp_mux);
         let (bandwidth, reduced) = (spec.rtcp_bandwidth, spec.rtcp_reduced_minimum);
@@ -95,6 +104,7 @@ impl Stream {
                     rtcp: Session::new(now, bandwidth, reduced, spec.description.clone(), &mut self.rng),
                     flowing: false,
                     next_report: now + REPORT_INTERVAL,
+                    secure: None,
                     conflict: None,
                     spec,
                 });
@@ -110,6 +120,68 @@ impl Stream {
                 running.rtcp.configure(now, bandwidth, reduced, &spec.description);
                 running.spec = spec;
             }
+        }
+        self.configure_secure(now, shared);
+    }
+
+    /// A handshake begins where another association was agreed on; one that serves goes on.
+    fn configure_secure(&mut self, now: Instant, shared: &mut Shared) {
+        let Some(running) = &mut self.running else { return };
+        let mux = running.spec.rtcp_mux;
+        match &running.spec.srtp {
+            Some(Keying::Dtls(spec)) if running.secure.as_ref().is_some_and(|secure| secure.serves(spec, mux)) => {}
+            Some(Keying::Dtls(spec)) => running.secure = Some(Secure::new(now, spec.clone(), mux)),
+            Some(Keying::Sdes(_)) | None => running.secure = None,
+        }
+        for early in self.early.take() {
+            self.take_again(now, &early, shared);
+        }
+        self.drain_secure(now, shared);
+    }
+
+    fn take_again(&mut self, now: Instant, early: &Early, shared: &mut Shared) {
+        let Early { component, source, arrived, ref bytes } = *early;
+        let socket = component.socket();
+        self.handle_media(now, &Datagram { stream: self.id, component, socket, source, arrived, bytes }, shared);
+    }
+
+    fn secure(&mut self) -> Option<&mut Secure> {
+        self.running.as_mut()?.secure.as_mut()
+    }
+
+    /// Sends what the handshakes have to say, as soon as there is a way to the peer, and takes their keys.
+    fn drain_secure(&mut self, now: Instant, shared: &mut Shared) {
+        for component in [Component::Rtp, Component::Rtcp] {
+            let destination = match (component, self.running.as_ref()) {
+                (Component::Rtp, Some(running)) => self.rtp_destination(running),
+                (Component::Rtcp, Some(_)) => self.rtcp_destination().map(|(_, to)| to),
+                (_, None) => None,
+            };
+            let Some(destination) = destination else { continue };
+            while let Some(bytes) = self.secure().and_then(|secure| secure.poll_transmit(component)) {
+                self.transmit(now, component, destination, bytes, shared);
+            }
+        }
+        let Some(Running { secure: Some(secure), .. }) = &mut self.running else { return };
+        while let Some((component, event)) = secure.poll_event() {
+            match (component, event) {
+                (Component::Rtp, DtlsEvent::Secured(keys)) => {
+                    rekey(&mut self.protection, &keys);
+                    shared.event(MediaEvent::Secured { stream: self.id, suite: keys.suite });
+                }
+                (Component::Rtcp, DtlsEvent::Secured(keys)) => rekey(&mut self.rtcp_protection, &keys),
+                (Component::Rtp, DtlsEvent::Failed(cause)) => {
+                    shared.event(MediaEvent::Unsecured { stream: self.id, cause });
+                }
+                // Sound needs no reports: there are none then.
+                (Component::Rtcp, DtlsEvent::Failed(_)) => {}
+            }
+        }
+        if !secure.is_ready(Component::Rtp) {
+            return;
+        }
+        for early in secure.held().take() {
+            self.take_again(now, &early, shared);
         }
     }
 
@@ -129,16 +201,39 @@ impl Stream {
         if self.is_media(now, datagram, shared) {
             self.handle_media(now, datagram, shared);
         }
+        self.drain_secure(now, shared);
     }
 
     /// What is neither STUN nor TURN, from the peer itself.
     fn handle_media(&mut self, now: Instant, datagram: &Datagram<'_>, shared: &mut Shared) {
-        let Some(running) = &mut self.running else { return };
         let kind = demux::classify(datagram.bytes);
+        let early = || {
+            let Datagram { component, source, arrived, .. } = *datagram;
+            Early { component, source, arrived, bytes: datagram.bytes.to_vec() }
+        };
+        let Some(running) = &mut self.running else {
+            if kind == Kind::Dtls {
+                self.early.push(early());
+            }
+            return;
+        };
         match (kind, datagram.component) {
             (Kind::Rtp, Component::Rtp) | (Kind::Rtcp, _) => {}
-            (Kind::Rtp, Component::Rtcp)
-            | (Kind::Stun | Kind::Zrtp | Kind::Dtls | Kind::Channel | Kind::Unknown, _) => {
+            (Kind::Dtls, component) => {
+                match &mut running.secure {
+                    Some(secure)
+                        if running.spec.ice.is_some() || running.path.admits_handshake(component, datagram.source) =>
+                    {
+                        secure.handle_datagram(now, component, datagram.bytes);
+                        self.drain_secure(now, shared);
+                    }
+                    // A hello overtook the description that tells of it, or a stranger said it.
+                    None if running.spec.srtp.is_none() => drop(self.early.push(early())),
+                    Some(_) | None => self.inbound.foreign += 1,
+                }
+                return;
+            }
+            (Kind::Rtp, Component::Rtcp) | (Kind::Stun | Kind::Zrtp | Kind::Channel | Kind::Unknown, _) => {
                 self.inbound.malformed += 1;
                 return;
             }
@@ -150,8 +245,18 @@ impl Stream {
         if running.spec.srtp.is_none() {
             return self.handle_clear(now, kind, datagram, shared);
         }
+        if let Some(secure) = running.secure.as_mut().filter(|secure| !secure.is_ready(datagram.component)) {
+            if !secure.held().push(early()) {
+                self.inbound.forged += 1;
+            }
+            return;
+        }
         let mut clear = std::mem::take(&mut self.clear);
-        let opened = match (&mut self.protection, kind) {
+        let protection = match datagram.component {
+            Component::Rtcp if running.secure.is_some() => &mut self.rtcp_protection,
+            Component::Rtp | Component::Rtcp => &mut self.protection,
+        };
+        let opened = match (protection, kind) {
             (None, _) => Err(Refused::Forged),
             (Some(protection), Kind::Rtcp) => protection.unprotect_rtcp(datagram.bytes, &mut clear),
             (Some(protection), _) => protection.unprotect_rtp(datagram.bytes, &mut clear),
@@ -188,12 +293,19 @@ impl Stream {
         shared: &mut Shared,
     ) {
         let secured = self.running.as_ref().is_none_or(|running| running.spec.srtp.is_some());
+        let apart = self.running.as_ref().is_some_and(|running| running.secure.is_some());
+        let protection = match component {
+            Component::Rtcp if apart => &mut self.rtcp_protection,
+            Component::Rtp | Component::Rtcp => &mut self.protection,
+        };
         let fit = !secured
-            || self.protection.as_mut().is_some_and(|protection| {
-                let rtcp = demux::classify(&bytes) == Kind::Rtcp;
-                let done = if rtcp { protection.protect_rtcp(&mut bytes) } else { protection.protect_rtp(&mut bytes) };
-                done.is_ok()
-            });
+            || !self.running.as_ref().is_some_and(|running| running.waits(component))
+                && protection.as_mut().is_some_and(|protection| {
+                    let rtcp = demux::classify(&bytes) == Kind::Rtcp;
+                    let done =
+                        if rtcp { protection.protect_rtcp(&mut bytes) } else { protection.protect_rtp(&mut bytes) };
+                    done.is_ok()
+                });
         if fit {
             self.transmit(now, component, destination, bytes, shared);
         } else {
@@ -291,7 +403,7 @@ impl Stream {
         let destination = self
             .running
             .as_ref()
-            .filter(|running| running.spec.direction.sends())
+            .filter(|running| running.spec.direction.sends() && !running.waits(Component::Rtp))
             .and_then(|running| self.rtp_destination(running));
         let mut bytes = shared.buffer();
         if !self.outbound.handle_frame(now, frame, destination.is_some(), &mut bytes) {
@@ -313,7 +425,8 @@ impl Stream {
     pub fn poll_timeout(&self) -> Option<Instant> {
         let way = self.nat.as_ref().and_then(Traversal::poll_timeout);
         let Some(running) = self.running.as_ref() else { return way };
-        let others = running.rtcp.poll_timeout().into_iter().chain(self.inbound.poll_timeout());
+        let secure = running.secure.as_ref().and_then(Secure::poll_timeout);
+        let others = running.rtcp.poll_timeout().into_iter().chain(self.inbound.poll_timeout()).chain(secure);
         Some(others.chain(way).fold(running.next_report, Instant::min))
     }
 
@@ -321,6 +434,10 @@ impl Stream {
         self.seek(now, shared);
         self.inbound.handle_timeout(now);
         self.tell_digits(shared);
+        if let Some(Running { secure: Some(secure), .. }) = &mut self.running {
+            secure.handle_timeout(now);
+            self.drain_secure(now, shared);
+        }
         let Some(running) = &mut self.running else { return };
         if running.rtcp.handle_timeout(now) {
             let (figures, mut bytes) = (self.inbound.receiver.report(), shared.buffer());
@@ -388,5 +505,19 @@ impl Stream {
     /// Whether the microphone is muted, for the report.
     pub fn set_muted(&mut self, muted: bool) {
         self.outbound.muted = muted;
+    }
+}
+
+impl Running {
+    /// Nothing may be sent before the keys are there.
+    fn waits(&self, component: Component) -> bool {
+        self.secure.as_ref().is_some_and(|secure| !secure.is_ready(component))
+    }
+}
+
+fn rekey(protection: &mut Option<Protection>, keys: &Keys) {
+    match protection {
+        Some(protection) => protection.rekey(keys),
+        none @ None => *none = Some(Protection::new(keys)),
     }
 }

@@ -53,6 +53,8 @@ fn is_repeated(event: &MediaEvent) -> bool {
         | MediaEvent::Path { .. }
         | MediaEvent::Trouble { .. }
         | MediaEvent::Flowing { .. }
+        | MediaEvent::Secured { .. }
+        | MediaEvent::Unsecured { .. }
         | MediaEvent::Digit { .. }
         | MediaEvent::Goodbye { .. }
         | MediaEvent::Device(_) => false,

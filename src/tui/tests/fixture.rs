@@ -160,6 +160,7 @@ impl Screen {
             ignored: false,
             codec: if established { "Opus 48k".into() } else { String::new() },
             security: "none".into(),
+            fingerprints: None,
             media_remote: if established { "192.0.2.10:17002".into() } else { String::new() },
             session_name: String::new(),
             session_information: String::new(),

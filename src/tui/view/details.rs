@@ -98,6 +98,11 @@ fn lines(model: &Model, call: &CallView, width: usize) -> Vec<(&'static str, Str
         ("session", or_dash(&call.session_name)),
         ("information", or_dash(&call.session_information)),
     ];
+    if let Some((ours, theirs)) = &call.fingerprints {
+        let place = rows.iter().position(|(name, _)| *name == "sound from").unwrap_or(rows.len());
+        rows.insert(place, ("theirs is", theirs.clone()));
+        rows.insert(place, ("we are", ours.clone()));
+    }
     let told = words::also_told(&call.identity).unwrap_or_default();
     let party =
         [("told name", told), ("dialled", call.identity.dialled.clone()), ("way", call.identity.forwarded_words())];

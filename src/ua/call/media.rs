@@ -5,6 +5,7 @@ use crate::base::net::Flow;
 use crate::base::time::WallAnchor;
 use crate::media::event::MediaEvent;
 use crate::media::spec::{MediaCommand, StreamSpec};
+use crate::media::srtp::sdes::Suite;
 use crate::media::stats::{DeviceReport, Participant, StreamReport};
 use crate::nat::candidate::PathState;
 use crate::qos::monitor::CallMonitor;
@@ -31,6 +32,8 @@ pub(super) struct Media {
     pub opened: bool,
     /// The stream as media runs it by now.
     pub spec: Option<StreamSpec>,
+    /// What the DTLS handshake of the stream chose.
+    pub secured: Option<Suite>,
     /// Received so far.
     packets: u64,
     /// When something was heard last, or could be expected.
@@ -49,6 +52,7 @@ impl Media {
             flowing: false,
             opened: false,
             spec: None,
+            secured: None,
             packets: 0,
             heard: now,
             opening_until: None,
@@ -100,6 +104,7 @@ impl Call {
         let Some(spec) = spec else { return };
         self.media.monitor.handle_direction(now, spec.direction.sends(), spec.direction.receives());
         self.media.heard = now;
+        self.spec_changes(&spec);
         self.media.spec = Some(spec.clone());
         out.media.push_back(MediaCommand::Configure { stream: self.stream(), spec: Box::new(spec) });
     }
@@ -124,7 +129,9 @@ impl Call {
             MediaEvent::Report { report, .. } => self.handle_report(now, &report),
             MediaEvent::Path { state, .. } => self.handle_path(now, state, out),
             MediaEvent::Trouble { words, .. } => out.log(format!("call {}: {}", self.number, shown(&words, 160))),
-            MediaEvent::Opened { .. }
+            MediaEvent::Secured { suite, .. } => self.handle_secured(suite, out),
+            MediaEvent::Unsecured { .. }
+            | MediaEvent::Opened { .. }
             | MediaEvent::OpenFailed { .. }
             | MediaEvent::Levels { .. }
             | MediaEvent::Device(_) => {}

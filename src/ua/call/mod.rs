@@ -7,6 +7,7 @@ mod media;
 pub mod party;
 mod reach;
 mod recovery;
+mod security;
 mod transfer;
 mod view;
 

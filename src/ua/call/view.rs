@@ -1,6 +1,5 @@
 //! A call as the screen sees it: plain and sanitised facts.
 use super::Call;
-use crate::base::net::Transport;
 use crate::media::spec::Codec;
 use crate::ua::account::shown;
 use crate::ua::snapshot::{CallState, CallView};
@@ -16,15 +15,6 @@ impl Call {
             }
             .to_owned()
         })
-    }
-
-    /// What protects the sound. Keys that went over the network in clear protect only from those who did not see them.
-    fn security(&self) -> String {
-        let Some(spec) = &self.media.spec else { return String::new() };
-        let Some(keys) = &spec.srtp else { return "none".to_owned() };
-        let private = self.flow.is_some_and(|flow| matches!(flow.transport, Transport::Tls | Transport::Wss));
-        let words = if private { "" } else { " (keys sent in clear)" };
-        format!("SRTP {}{words}", keys.suite.words())
     }
 
     fn state(&self) -> CallState {
@@ -64,6 +54,7 @@ impl Call {
             ignored: self.ignored,
             codec: self.codec(),
             security: self.security(),
+            fingerprints: self.fingerprints(),
             media_remote: self.media.spec.as_ref().map(|spec| spec.remote_rtp.to_string()).unwrap_or_default(),
             session_name: session_text(negotiated.map(|n| &n.session_name)),
             session_information: session_text(negotiated.map(|n| &n.session_information)),

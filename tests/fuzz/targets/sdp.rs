@@ -19,7 +19,7 @@ fn local(mux: bool) -> LocalMedia {
         ptime: Duration::from_millis(20),
         direction: Direction::SendRecv,
         rtcp_mux: mux,
-        srtp: Policy::Off,
+        srtp: Policy::Off, sdes: true, certificate: None,
     }
 }
 

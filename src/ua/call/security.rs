@@ -1,0 +1,53 @@
+//! What protects the sound of a call, as it is told to the user, and what happens when it does not come about.
+use super::Call;
+use crate::base::net::Transport;
+use crate::base::time::WallAnchor;
+use crate::media::spec::{Keying, StreamSpec};
+use crate::media::srtp::sdes::Suite;
+use crate::ua::outbox::Outbox;
+use crate::ua::snapshot::CallEnd;
+use std::time::Instant;
+
+impl Call {
+    /// What protects the sound, and from whom not.
+    pub(super) fn security(&self) -> String {
+        let Some(spec) = &self.media.spec else { return String::new() };
+        match (&spec.srtp, self.media.secured) {
+            (None, _) => "none".to_owned(),
+            (Some(Keying::Dtls(_)), Some(suite)) => format!("DTLS-SRTP {}", suite.words()),
+            (Some(Keying::Dtls(_)), None) => "DTLS-SRTP, agreeing on keys".to_owned(),
+            (Some(Keying::Sdes(keys)), _) => {
+                let private = self.flow.is_some_and(|flow| matches!(flow.transport, Transport::Tls | Transport::Wss));
+                let seen = if private { "keys seen by the servers" } else { "keys sent in clear" };
+                format!("SDES-SRTP {} ({seen})", keys.suite.words())
+            }
+        }
+    }
+
+    pub(super) fn fingerprints(&self) -> Option<(String, String)> {
+        let Some(Keying::Dtls(dtls)) = &self.media.spec.as_ref()?.srtp else { return None };
+        let theirs: Vec<String> = dtls.told.iter().map(ToString::to_string).collect();
+        Some((dtls.certificate.fingerprint().to_string(), theirs.join(", ")))
+    }
+
+    /// Another association has yet to agree on its suite.
+    pub(super) fn spec_changes(&mut self, spec: &StreamSpec) {
+        if self.media.spec.as_ref().and_then(|before| before.srtp.as_ref()) != spec.srtp.as_ref() {
+            self.media.secured = None;
+        }
+    }
+
+    pub(super) fn handle_secured(&mut self, suite: Suite, out: &mut Outbox) {
+        self.media.secured = Some(suite);
+        out.log(format!("call {}: DTLS handshake done, {}", self.number, suite.words()));
+    }
+
+    /// Nothing was heard and nothing said: without keys there is no call.
+    pub fn handle_unsecured(&mut self, now: Instant, anchor: &WallAnchor, cause: String, out: &mut Outbox) {
+        if self.is_over() {
+            return;
+        }
+        out.log(format!("call {}: not encrypted, so it ends: {cause}", self.number));
+        self.fail(now, anchor, CallEnd::Failed, cause, out);
+    }
+}
