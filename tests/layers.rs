@@ -254,15 +254,17 @@ fn collect(dir: &Path, out: &mut Vec<PathBuf>) {
     let mut entries: Vec<_> = fs::read_dir(dir).expect("src is readable").map(|e| e.expect("entry").path()).collect();
     entries.sort();
     for path in entries {
-        if path.is_dir() {
+        if is_test_only(&path) {
+            continue;
+        } else if path.is_dir() {
             collect(&path, out);
-        } else if path.extension().is_some_and(|e| e == "rs") && !is_test_only(&path) {
+        } else if path.extension().is_some_and(|e| e == "rs") {
             out.push(path);
         }
     }
 }
 
-/// Files behind `#[cfg(test)] mod testing;` or `mod tests;` (or `.._tests`): not part of the product.
+/// Files and folders behind `#[cfg(test)] mod testing;` or `mod tests;` (or `.._tests`): not part of the product.
 fn is_test_only(path: &Path) -> bool {
     path.file_stem().and_then(|stem| stem.to_str()).is_some_and(|stem| stem == "testing" || stem.ends_with("tests"))
 }

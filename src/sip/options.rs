@@ -11,7 +11,7 @@ pub const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, PRACK, INFO, UPDATE,
 /// What can be watched of us, as the Allow-Events header lists it (RFC 6665 §8.2.2).
 pub const ALLOW_EVENTS: &str = "refer, dialog, presence";
 /// The extensions of calls we serve, as the Supported header lists them (RFC 3261 §20.37).
-pub const SUPPORTED: &[&str] = &["100rel", "timer", "replaces", "from-change"];
+pub const SUPPORTED: &[&str] = &["100rel", "199", "timer", "replaces", "from-change"];
 /// The body types we read, as the Accept header lists them (RFC 3261 §20.1).
 pub const ACCEPT: [&str; 3] = [Body::SDP, instant::ACCEPT[0], instant::ACCEPT[1]];
 /// Most entries read of one list of a peer.

@@ -47,9 +47,9 @@ impl UserAgent {
     /// Holds the call, with its whole conference.
     pub(super) fn hold(&mut self, now: Instant, number: CallNumber) {
         for number in self.together(number) {
-            self.with_call(number, |call, _, out| match call.is_established() {
+            self.with_call(number, |call, _, out| match call.can_hold() {
                 true => call.set_hold(now, true),
-                false => out.refuse("only a call that is up can be put on hold"),
+                false => out.refuse("only a call that is up, or sounds already, can be put on hold"),
             });
         }
     }

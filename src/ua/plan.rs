@@ -34,6 +34,14 @@ pub struct Wishes {
     pub description: SourceDescription,
 }
 
+/// Offers and answers of one early dialog.
+#[derive(Debug)]
+struct Early {
+    negotiator: Negotiator,
+    /// What was agreed last in it.
+    negotiated: Option<Negotiated>,
+}
+
 #[derive(Debug)]
 pub struct Plan {
     wishes: Wishes,
@@ -41,7 +49,7 @@ pub struct Plan {
     ports: Option<(SocketAddr, SocketAddr)>,
     /// Offer/answer of the INVITE itself, copied for each early dialog that answers.
     base: Negotiator,
-    forks: BTreeMap<Fork, Negotiator>,
+    forks: BTreeMap<Fork, Early>,
     /// The dialog that counts.
     chosen: Option<Fork>,
     /// Counts what media was told, over all forks.
@@ -51,6 +59,8 @@ pub struct Plan {
     /// Counts the DTLS associations media was told of, over all forks, and whose the last one was.
     associations: (u32, Option<(Option<Fork>, u32)>),
     negotiated: Option<Negotiated>,
+    /// What the dialog that won had agreed on before.
+    settled: Option<Negotiated>,
 }
 
 impl Plan {
@@ -65,6 +75,7 @@ impl Plan {
             running: None,
             associations: (0, None),
             negotiated: None,
+            settled: None,
         }
     }
 
@@ -99,29 +110,52 @@ impl Plan {
         trial.answer(sdp(offer)?, &self.local(rtp, rtp, Direction::SendRecv)).map(|_| ())
     }
 
-    /// Our offer: of a new call, or of a change within it.
+    /// Our offer: of a new call, or of a change within the dialog that counts.
     pub fn offer(&mut self, direction: Direction) -> Result<Body, SdpError> {
         let local = self.local_now(direction)?;
-        let negotiator = self.negotiator(self.chosen);
-        // The session asks for an offer only when none is under way: one left over fell to glare (RFC 3261 §14.1).
-        negotiator.withdraw();
-        negotiator.offer(&local).map(Body::sdp)
+        offer(&mut self.base, &local)
+    }
+
+    /// Our offer in a dialog that may be an early one.
+    pub fn offer_in(&mut self, fork: Fork, direction: Direction) -> Result<Body, SdpError> {
+        let local = self.local_now(direction)?;
+        offer(self.negotiator(fork).ok_or(SdpError::NoOffer)?.0, &local)
+    }
+
+    /// The dialog that counts.
+    pub fn fork(&self) -> Fork {
+        self.chosen.unwrap_or(Fork(0))
     }
 
     /// Our offer came to nothing.
-    pub fn withdraw(&mut self) {
-        self.negotiator(self.chosen).withdraw();
+    pub fn withdraw(&mut self, fork: Fork) {
+        if let Some((negotiator, _)) = self.negotiator(fork) {
+            negotiator.withdraw();
+        }
     }
 
-    /// Answers the peer's offer; the stream to run, when it is to change.
+    /// Answers the peer's offer in the dialog that counts; the stream to run, when it is to change.
     pub fn answer(&mut self, offer: &Body, direction: Direction) -> Result<(Body, Option<StreamSpec>), SdpError> {
+        self.answer_in(self.fork(), offer, direction)
+    }
+
+    /// Answers the peer's offer in a dialog that may be an early one.
+    pub fn answer_in(
+        &mut self,
+        fork: Fork,
+        offer: &Body,
+        direction: Direction,
+    ) -> Result<(Body, Option<StreamSpec>), SdpError> {
         let local = self.local_now(direction)?;
-        let negotiator = self.negotiator(self.chosen);
-        // As above: the session raises an offer of the peer only when ours is off the table.
+        let (negotiator, early) = self.negotiator(fork).ok_or(SdpError::NoOffer)?;
+        // As below: the session raises an offer of the peer only when ours is off the table.
         negotiator.withdraw();
         let (text, negotiated) = negotiator.answer(sdp(offer)?, &local)?;
+        if let Some(early) = early {
+            early.clone_from(&negotiated);
+        }
         let spec = match negotiated {
-            Some(negotiated) => self.run(self.chosen, negotiated),
+            Some(negotiated) => self.run(Some(fork), negotiated),
             // The peer took the audio away: what ran is silenced until an offer brings it back.
             None => self.silence(),
         };
@@ -131,30 +165,55 @@ impl Plan {
     /// Takes the answer of an early dialog or of the dialog that won; the stream to run, when it is to change.
     pub fn handle_answer(&mut self, fork: Fork, body: &Body) -> Result<Option<StreamSpec>, SdpError> {
         let bytes = sdp(body)?;
-        if self.chosen.is_none() && !self.forks.contains_key(&fork) {
-            if self.forks.len() >= FORKS {
-                return Ok(None);
-            }
-            self.forks.insert(fork, self.base.clone());
+        let Some((negotiator, early)) = self.negotiator(fork) else { return Ok(None) };
+        let negotiated = negotiator.handle_answer(bytes)?;
+        if let Some(early) = early {
+            *early = Some(negotiated.clone());
         }
-        let negotiated = self.negotiator(Some(fork)).handle_answer(bytes)?;
         Ok(self.run(Some(fork), negotiated))
     }
 
     /// This dialog won: the others are forgotten.
     pub fn choose(&mut self, fork: Fork) {
-        if let Some(negotiator) = self.forks.remove(&fork) {
-            self.base = negotiator;
+        if let Some(early) = self.forks.remove(&fork) {
+            (self.base, self.settled) = (early.negotiator, early.negotiated);
         }
         self.forks.clear();
         self.chosen = Some(fork);
     }
 
-    fn negotiator(&mut self, fork: Option<Fork>) -> &mut Negotiator {
-        match fork.filter(|fork| self.chosen != Some(*fork)).and_then(|fork| self.forks.get_mut(&fork)) {
-            Some(negotiator) => negotiator,
-            None => &mut self.base,
+    /// What was agreed in the dialog that won before it won holds; the stream to run, when it is to change.
+    ///
+    /// # Errors
+    /// `NoAudio` when nothing was that could be used.
+    pub fn settle(&mut self) -> Result<Option<StreamSpec>, SdpError> {
+        let settled = self.settled.take().ok_or(SdpError::NoAudio)?;
+        Ok(self.run(self.chosen, settled))
+    }
+
+    /// This early dialog is over; the stream to run, when it is to change, and whether early media of another goes on.
+    pub fn forget(&mut self, fork: Fork) -> (Option<StreamSpec>, bool) {
+        self.forks.remove(&fork);
+        let other = self.forks.iter().find_map(|(fork, early)| Some((*fork, early.negotiated.clone()?)));
+        let was_heard = self.running.is_some_and(|(running, _)| running == Some(fork));
+        match other {
+            _ if self.chosen.is_some() => (None, true),
+            other if !was_heard => (None, other.is_some()),
+            Some((fork, negotiated)) => (self.run(Some(fork), negotiated), true),
+            None => (self.silence(), false),
         }
+    }
+
+    /// Of the dialog that won, or of an early one with what is agreed in it; `None` beyond the limit of forks.
+    fn negotiator(&mut self, fork: Fork) -> Option<(&mut Negotiator, Option<&mut Option<Negotiated>>)> {
+        if self.chosen.is_some() {
+            return Some((&mut self.base, None));
+        }
+        if !self.forks.contains_key(&fork) && self.forks.len() < FORKS {
+            self.forks.insert(fork, Early { negotiator: self.base.clone(), negotiated: None });
+        }
+        let Early { negotiator, negotiated } = self.forks.get_mut(&fork)?;
+        Some((negotiator, Some(negotiated)))
     }
 
     fn run(&mut self, fork: Option<Fork>, negotiated: Negotiated) -> Option<StreamSpec> {
@@ -237,6 +296,12 @@ impl Plan {
             certificate: self.wishes.certificate.clone(),
         }
     }
+}
+
+fn offer(negotiator: &mut Negotiator, local: &LocalMedia) -> Result<Body, SdpError> {
+    // The session asks for an offer only when none is under way: one left over fell to glare (RFC 3261 §14.1).
+    negotiator.withdraw();
+    negotiator.offer(local).map(Body::sdp)
 }
 
 fn sdp(body: &Body) -> Result<&[u8], SdpError> {

@@ -123,7 +123,7 @@ impl UserAgent {
         if call.recovery.replacing.is_some() || call.stays_silent(status, &mut self.out) {
             return;
         }
-        call.withdraw_wishes(status, &mut self.out);
+        call.withdraw_wishes(call.plan.fork(), status, &mut self.out);
         call.recovery.lost = Some(status);
         if !call.hears(now) {
             return call.end_lost(now, status, &self.anchor, &mut self.out);

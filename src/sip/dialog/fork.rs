@@ -63,6 +63,24 @@ impl Forks {
         self.list.iter().any(|early| early.dialog.key.remote_tag == remote_tag)
     }
 
+    /// The name of the early dialog with that tag of the callee.
+    pub fn fork_of(&self, remote_tag: &str) -> Option<Fork> {
+        self.list.iter().find(|early| early.dialog.key.remote_tag == remote_tag).map(|early| early.fork)
+    }
+
+    pub fn tag_of(&self, fork: Fork) -> Option<&str> {
+        self.list.iter().find(|early| early.fork == fork).map(|early| early.dialog.key.remote_tag.as_str())
+    }
+
+    pub fn named(&mut self, fork: Fork) -> Option<&mut Early> {
+        self.list.iter_mut().find(|early| early.fork == fork)
+    }
+
+    /// This early dialog is over.
+    pub fn forget(&mut self, fork: Fork) {
+        self.list.retain(|early| early.fork != fork);
+    }
+
     pub fn get_mut(&mut self, remote_tag: &str) -> Option<&mut Early> {
         self.list.iter_mut().find(|early| early.dialog.key.remote_tag == remote_tag)
     }

@@ -10,7 +10,7 @@
 //!            | Established |  | Over |
 //!            +-------------+  +------+
 //! ```
-use super::offer_answer::{Carrier, OfferAnswer, Open};
+use super::offer_answer::{Carrier, Exchange, OfferAnswer, Open};
 use super::reliable::Reliable;
 use super::session::{Session, Side, Timer, cseq_of};
 use super::session_timer::SessionTimer;
@@ -34,6 +34,8 @@ pub(super) struct Ringing {
     /// Our answer, once it was sent as early media.
     early: Option<Body>,
     latest: Option<Response>,
+    /// The user has answered; the 2xx waits for what is under way in the early dialog (RFC 3262 §3, RFC 6337 §3.1).
+    pub accepting: bool,
 }
 
 impl Session {
@@ -66,12 +68,14 @@ impl Session {
         let (offer, dialog, call_id) = take().map_err(|refusal| Box::new(refusal.answer(request, &local_tag)))?;
         let open = Open { id: OfferId(0), carrier: Carrier::Initial };
         let offers = if offer.is_some() { OfferAnswer::Remote(open) } else { OfferAnswer::Wanted(open) };
-        let reliable = request.headers.has_token("Require", "100rel");
-        let reliable = reliable.then(|| Reliable::new(key.clone(), cseq_of(&request.headers), rng.range(1, 1 << 30)));
-        let ringing = Ringing { key, request: request.clone(), offer, early: None, latest: None };
+        let required = request.headers.has_token("Require", "100rel");
+        let reliable = (required || request.headers.has_token("Supported", "100rel"))
+            .then(|| Reliable::new(key.clone(), cseq_of(&request.headers), rng.range(1, 1 << 30), required));
+        let ringing = Ringing { key, request: request.clone(), offer, early: None, latest: None, accepting: false };
         let side = Side::Ringing(Box::new(ringing));
         let mut session = Self::new(config, rng, SessionKey { call_id, local_tag }, contact, side);
-        session.offers = offers;
+        session.exchange = Exchange::new(offers, false);
+        session.exchange.learn_methods(&request.headers);
         session.reliable = reliable;
         session.dialog = Some(dialog);
         session.timers.set(Timer::Ring, now + session.config.ring_limit);
@@ -83,7 +87,7 @@ impl Session {
         match &self.side {
             Side::Ringing(ringing) => ringing.key == *key,
             Side::Calling(_) | Side::Established | Side::Over => {
-                matches!(self.offers.open(), Some(Open { carrier: Carrier::Invite { key: own, .. }, .. }) if own == key)
+                matches!(self.exchange.offers.open(), Some(Open { carrier: Carrier::Invite { key: own, .. }, .. }) if own == key)
             }
         }
     }
@@ -97,39 +101,67 @@ impl Session {
     }
 
     /// Incoming, not yet answered: sends 180, 183, ... The same response is repeated every minute. `body` is our answer as
-    /// early media (RFC 6337 §3.1); it is left out when the INVITE had no offer.
+    /// early media (RFC 6337 §3.1), or our offer where the INVITE had none; it is sent reliably where the caller can, and counts
+    /// then: the 2xx has none, and other offers may follow. Without that an offer is left out.
     pub fn provisional(&mut self, now: Instant, status: u16, body: Option<Body>) {
         let Side::Ringing(ringing) = &self.side else { return };
-        if self.ended || !(101..200).contains(&status) {
+        if self.ended || ringing.accepting || !(101..200).contains(&status) {
             return;
         }
-        // Reliably, the first response of a call without an offer would have to bring ours: the 2xx does that.
-        if self.reliable.is_some() && ringing.offer.is_none() {
+        let (has_offer, begun) = (ringing.offer.is_some(), self.exchange.begun);
+        let body = body.filter(|_| !begun && (has_offer || self.reliable.is_some()));
+        // Reliably, the first response of a call without an offer has to bring ours (RFC 3262 §5).
+        if self.is_reliability_required() && !has_offer && !begun && body.is_none() {
             return;
         }
-        let body = body.filter(|_| ringing.offer.is_some() && self.reliable.is_none());
         let mut response = self.response_to_invite(&ringing.request, status);
+        let latest = response.clone();
         if let Some(body) = &body {
             body.put(&mut response.headers, &mut response.body);
         }
-        if let Side::Ringing(ringing) = &mut self.side {
-            ringing.early = body.or(ringing.early.take());
-            ringing.latest = Some(response);
+        let reliably = self.is_reliability_required() || (self.reliable.is_some() && body.is_some());
+        if reliably && body.is_some() {
+            self.exchange.begun = true;
+            self.exchange.offers = if has_offer { OfferAnswer::Stable } else { OfferAnswer::Local };
         }
-        self.repeat_provisional(now);
+        if let Side::Ringing(ringing) = &mut self.side {
+            ringing.latest = Some(if reliably { latest } else { response.clone() });
+            ringing.early = body.filter(|_| !reliably).or(ringing.early.take());
+        }
+        self.send_provisional(now, response, reliably);
     }
 
     /// Incoming, not yet answered: sends 200. `body` is our answer, or our offer when the INVITE had none; `None` repeats
-    /// the body given to `provisional`. Without any body the call is refused (500).
+    /// the body given to `provisional`. Without any body the call is refused (500). After a reliable provisional response with a
+    /// description the 2xx has none, and waits until nothing is open in the early dialog.
     pub fn accept(&mut self, now: Instant, body: Option<Body>) {
-        let Side::Ringing(ringing) = &self.side else { return };
+        let Side::Ringing(ringing) = &mut self.side else { return };
+        if self.exchange.begun {
+            ringing.accepting = true;
+            return self.settle(now);
+        }
         let Some(body) = body.or_else(|| ringing.early.clone()) else { return self.reject(now, 500, &[]) };
-        let (key, is_offer, request) = (ringing.key.clone(), ringing.offer.is_none(), ringing.request.clone());
-        let mut response = self.success(&request, Some(&body));
+        let is_offer = ringing.offer.is_none();
+        self.send_acceptance(now, Some(&body), is_offer);
+    }
+
+    pub(super) fn accept_when_agreed(&mut self, now: Instant) {
+        let Side::Ringing(ringing) = &self.side else { return };
+        if ringing.accepting && self.exchange.offers.is_stable() && self.is_all_acknowledged() {
+            self.send_acceptance(now, None, false);
+        }
+    }
+
+    fn send_acceptance(&mut self, now: Instant, body: Option<&Body>, is_offer: bool) {
+        let Side::Ringing(ringing) = &self.side else { return };
+        let (key, request) = (ringing.key.clone(), ringing.request.clone());
+        let mut response = self.success(&request, body);
         record_route(&request, &mut response);
         self.timers.stop(&Timer::Ring);
         self.timers.stop(&Timer::Provisional);
-        self.offers = if is_offer { OfferAnswer::Local } else { OfferAnswer::Stable };
+        if body.is_some() {
+            self.exchange.offers = if is_offer { OfferAnswer::Local } else { OfferAnswer::Stable };
+        }
         self.side = Side::Established;
         self.forget_reliable();
         self.send_success(now, key, response, is_offer, true);
@@ -152,7 +184,7 @@ impl Session {
                 let cause = Cause::PeerCancelled { reasons: Reason::of(&cancel.headers) };
                 self.refuse_invite(now, 487, &[], cause);
             }
-            Side::Calling(_) | Side::Established | Side::Over => self.abandon_exchange(now),
+            Side::Calling(_) | Side::Established | Side::Over => self.abandon_exchange(now, self.fork),
         }
         self.settle(now);
     }
@@ -173,8 +205,13 @@ impl Session {
     pub(super) fn repeat_provisional(&mut self, now: Instant) {
         let Side::Ringing(ringing) = &self.side else { return };
         let Some(response) = ringing.latest.clone() else { return };
+        self.send_provisional(now, response, self.is_reliability_required());
+    }
+
+    fn send_provisional(&mut self, now: Instant, response: Response, reliably: bool) {
+        let Side::Ringing(ringing) = &self.side else { return };
         self.timers.set(Timer::Provisional, now + REPEAT_PROVISIONAL);
-        if self.reliable.is_some() {
+        if reliably {
             return self.send_reliably(now, response);
         }
         self.outputs.push_back(Output::Response { key: ringing.key.clone(), response });

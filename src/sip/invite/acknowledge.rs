@@ -141,7 +141,7 @@ impl Session {
                 self.events.push_back(Event::Confirmed);
             }
             if waiting.is_offer {
-                self.offers = OfferAnswer::Stable;
+                self.exchange.offers = OfferAnswer::Stable;
                 match Body::of(&request.headers, &request.body) {
                     Ok(Some(body)) => self.events.push_back(Event::Answer { fork: self.fork, body }),
                     Ok(None) | Err(_) => self.break_off(now, "the answer is missing"),

@@ -1,8 +1,8 @@
 //! The end of a call: hanging up in every state, and BYE both ways (RFC 3261 §15).
-use super::offer_answer::{Carrier, OfferAnswer};
+use super::offer_answer::{Carrier, OfferAnswer, Open};
 use super::session::{Bye, Kind, Sent, Session, Side, Timer};
 use super::{Cause, Event, Output, Reason};
-use crate::sip::dialog::Dialog;
+use crate::sip::dialog::{Dialog, Fork};
 use crate::sip::key::ServerKey;
 use crate::sip::message::{Method, Request};
 use crate::sip::options::name_software;
@@ -53,19 +53,12 @@ impl Session {
             return;
         }
         self.ended = true;
-        self.abandon_exchange(now);
+        self.abandon_exchanges(now);
         self.drop_challenged();
         self.forget_unacked(false);
-        for timer in [
-            Timer::Ring,
-            Timer::Provisional,
-            Timer::Answer,
-            Timer::Glare,
-            Timer::ModifyLimit,
-            Timer::Refresh,
-            Timer::Expiry,
-            Timer::Reports,
-        ] {
+        for timer in
+            [Timer::Ring, Timer::Provisional, Timer::ModifyLimit, Timer::Refresh, Timer::Expiry, Timer::Reports]
+        {
             self.timers.stop(&timer);
         }
         self.linger(now);
@@ -83,19 +76,38 @@ impl Session {
         self.say_bye(None);
     }
 
-    /// Closes the exchange that waits for the user; a request of the peer in it is answered 487 (RFC 3261 §15.1.2).
-    pub(super) fn abandon_exchange(&mut self, now: Instant) {
-        let Some(open) = self.offers.open() else { return };
-        if let (_, Carrier::Invite { key, request } | Carrier::Update { key, request }) = (open.id, &open.carrier) {
-            let response = self.response(request, 487);
-            self.outputs.push_back(Output::Response { key: key.clone(), response });
+    /// Closes the exchanges that wait for the user.
+    pub(super) fn abandon_exchanges(&mut self, now: Instant) {
+        let forks: Vec<Fork> = match &self.side {
+            Side::Calling(calling) => calling.exchanges.keys().copied().collect(),
+            Side::Ringing(_) | Side::Established | Side::Over => vec![self.fork],
+        };
+        forks.into_iter().for_each(|fork| self.abandon_exchange(now, fork));
+    }
+
+    /// Closes the exchange of that dialog; a request of the peer in it is answered 487 (RFC 3261 §15.1.2).
+    pub(super) fn abandon_exchange(&mut self, now: Instant, fork: Fork) {
+        let Some(exchange) = self.exchange_of(fork) else { return };
+        if exchange.offers.open().is_some()
+            && let OfferAnswer::Remote(open) | OfferAnswer::Wanted(open) =
+                std::mem::replace(&mut exchange.offers, OfferAnswer::Stable)
+        {
+            self.close(now, open);
         }
-        // The 2xx whose ACK waited for our answer still wants an ACK.
-        if let Carrier::Ack { cseq } = open.carrier {
-            self.acknowledge_late(now, cseq, None);
+        self.timers.stop(&Timer::Glare(fork));
+    }
+
+    pub(super) fn close(&mut self, now: Instant, open: Open) {
+        self.timers.stop(&Timer::Answer(open.id));
+        match open.carrier {
+            Carrier::Invite { key, request } | Carrier::Update { key, request } => {
+                let response = self.response(&request, 487);
+                self.outputs.push_back(Output::Response { key, response });
+            }
+            // The 2xx whose ACK waited for our answer still wants an ACK.
+            Carrier::Ack { cseq } => self.acknowledge_late(now, cseq, None),
+            Carrier::Initial | Carrier::Prack { .. } | Carrier::Ours => {}
         }
-        self.timers.stop(&Timer::Answer);
-        self.offers = OfferAnswer::Stable;
     }
 
     /// Sends BYE in our dialog, after the ACK of our 2xx if that is still awaited.

@@ -16,14 +16,15 @@
 //!   hang up, or rung too long: CANCEL; the call is ended for   |         |
 //!   the user, a 2xx that crosses gets ACK and BYE              +---------+
 //! ```
-use super::offer_answer::{Carrier, OfferAnswer, Open};
+use super::offer_answer::{Carrier, Exchange, OfferAnswer};
 use super::reliable::{self, Order};
 use super::session::{Kind, Sent, Session, Side, Timer, cseq_of};
 use super::{Body, Cause, Config, Event, Failure, Invitation, Output, Reason, RequestId};
 use crate::base::rng::Rng;
-use crate::sip::dialog::{Dialog, Forks, outside};
+use crate::sip::dialog::{Dialog, Fork, Forks, outside};
 use crate::sip::key::SessionKey;
 use crate::sip::message::{Method, NameAddr, Request, Response, Uri};
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 /// How often one call may be redirected.
@@ -34,6 +35,10 @@ const MAX_RELEASED: u32 = 32;
 #[derive(Debug)]
 pub(super) struct Calling {
     pub forks: Forks,
+    /// Offers and answers of each.
+    pub exchanges: BTreeMap<Fork, Exchange>,
+    /// The user wishes to change what is agreed, in whatever dialog.
+    pub wished: bool,
     invitation: Invitation,
     /// The 3xx that waits for the user.
     redirection: Option<Box<Response>>,
@@ -47,20 +52,18 @@ impl Session {
     pub fn invite(now: Instant, config: Config, invitation: Invitation, mut rng: Rng) -> Self {
         let key = SessionKey { call_id: rng.hex(32), local_tag: rng.hex(16) };
         let contact = invitation.contact.clone();
-        let has_offer = invitation.body.is_some();
         let cseq = rng.range(1, 10_000);
         let target = invitation.request_uri.clone();
         let calling = Calling {
             forks: Forks::default(),
+            exchanges: BTreeMap::new(),
+            wished: false,
             invitation,
             redirection: None,
             alternatives: Vec::new(),
             redirections: 0,
         };
         let mut session = Self::new(config, rng, key, contact, Side::Calling(Box::new(calling)));
-        if has_offer {
-            session.offers = OfferAnswer::Local;
-        }
         session.timers.set(Timer::Ring, now + session.config.ring_limit);
         session.send_invite(&target, cseq);
         session
@@ -74,7 +77,7 @@ impl Session {
         }
         calling.redirections += 1;
         calling.alternatives.retain(|other| !other.uri.matches(&target));
-        calling.forks = Forks::default();
+        (calling.forks, calling.exchanges) = (Forks::default(), BTreeMap::new());
         let cseq = self.invite.as_ref().map_or(1, |invite| cseq_of(&invite.headers)).saturating_add(1);
         self.timers.set(Timer::Ring, now + self.config.ring_limit);
         self.send_invite(&target, cseq);
@@ -85,7 +88,7 @@ impl Session {
         let Invitation { from, to, route, headers, body, .. } = &calling.invitation;
         let from = from.clone().with_tag(&self.key.local_tag);
         let (mut request, next_hop) = outside(Method::Invite, target, route, &from, to, &self.key.call_id, cseq);
-        self.describe_request(&mut request.headers, body.is_some());
+        self.describe_request(&mut request.headers);
         headers.iter().for_each(|(name, value)| request.headers.push(name, value));
         if let Some(body) = body {
             body.put(&mut request.headers, &mut request.body);
@@ -94,7 +97,7 @@ impl Session {
     }
 
     /// A provisional response to the INVITE.
-    pub(super) fn progress(&mut self, id: RequestId, response: &Response) {
+    pub(super) fn progress(&mut self, now: Instant, id: RequestId, response: &Response) {
         let is_invite = self.requests.get(&id).is_some_and(|sent| sent.kind == Kind::Invite);
         let (Side::Calling(calling), Some(invite)) = (&mut self.side, &self.invite) else { return };
         if !is_invite || self.ended || response.status == 100 {
@@ -102,21 +105,38 @@ impl Session {
         }
         // Beyond the limit of forks, or unreadable: nothing that the call depends on.
         let Ok(Some(early)) = calling.forks.take(invite, response) else { return };
-        let prack = match reliable::order(response, &mut early.rseq) {
+        let rseq = match reliable::order(response, &mut early.rseq) {
             Order::Unreliable => None,
             Order::Ignored => return,
-            Order::Next(rseq) => Some(reliable::prack(early, rseq, cseq_of(&invite.headers))),
+            Order::Next(rseq) => Some(rseq),
         };
         let (fork, status) = (early.fork, response.status);
-        let body = Body::of(&response.headers, &response.body).ok().flatten();
+        let (has_offer, wished) = (calling.invitation.body.is_some(), calling.wished);
+        let exchange = calling.exchanges.entry(fork).or_insert_with(|| Exchange::calling(has_offer, wished));
+        exchange.learn_methods(&response.headers);
+        let body = Body::of(&response.headers, &response.body).ok().flatten().filter(|_| !exchange.begun);
+        let (preview, offer) = if has_offer { (body, None) } else { (None, body.filter(|_| rseq.is_some())) };
+        if preview.is_some() && rseq.is_some() {
+            exchange.offers = OfferAnswer::Stable;
+        }
+        exchange.begun |= rseq.is_some() && (preview.is_some() || offer.is_some());
+        let may_offer = exchange.begun && offer.is_none() && exchange.offers.is_stable() && exchange.modify.is_wished();
+        self.events.push_back(Event::Progress { fork, status, body: preview, response: Box::new(response.clone()) });
+        match (rseq, offer) {
+            // Its answer goes with the PRACK.
+            (Some(rseq), Some(body)) => self.open_exchange(now, fork, Some(body), Carrier::Prack { rseq }),
+            (Some(rseq), None) if may_offer && status != 199 => self.want_offer(now, fork, Carrier::Prack { rseq }),
+            (Some(rseq), None) => self.send_prack(fork, rseq, None),
+            (None, _) => {}
+        }
+        // That fork is over, while others may still ring (RFC 6228).
         if status == 199 {
-            let tag = early.dialog.key().remote_tag.clone();
-            calling.forks.remove(&tag);
+            self.abandon_exchange(now, fork);
+            if let Side::Calling(calling) = &mut self.side {
+                calling.exchanges.remove(&fork);
+                calling.forks.forget(fork);
+            }
         }
-        if let Some(prack) = prack {
-            self.send(prack);
-        }
-        self.events.push_back(Event::Progress { fork, status, body, response: Box::new(response.clone()) });
     }
 
     /// A 2xx to the INVITE that is not acknowledged yet.
@@ -141,11 +161,14 @@ impl Session {
             }
         };
         let preview = early.as_ref().and_then(|early| early.body.clone());
-        self.fork = match (&early, &mut self.side) {
-            (Some(early), _) => early.fork,
-            (None, Side::Calling(calling)) => calling.forks.name_new(),
-            (None, _) => self.fork,
-        };
+        let Side::Calling(calling) = &mut self.side else { return };
+        self.fork = early.as_ref().map_or_else(|| calling.forks.name_new(), |early| early.fork);
+        let (has_offer, wished) = (calling.invitation.body.is_some(), calling.wished);
+        let own = calling.exchanges.remove(&self.fork);
+        self.exchange = own.unwrap_or_else(|| Exchange::calling(has_offer, wished));
+        self.exchange.learn_methods(&response.headers);
+        // The other forks are over.
+        self.abandon_exchanges(now);
         if let Some(early) = &early {
             dialog.continue_from(&early.dialog);
         }
@@ -156,29 +179,26 @@ impl Session {
         self.session_timer.take(&response);
         self.restart_session_timer(now);
         let body = Body::of(&response.headers, &response.body).ok().flatten();
-        let fork = self.fork;
-        self.events.push_back(Event::Answered { fork, response: Box::new(response) });
-        match (self.offers.is_local(), body) {
+        let (fork, settled) = (self.fork, self.exchange.begun);
+        self.events.push_back(Event::Answered { fork, settled, response: Box::new(response) });
+        match (has_offer, body) {
+            _ if settled => self.acknowledge(now, &invite, None),
             // Our offer: the answer is in the 2xx, or was in a provisional response of the same fork.
             (true, body) => {
                 self.acknowledge(now, &invite, None);
-                self.offers = OfferAnswer::Stable;
+                self.exchange.offers = OfferAnswer::Stable;
                 match body.or(preview) {
                     Some(body) => self.events.push_back(Event::Answer { fork, body }),
                     None => self.break_off(now, "the answer is missing"),
                 }
             }
-            (false, Some(body)) => {
-                let id = self.next_offer();
-                self.offers = OfferAnswer::Remote(Open { id, carrier: Carrier::Ack { cseq } });
-                self.timers.set(Timer::Answer, now + self.config.answer_limit);
-                self.events.push_back(Event::Offer { id, body });
-            }
+            (false, Some(body)) => self.open_exchange(now, fork, Some(body), Carrier::Ack { cseq }),
             (false, None) => {
                 self.acknowledge(now, &invite, None);
                 self.break_off(now, "the offer is missing");
             }
         }
+        self.exchange.begun = true;
     }
 
     /// A 2xx to `invite`, which was sent to a server that was given up since: that dialog is ended before anybody notices it.

@@ -3,7 +3,7 @@
 //! A request in a dialog that is answered 481, or not at all, would end it. But sound may flow although a server on the way
 //! has lost its memory: the user of the session hears [`Event::Lost`] and decides.
 use super::modify::Modify;
-use super::session::{Kind, Sent, Session, Side};
+use super::session::{Kind, Sent, Session, Side, Timer};
 use super::{Body, Cause, Event, RequestId};
 use crate::sip::key::DialogKey;
 use crate::sip::message::{Method, Response, Uri};
@@ -74,7 +74,8 @@ impl Session {
     /// No answer, or one that knows of no dialog. What was to be changed in it is given up.
     pub(super) fn lost(&mut self, status: u16) {
         if !self.ended {
-            self.modify = Modify::IDLE;
+            self.exchange.modify = Modify::IDLE;
+            self.timers.stop(&Timer::Glare(self.fork));
             self.stop_refreshing();
             self.events.push_back(Event::Lost { status });
         }

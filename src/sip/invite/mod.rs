@@ -111,19 +111,21 @@ pub enum Phase {
 #[derive(Clone, Debug)]
 pub enum Event {
     /// Outgoing: a provisional response above 100. `body` is what this fork would answer: early media may come, but only
-    /// `Answer` counts (RFC 3261 §13.2.1). The response is there for P-Asserted-Identity and the like.
+    /// `Answer` counts, or the body of a reliable response (RFC 3261 §13.2.1). 199: this fork is over (RFC 6228). The response
+    /// is there for P-Asserted-Identity and the like.
     Progress { fork: Fork, status: u16, body: Option<Body>, response: Box<Response> },
-    /// Outgoing: a 2xx. `Answer` or, where the INVITE had no body, `Offer` follows. Other forks are over.
-    Answered { fork: Fork, response: Box<Response> },
+    /// Outgoing: a 2xx. `Answer` or, where the INVITE had no body, `Offer` follows, unless `settled`: offer and answer of this
+    /// fork were exchanged in reliable provisional responses, and hold. Other forks are over.
+    Answered { fork: Fork, settled: bool, response: Box<Response> },
     /// Incoming: the ACK of the 2xx came.
     Confirmed,
     /// The peer's answer to our latest offer. If it cannot be used, hang up.
     Answer { fork: Fork, body: Body },
-    /// The peer offers, inside of the dialog (or in the 2xx of an INVITE without body): call [`Session::answer`].
-    Offer { id: OfferId, body: Body },
+    /// The peer offers, inside of the dialog (or in a response to an INVITE without body): call [`Session::answer`].
+    Offer { id: OfferId, fork: Fork, body: Body },
     /// An offer of ours is wanted: [`Session::reinvite`] may be sent now, or the peer sent a re-INVITE without body.
     /// Build it from what is true now and call [`Session::answer`].
-    OfferWanted { id: OfferId },
+    OfferWanted { id: OfferId, fork: Fork },
     /// The peer, or a server on the way, no longer knows the dialog (481), or did not answer a request in it (408; 503 where
     /// nothing could be sent). The session goes on until [`Session::abandon`].
     Lost { status: u16 },
@@ -132,8 +134,8 @@ pub enum Event {
     Expired,
     /// The dialog is still there: the answer to [`Session::probe`].
     Alive,
-    /// Our re-INVITE was refused; the session goes on as it was before.
-    OfferRejected { status: u16, response: Option<Box<Response>> },
+    /// Our re-INVITE or UPDATE was refused; the session goes on as it was before.
+    OfferRejected { fork: Fork, status: u16, response: Option<Box<Response>> },
     /// 401 or 407 to a request of ours: call [`Session::authenticate`], or [`Session::give_up`] to let it count as a refusal.
     /// May come after `Ended`, for a BYE.
     Challenged { id: RequestId, request: Box<Request>, response: Box<Response> },
@@ -180,10 +182,4 @@ pub enum Cause {
 }
 
 #[cfg(test)]
-mod pair_tests;
-#[cfg(test)]
-mod sequence_tests;
-#[cfg(test)]
 mod tests;
-#[cfg(test)]
-mod upkeep_tests;

@@ -12,12 +12,13 @@
 //!                 +----------------------- |  Wanted  |  an offer of ours is asked for
 //!                                          +----------+
 //! ```
-//! PRACK, when it joins, is one more carrier.
+//! Each early dialog of an outgoing call has an exchange of its own. The first one, of the INVITE, is done there when a
+//! reliable provisional response has carried its second half; only then PRACK and UPDATE may carry others (RFC 3311 §5.1).
 use super::OfferId;
-use crate::base::rng::Rng;
+use super::modify::Modify;
 use crate::sip::error::Refusal;
 use crate::sip::key::ServerKey;
-use crate::sip::message::Request;
+use crate::sip::message::{Headers, Request};
 
 /// Where the other half of an open exchange will travel.
 #[derive(Clone, Debug)]
@@ -28,9 +29,11 @@ pub(super) enum Carrier {
     Ack { cseq: u32 },
     /// The 2xx to the peer's re-INVITE.
     Invite { key: ServerKey, request: Box<Request> },
-    /// The 2xx to the peer's UPDATE.
+    /// The 2xx to the peer's UPDATE, or to its PRACK.
     Update { key: ServerKey, request: Box<Request> },
-    /// A re-INVITE of ours that is not sent yet.
+    /// Our PRACK of the reliable response with this number, which is not sent yet.
+    Prack { rseq: u32 },
+    /// A re-INVITE or UPDATE of ours that is not sent yet.
     Ours,
 }
 
@@ -52,16 +55,46 @@ pub(super) enum OfferAnswer {
     Wanted(Open),
 }
 
+/// Offers and answers of one dialog, and the wish to change what was agreed.
+#[derive(Debug)]
+pub(super) struct Exchange {
+    pub offers: OfferAnswer,
+    pub modify: Modify,
+    /// The exchange of the INVITE itself is done, or went on in a reliable provisional response: what later responses to the
+    /// INVITE carry has no meaning (RFC 3261 §13.2.1).
+    pub begun: bool,
+    /// The peer's Allow names UPDATE.
+    pub takes_updates: bool,
+}
+
+impl Exchange {
+    pub fn new(offers: OfferAnswer, wished: bool) -> Self {
+        let modify = if wished { Modify::WISHED } else { Modify::IDLE };
+        Self { offers, modify, begun: false, takes_updates: false }
+    }
+
+    /// A dialog of our INVITE.
+    pub fn calling(has_offer: bool, wished: bool) -> Self {
+        Self::new(if has_offer { OfferAnswer::Local } else { OfferAnswer::Stable }, wished)
+    }
+
+    pub fn learn_methods(&mut self, headers: &Headers) {
+        if headers.get("Allow").is_some() {
+            self.takes_updates = headers.has_token("Allow", "UPDATE");
+        }
+    }
+}
+
 impl OfferAnswer {
     /// Whether an offer of the peer (or its wish for one) can be taken now (RFC 3261 §14.2, RFC 3311 §5.2).
     ///
     /// # Errors
     /// 491 while our own offer is out, 500 while the peer's own earlier one is not answered.
-    pub fn check_remote(&self, rng: &mut Rng) -> Result<(), Refusal> {
+    pub fn check_remote(&self, retry_after: u32) -> Result<(), Refusal> {
         match self {
             Self::Stable | Self::Wanted(Open { carrier: Carrier::Ours, .. }) => Ok(()),
             Self::Local => Err(Refusal::Pending),
-            Self::Remote(_) | Self::Wanted(_) => Err(Refusal::Busy { retry_after: rng.range(0, 10) }),
+            Self::Remote(_) | Self::Wanted(_) => Err(Refusal::Busy { retry_after }),
         }
     }
 
@@ -117,7 +150,7 @@ mod tests {
             (OfferAnswer::Stable, None, false),
         ];
         for (mut state, status, taken) in rows {
-            let refused = state.check_remote(&mut Rng::from_u64(1)).err();
+            let refused = state.check_remote(1).err();
             assert_eq!(refused.map(|refusal| refusal.status()), status, "{state:?}");
             assert!(state.take(OfferId(8)).is_none(), "{state:?}");
             assert_eq!(state.take(OfferId(7)).is_some(), taken, "{state:?}");

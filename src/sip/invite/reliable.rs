@@ -1,13 +1,16 @@
 //! Reliable provisional responses: PRACK, both ways (RFC 3262).
 //!
 //! As the caller we say that we can, and acknowledge what comes reliably, each fork in its own order. As the callee we send
-//! reliably where the caller insists on it: one response at a time, repeated until its PRACK comes.
-use super::session::{Kind, Sent, Session, Side, Timer};
-use super::{Cause, Output};
-use crate::sip::dialog::Early;
+//! reliably where the caller insists on it, and descriptions where it can: one response at a time, repeated until its PRACK
+//! comes. Offers and answers travel in both (RFC 3262 §5, RFC 6337 §2).
+use super::offer_answer::{Carrier, OfferAnswer};
+use super::session::{Kind, Sent, Session, Side, Timer, cseq_of};
+use super::{Body, Cause, Event, Output};
+use crate::sip::dialog::Fork;
 use crate::sip::error::Refusal;
 use crate::sip::key::ServerKey;
 use crate::sip::message::{Headers, Method, Request, Response};
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 /// What a reliable provisional response means to the fork it came from.
@@ -39,11 +42,15 @@ pub(super) fn order(response: &Response, latest: &mut Option<u32>) -> Order {
     }
 }
 
-/// The PRACK of a fork, with its next hop.
-pub(super) fn prack(early: &mut Early, rseq: u32, cseq: u32) -> Sent {
-    let (mut request, next_hop) = early.dialog.request(Method::Prack);
-    request.headers.push("RAck", format_args!("{rseq} {cseq} INVITE"));
-    Sent::new(Kind::Prack, request, next_hop)
+/// One response without its PRACK.
+#[derive(Debug)]
+struct Unacknowledged {
+    rseq: u32,
+    response: Response,
+    /// Until it is sent again.
+    interval: Duration,
+    /// It carries our offer: the answer comes in the PRACK.
+    is_offer: bool,
 }
 
 /// What we have sent reliably as the callee.
@@ -51,41 +58,71 @@ pub(super) fn prack(early: &mut Early, rseq: u32, cseq: u32) -> Sent {
 pub(super) struct Reliable {
     invite: ServerKey,
     cseq: u32,
+    /// The caller insists on it; else only descriptions go so.
+    required: bool,
     next: u32,
-    /// Without its PRACK yet, and the time until it is sent again.
-    unacknowledged: Option<(u32, Response, Duration)>,
-    /// The latest that waits for it.
-    waiting: Option<Response>,
+    unacknowledged: Option<Unacknowledged>,
+    /// Those that wait for it.
+    waiting: VecDeque<Response>,
 }
 
 impl Reliable {
     /// `first`: the first RSeq, chosen at random (RFC 3262 §3).
-    pub fn new(invite: ServerKey, cseq: u32, first: u32) -> Self {
-        Self { invite, cseq, next: first, unacknowledged: None, waiting: None }
+    pub fn new(invite: ServerKey, cseq: u32, first: u32, required: bool) -> Self {
+        Self { invite, cseq, required, next: first, unacknowledged: None, waiting: VecDeque::new() }
     }
 
     fn is_acknowledged_by(&self, prack: &Headers) -> bool {
         let mut words = prack.get("RAck").unwrap_or_default().split_ascii_whitespace();
         let mut number = || words.next().and_then(|word| word.parse::<u32>().ok());
         let (rseq, cseq) = (number(), number());
-        let sent = self.unacknowledged.as_ref().map(|(rseq, _, _)| *rseq);
+        let sent = self.unacknowledged.as_ref().map(|sent| sent.rseq);
         rseq.is_some() && rseq == sent && cseq == Some(self.cseq) && words.eq(["INVITE"])
     }
 }
 
 impl Session {
+    pub(super) fn is_reliability_required(&self) -> bool {
+        self.reliable.as_ref().is_some_and(|reliable| reliable.required)
+    }
+
+    /// Nothing that was sent reliably waits for its PRACK.
+    pub(super) fn is_all_acknowledged(&self) -> bool {
+        self.reliable.as_ref().is_none_or(|reliable| reliable.unacknowledged.is_none() && reliable.waiting.is_empty())
+    }
+
+    /// Acknowledges a reliable provisional response, with an answer or an offer of ours.
+    pub(super) fn send_prack(&mut self, fork: Fork, rseq: u32, body: Option<(&Body, bool)>) {
+        let cseq = self.invite.as_ref().map_or(0, |invite| cseq_of(&invite.headers));
+        let Some(dialog) = self.dialog_of(fork) else { return };
+        let (mut request, next_hop) = dialog.request(Method::Prack);
+        request.headers.push("RAck", format_args!("{rseq} {cseq} INVITE"));
+        let mut kind = Kind::Prack;
+        if let Some((body, is_offer)) = body {
+            body.put(&mut request.headers, &mut request.body);
+            if is_offer && let Some(exchange) = self.exchange_of(fork) {
+                kind = Kind::Offer;
+                exchange.offers = OfferAnswer::Local;
+                exchange.modify.offered();
+            }
+        }
+        self.send(Sent::new(kind, request, next_hop));
+    }
+
     /// Sends a provisional response reliably, or keeps it until the one before it is acknowledged.
     pub(super) fn send_reliably(&mut self, now: Instant, mut response: Response) {
+        let is_offer = self.exchange.offers.is_local() && !response.body.is_empty();
         let Some(reliable) = &mut self.reliable else { return };
         if reliable.unacknowledged.is_some() {
-            reliable.waiting = Some(response);
-            return;
+            // The latest counts; a description must not be lost.
+            reliable.waiting.retain(|waiting| !waiting.body.is_empty());
+            return reliable.waiting.push_back(response);
         }
         response.headers.push("Require", "100rel");
         response.headers.push("RSeq", reliable.next);
-        let interval = self.config.timers.t1;
+        let (interval, rseq) = (self.config.timers.t1, reliable.next);
         let key = reliable.invite.clone();
-        reliable.unacknowledged = Some((reliable.next, response.clone(), interval));
+        reliable.unacknowledged = Some(Unacknowledged { rseq, response: response.clone(), interval, is_offer });
         reliable.next = reliable.next.saturating_add(1);
         self.timers.set(Timer::Reliable, now + interval);
         self.timers.set(Timer::ReliableLimit, now + self.config.timers.limit());
@@ -94,12 +131,10 @@ impl Session {
 
     /// The PRACK has not come: the response goes out again, each time after twice as long (RFC 3262 §3).
     pub(super) fn repeat_reliable(&mut self, now: Instant) {
-        let Some(Reliable { invite, unacknowledged: Some((_, response, interval)), .. }) = &mut self.reliable else {
-            return;
-        };
-        *interval *= 2;
-        self.timers.set(Timer::Reliable, now + *interval);
-        self.outputs.push_back(Output::Response { key: invite.clone(), response: response.clone() });
+        let Some(Reliable { invite, unacknowledged: Some(sent), .. }) = &mut self.reliable else { return };
+        sent.interval *= 2;
+        self.timers.set(Timer::Reliable, now + sent.interval);
+        self.outputs.push_back(Output::Response { key: invite.clone(), response: sent.response.clone() });
     }
 
     /// It never came: the call is refused (RFC 3262 §3).
@@ -113,23 +148,48 @@ impl Session {
         self.timers.stop(&Timer::Reliable);
         self.timers.stop(&Timer::ReliableLimit);
         if let Some(reliable) = &mut self.reliable {
-            reliable.waiting = None;
+            reliable.waiting.clear();
         }
     }
 
-    /// The peer's PRACK. It brings no description: our responses carry none that it could answer.
+    /// The peer's PRACK: it may answer the offer of the response, or offer itself once that is allowed (RFC 3262 §5).
     pub(super) fn handle_prack(&mut self, now: Instant, key: ServerKey, request: &Request) -> Result<(), Refusal> {
         let reliable = self.reliable.as_mut().filter(|reliable| reliable.is_acknowledged_by(&request.headers));
         let Some(reliable) = reliable else { return Err(Refusal::NoDialog) };
-        reliable.unacknowledged = None;
-        let waiting = reliable.waiting.take();
+        let is_offer = reliable.unacknowledged.take().is_some_and(|sent| sent.is_offer);
+        let waiting = reliable.waiting.pop_front();
         self.timers.stop(&Timer::Reliable);
         self.timers.stop(&Timer::ReliableLimit);
-        let status = if request.body.is_empty() { 200 } else { 488 };
-        let response = self.response(request, status);
-        self.outputs.push_back(Output::Response { key, response });
+        let taken = self.take_prack(now, key, request, is_offer);
         if let (Some(response), Side::Ringing(_)) = (waiting, &self.side) {
             self.send_reliably(now, response);
+        }
+        taken
+    }
+
+    fn take_prack(&mut self, now: Instant, key: ServerKey, request: &Request, is_offer: bool) -> Result<(), Refusal> {
+        let (body, retry_after) = (Body::of(&request.headers, &request.body)?, self.rng.range(0, 10));
+        let status = match (is_offer, body) {
+            (false, None) => 200,
+            (true, Some(body)) => {
+                self.exchange.offers = OfferAnswer::Stable;
+                self.events.push_back(Event::Answer { fork: self.fork, body });
+                200
+            }
+            (true, None) => 200,
+            (false, Some(_)) if !self.exchange.begun => 488,
+            (false, Some(body)) => {
+                self.exchange.offers.check_remote(retry_after)?;
+                let carrier = Carrier::Update { key, request: Box::new(request.clone()) };
+                self.open_exchange(now, self.fork, Some(body), carrier);
+                return Ok(());
+            }
+        };
+        let is_unanswered = is_offer && self.exchange.offers.is_local();
+        let response = self.response(request, status);
+        self.outputs.push_back(Output::Response { key, response });
+        if is_unanswered {
+            self.refuse_invite(now, 488, &[], Cause::Negotiation("the answer is missing"));
         }
         Ok(())
     }

@@ -2,8 +2,7 @@
 use super::acceptor::Ringing;
 use super::acknowledge::{Acknowledged, Unacknowledged};
 use super::initiator::Calling;
-use super::modify::Modify;
-use super::offer_answer::{Carrier, OfferAnswer, Open};
+use super::offer_answer::{Carrier, Exchange, OfferAnswer};
 use super::reliable::Reliable;
 use super::session_timer::SessionTimer;
 use super::transfer::Transfer;
@@ -38,6 +37,8 @@ pub(super) enum Kind {
     Reinvite,
     /// A refresh without a description.
     Update,
+    /// An UPDATE or PRACK with our offer.
+    Offer,
     Prack,
     /// The question whether the dialog is still there.
     Probe,
@@ -79,12 +80,12 @@ pub(super) enum Timer {
     /// The provisional response is due again.
     Provisional,
     /// The user did not answer an offer.
-    Answer,
+    Answer(OfferId),
     /// The 2xx to the INVITE with this CSeq number is due again.
     Success(u32),
     /// Its ACK did not come.
     AckLimit(u32),
-    Glare,
+    Glare(Fork),
     /// A reliable provisional response is due again.
     Reliable,
     /// Its PRACK did not come.
@@ -120,8 +121,8 @@ pub struct Session {
     pub(super) fork: Fork,
     /// Outgoing: the INVITE as it was sent last.
     pub(super) invite: Option<Request>,
-    pub(super) offers: OfferAnswer,
-    pub(super) modify: Modify,
+    /// Of `dialog`; early dialogs of an outgoing call have theirs in `Calling`.
+    pub(super) exchange: Exchange,
     pub(super) session_timer: SessionTimer,
     /// Incoming: the caller insists on reliable provisional responses.
     pub(super) reliable: Option<Reliable>,
@@ -154,8 +155,7 @@ impl Session {
             dialog: None,
             fork: Fork(0),
             invite: None,
-            offers: OfferAnswer::Stable,
-            modify: Modify::IDLE,
+            exchange: Exchange::new(OfferAnswer::Stable, false),
             session_timer,
             reliable: None,
             transfer: Transfer::default(),
@@ -203,8 +203,9 @@ impl Session {
 
     /// Answers `Event::Offer` or `Event::OfferWanted`, at once or later. Ignored when `id` is no longer open.
     pub fn answer(&mut self, now: Instant, id: OfferId, answer: Answer) {
-        let Some((open, wanted)) = self.offers.take(id) else { return };
-        self.timers.stop(&Timer::Answer);
+        let Some(fork) = self.fork_waiting_for(id) else { return };
+        let Some((open, wanted)) = self.exchange_of(fork).and_then(|exchange| exchange.offers.take(id)) else { return };
+        self.timers.stop(&Timer::Answer(id));
         match (open.carrier, answer) {
             (Carrier::Ack { cseq }, Answer::Accept(body)) => self.acknowledge_late(now, cseq, Some(&body)),
             (Carrier::Ack { cseq }, Answer::Reject(_)) => {
@@ -223,8 +224,17 @@ impl Session {
                 let response = self.response(&request, status);
                 self.outputs.push_back(Output::Response { key, response });
             }
-            (Carrier::Ours, Answer::Accept(body)) => self.send_reinvite(now, &body),
-            (Carrier::Ours, Answer::Reject(_)) => self.modify.declined(),
+            (Carrier::Prack { rseq }, Answer::Accept(body)) => self.send_prack(fork, rseq, Some((&body, wanted))),
+            (Carrier::Prack { rseq }, Answer::Reject(_)) if wanted => {
+                self.wish_declined(fork);
+                self.send_prack(fork, rseq, None);
+            }
+            // A PRACK cannot say no to the offer it acknowledges (RFC 6337 §3.1.2).
+            (Carrier::Prack { .. }, Answer::Reject(_)) => {
+                self.cancel(now, Cause::Negotiation("the offer was not acceptable"), None);
+            }
+            (Carrier::Ours, Answer::Accept(body)) => self.send_offer(now, fork, &body),
+            (Carrier::Ours, Answer::Reject(_)) => self.wish_declined(fork),
             // `take` leaves it where it is.
             (Carrier::Initial, Answer::Accept(_) | Answer::Reject(_)) => {}
         }
@@ -269,7 +279,7 @@ impl Session {
             _ => return,
         }
         match response.status {
-            ..200 => self.progress(id, &response),
+            ..200 => self.progress(now, id, &response),
             401 | 407 => self.challenged(now, id, response),
             _ => {
                 if let Some(sent) = self.requests.remove(&id) {
@@ -285,7 +295,7 @@ impl Session {
         let Some(sent) = self.requests.remove(&id) else { return };
         match sent.kind {
             Kind::Invite => self.unreachable(now, failure),
-            Kind::Reinvite => self.reinvite_refused(now, failure.status(), None),
+            Kind::Reinvite | Kind::Offer => self.offer_refused(now, &sent.request, failure.status(), None),
             // The call may outlive its server for a while: a refresh is tried again, the INVITE has its own end.
             Kind::Update | Kind::Prack | Kind::Notify | Kind::Bye => {}
             Kind::Probe => self.lost(failure.status()),
@@ -319,10 +329,10 @@ impl Session {
             match timer {
                 Timer::Ring => self.unanswered(now),
                 Timer::Provisional => self.repeat_provisional(now),
-                Timer::Answer => self.answer_overdue(now),
+                Timer::Answer(id) => self.answer(now, id, Answer::Reject(504)),
                 Timer::Success(cseq) => self.repeat_success(now, cseq),
                 Timer::AckLimit(cseq) => self.ack_overdue(now, cseq),
-                Timer::Glare => self.modify.elapsed(),
+                Timer::Glare(fork) => self.glare_elapsed(fork),
                 Timer::ModifyLimit => self.cancel_reinvite(now),
                 Timer::Reliable => self.repeat_reliable(now),
                 Timer::ReliableLimit => self.reliable_overdue(now),
@@ -355,6 +365,7 @@ impl Session {
     /// Does what had to wait, as far as it need not wait any longer.
     pub(super) fn settle(&mut self, now: Instant) {
         self.bye_after_ack();
+        self.accept_when_agreed(now);
         self.ask_for_offer(now);
     }
 
@@ -374,18 +385,32 @@ impl Session {
         self.outputs.push_back(Output::Request { id, request, next_hop });
     }
 
+    /// Offers and answers of that dialog.
+    pub(super) fn exchange_of(&mut self, fork: Fork) -> Option<&mut Exchange> {
+        match &mut self.side {
+            Side::Calling(calling) => calling.exchanges.get_mut(&fork),
+            Side::Ringing(_) | Side::Established | Side::Over => Some(&mut self.exchange).filter(|_| fork == self.fork),
+        }
+    }
+
+    fn fork_waiting_for(&self, id: OfferId) -> Option<Fork> {
+        let waits = |exchange: &Exchange| exchange.offers.open().is_some_and(|open| open.id == id);
+        match &self.side {
+            Side::Calling(calling) => calling.exchanges.iter().find(|(_, e)| waits(e)).map(|(fork, _)| *fork),
+            Side::Ringing(_) | Side::Established | Side::Over => waits(&self.exchange).then_some(self.fork),
+        }
+    }
+
     pub(super) fn next_offer(&mut self) -> OfferId {
         self.offers_made += 1;
         OfferId(self.offers_made)
     }
 
-    /// What every INVITE and UPDATE of ours says of us. `has_offer`: a reliable provisional response brings no offer that its
-    /// PRACK would have to answer.
-    pub(super) fn describe_request(&self, headers: &mut Headers, has_offer: bool) {
+    /// What every INVITE and UPDATE of ours says of us.
+    pub(super) fn describe_request(&self, headers: &mut Headers) {
         headers.push("Contact", &self.contact);
         headers.push("Allow", ALLOW);
-        let supported = SUPPORTED.iter().filter(|tag| has_offer || **tag != "100rel");
-        headers.push("Supported", supported.copied().collect::<Vec<_>>().join(", "));
+        headers.push("Supported", SUPPORTED.join(", "));
         self.session_timer.ask(headers);
         name_software(headers, "User-Agent", &self.config.user_agent);
     }
@@ -425,17 +450,12 @@ impl Session {
     fn finished(&mut self, now: Instant, sent: Sent, response: Response) {
         match sent.kind {
             Kind::Invite => self.invite_refused(now, response),
-            Kind::Reinvite => self.reinvite_refused(now, response.status, Some(response)),
+            Kind::Offer if response.status < 300 => self.offer_answered(now, &sent.request, response),
+            Kind::Reinvite | Kind::Offer => self.offer_refused(now, &sent.request, response.status, Some(response)),
             Kind::Update => self.refresh_answered(now, &response),
             Kind::Probe => self.probe_answered(now, &response),
             Kind::Refer => self.refer_answered(&response),
             Kind::Prack | Kind::Notify | Kind::Bye => {}
-        }
-    }
-
-    fn answer_overdue(&mut self, now: Instant) {
-        if let Some(Open { id, .. }) = self.offers.open() {
-            self.answer(now, *id, Answer::Reject(504));
         }
     }
 

@@ -189,7 +189,7 @@ impl Session {
         }
         let Some(dialog) = &mut self.dialog else { return };
         let (mut request, next_hop) = dialog.request(Method::Update);
-        self.describe_request(&mut request.headers, true);
+        self.describe_request(&mut request.headers);
         self.send(Sent::new(Kind::Update, request, next_hop));
     }
 

@@ -126,7 +126,7 @@ impl Session {
 #[cfg(test)]
 mod tests {
     use crate::sip::invite::tests::{answer_to, calling, events, outputs, pass, within};
-    use crate::sip::invite::upkeep_tests::{requests, told};
+    use crate::sip::invite::tests::{requests, told};
     use crate::sip::invite::{Failure, Output, RequestId, Session};
     use crate::sip::message::{Method, NameAddr, Request, Uri};
     use crate::sip::refer::ReferTo;

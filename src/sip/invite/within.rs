@@ -1,9 +1,10 @@
 //! Requests of the peer inside of the dialog (RFC 3261 §12.2.2; UPDATE: RFC 3311; INFO: RFC 6086).
-use super::offer_answer::Carrier;
+use super::modify::remote_tag;
+use super::offer_answer::{Carrier, Open};
 use super::session::{Session, Side};
 use super::session_timer::SessionTimer;
 use super::{Body, Event, Output};
-use crate::sip::dialog::Dialog;
+use crate::sip::dialog::{Dialog, Fork};
 use crate::sip::error::Refusal;
 use crate::sip::key::ServerKey;
 use crate::sip::message::{Method, Request};
@@ -72,21 +73,38 @@ impl Session {
         if SessionTimer::is_too_short(&request) {
             return Err(Refusal::SessionInterval);
         }
+        let retry_after = self.rng.range(0, 10);
+        let is_established = matches!(self.side, Side::Established);
+        let tag = request.headers.from()?.tag().unwrap_or_default().to_owned();
+        let fork = self.fork_with(&tag).ok_or(Refusal::NoDialog)?;
+        let exchange = self.exchange_of(fork).ok_or(Refusal::NoDialog)?;
         match Body::of(&request.headers, &request.body)? {
+            // Its own earlier one is not answered yet (RFC 3311 §5.2).
+            None if matches!(exchange.offers.open(), Some(Open { carrier: Carrier::Update { .. }, .. })) => {
+                return Err(Refusal::Busy { retry_after });
+            }
             None => self.accept_update(now, key, &request, None),
             Some(body) => {
+                exchange.offers.check_remote(retry_after)?;
                 // Our INVITE has no reliable answer yet: its offer, or its wish for one, is open.
-                if self.is_inviting() {
+                if !is_established && !exchange.begun {
                     return Err(Refusal::Pending);
                 }
-                self.offers.check_remote(&mut self.rng)?;
-                self.open_exchange(now, Some(body), Carrier::Update { key, request: Box::new(request) });
+                self.open_exchange(now, fork, Some(body), Carrier::Update { key, request: Box::new(request) });
             }
         }
         Ok(())
     }
 
+    /// Accepts the peer's UPDATE, or a PRACK with an offer.
     pub(super) fn accept_update(&mut self, now: Instant, key: ServerKey, request: &Request, body: Option<&Body>) {
+        if request.method == Method::Prack {
+            let mut response = self.response(request, 200);
+            if let Some(body) = body {
+                body.put(&mut response.headers, &mut response.body);
+            }
+            return self.outputs.push_back(Output::Response { key, response });
+        }
         let response = self.success(request, body);
         let tag = request.headers.from().ok().and_then(|from| from.tag().map(str::to_owned)).unwrap_or_default();
         if let Some(dialog) = self.dialog_with(&tag) {
@@ -112,6 +130,28 @@ impl Session {
         match (&mut self.dialog, &mut self.side) {
             (Some(dialog), _) => Some(dialog).filter(|dialog| dialog.key().remote_tag == remote_tag),
             (None, Side::Calling(calling)) => calling.forks.get_mut(remote_tag).map(|early| &mut early.dialog),
+            (None, Side::Ringing(_) | Side::Established | Side::Over) => None,
+        }
+    }
+
+    /// The dialog with that tag of the peer.
+    pub(super) fn fork_with(&self, remote_tag: &str) -> Option<Fork> {
+        match (&self.dialog, &self.side) {
+            (Some(dialog), _) => (dialog.key().remote_tag == remote_tag).then_some(self.fork),
+            (None, Side::Calling(calling)) => calling.forks.fork_of(remote_tag),
+            (None, Side::Ringing(_) | Side::Established | Side::Over) => None,
+        }
+    }
+
+    /// The dialog that a request of ours was sent in.
+    pub(super) fn fork_of(&self, request: &Request) -> Option<Fork> {
+        self.fork_with(&remote_tag(request)?)
+    }
+
+    pub(super) fn dialog_of(&mut self, fork: Fork) -> Option<&mut Dialog> {
+        match (&mut self.dialog, &mut self.side) {
+            (Some(dialog), _) => Some(dialog).filter(|_| fork == self.fork),
+            (None, Side::Calling(calling)) => calling.forks.named(fork).map(|early| &mut early.dialog),
             (None, Side::Ringing(_) | Side::Established | Side::Over) => None,
         }
     }

@@ -3,7 +3,7 @@ use super::{Call, Verdict};
 use crate::base::time::WallAnchor;
 use crate::media::spec::Direction;
 use crate::sdp::SdpError;
-use crate::sip::invite::{self, Answer, Body, OfferId, Phase, Session};
+use crate::sip::invite::{self, Answer, Body, Fork, OfferId, Phase, Session};
 use crate::sip::message::{Scheme, Uri};
 use crate::ua::account::shown;
 use crate::ua::event::Event;
@@ -77,7 +77,7 @@ impl Call {
     }
 
     pub fn set_hold(&mut self, now: Instant, hold: bool) {
-        if self.is_established()
+        if self.can_hold()
             && self.want_hold != hold
             && let Some(session) = &mut self.session
         {
@@ -112,6 +112,7 @@ impl Call {
 
     pub fn handle_session(&mut self, now: Instant, event: invite::Event, anchor: &WallAnchor, out: &mut Outbox) {
         match event {
+            invite::Event::Progress { fork, status: 199, .. } => self.fork_is_over(now, fork, out),
             invite::Event::Progress { fork, status, body, response } => {
                 self.hear_response(fork, &response.headers, false);
                 let rang = std::mem::replace(&mut self.ringing, true);
@@ -119,7 +120,7 @@ impl Call {
                     match self.plan.handle_answer(fork, &body) {
                         Ok(spec) => {
                             self.early_media = true;
-                            self.configure(now, spec, out);
+                            self.run(now, spec, out);
                         }
                         Err(error) => out.log(format!("call {}: early media of a {status}: {error}", self.number)),
                     }
@@ -128,13 +129,19 @@ impl Call {
                     out.event(Event::Ringing(self.number));
                 }
             }
-            invite::Event::Answered { fork, response } => {
+            invite::Event::Answered { fork, settled, response } => {
                 self.hear_response(fork, &response.headers, true);
                 self.plan.choose(fork);
                 self.answered = Some(now);
                 self.media.heard = now;
                 self.redirected = None;
                 out.event(Event::Established(self.number));
+                if settled {
+                    match self.plan.settle() {
+                        Ok(spec) => self.run(now, spec, out),
+                        Err(error) => self.fail(now, anchor, CallEnd::Failed, error.to_string(), out),
+                    }
+                }
             }
             invite::Event::Confirmed => {}
             invite::Event::Answer { fork, body } => match self.plan.handle_answer(fork, &body) {
@@ -147,9 +154,9 @@ impl Call {
                     self.fail(now, anchor, CallEnd::Failed, words, out);
                 }
             },
-            invite::Event::Offer { id, body } => self.handle_offer(now, id, &body, out),
-            invite::Event::OfferWanted { id } => {
-                let answer = match self.plan.offer(self.direction()) {
+            invite::Event::Offer { id, fork, body } => self.handle_offer(now, (id, fork), &body, out),
+            invite::Event::OfferWanted { id, fork } => {
+                let answer = match self.plan.offer_in(fork, self.direction()) {
                     Ok(offer) => Answer::Accept(offer),
                     Err(error) => Answer::Reject(error.status()),
                 };
@@ -157,8 +164,8 @@ impl Call {
                     session.answer(now, id, answer);
                 }
             }
-            invite::Event::OfferRejected { status, response } => {
-                self.withdraw_wishes(status, out);
+            invite::Event::OfferRejected { fork, status, response } => {
+                self.withdraw_wishes(fork, status, out);
                 self.did_not_follow(now, status, response.is_some(), out);
             }
             invite::Event::Alive => self.alive(now, out),
@@ -193,8 +200,8 @@ impl Call {
         }
     }
 
-    fn handle_offer(&mut self, now: Instant, id: OfferId, body: &Body, out: &mut Outbox) {
-        let answer = match self.plan.answer(body, self.direction()) {
+    fn handle_offer(&mut self, now: Instant, (id, fork): (OfferId, Fork), body: &Body, out: &mut Outbox) {
+        let answer = match self.plan.answer_in(fork, body, self.direction()) {
             Ok((answer, spec)) => {
                 self.configure(now, spec, out);
                 Answer::Accept(answer)
@@ -209,9 +216,16 @@ impl Call {
         }
     }
 
+    /// One of the phones that rang does so no longer (RFC 6228); its early media ends with it.
+    fn fork_is_over(&mut self, now: Instant, fork: Fork, out: &mut Outbox) {
+        let (spec, early_media) = self.plan.forget(fork);
+        self.early_media &= early_media;
+        self.run(now, spec, out);
+    }
+
     /// An offer of ours came to nothing: what was to be changed stays as it was.
-    pub fn withdraw_wishes(&mut self, status: u16, out: &mut Outbox) {
-        self.plan.withdraw();
+    pub fn withdraw_wishes(&mut self, fork: Fork, status: u16, out: &mut Outbox) {
+        self.plan.withdraw(fork);
         if self.want_hold != self.held_by_us {
             let what = if self.want_hold { "putting the call on hold" } else { "resuming the call" };
             self.want_hold = self.held_by_us;

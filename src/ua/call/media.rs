@@ -101,6 +101,11 @@ impl Call {
             (self.held_by_us, self.held_by_peer) = (self.want_hold, held_by_peer);
             out.event(Event::HoldChanged { call: self.number, by_us: self.held_by_us, by_peer: held_by_peer });
         }
+        self.run(now, spec, out);
+    }
+
+    /// Tells media what to run; what of it is on hold is another matter.
+    pub(super) fn run(&mut self, now: Instant, spec: Option<StreamSpec>, out: &mut Outbox) {
         let Some(spec) = spec else { return };
         self.media.monitor.handle_direction(now, spec.direction.sends(), spec.direction.receives());
         self.media.heard = now;

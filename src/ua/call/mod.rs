@@ -178,6 +178,11 @@ impl Call {
         self.answered.is_some() && !self.is_over()
     }
 
+    /// Sound flows, or will: it can be held and resumed. That of an early dialog is, where the peer takes it.
+    pub fn can_hold(&self) -> bool {
+        self.is_established() || (self.outgoing && self.early_media && !self.is_over())
+    }
+
     /// Rings here and waits for the user.
     pub fn is_ringing_in(&self) -> bool {
         !self.outgoing && self.answered.is_none() && !self.answering && !self.is_over()

@@ -1,5 +1,4 @@
 //! Two sessions over two transaction layers and a link that may be bad.
-use super::tests::{contact, invitation, name};
 use super::*;
 use crate::base::net::{Flow, Received, Transmit};
 use crate::base::rng::Rng;
@@ -108,7 +107,7 @@ impl Agent {
         let Some(session) = &mut self.session else { return };
         match event {
             Event::Offer { id, .. } => session.answer(now, id, Answer::Accept(Body::sdp("answer"))),
-            Event::OfferWanted { id } => session.answer(now, id, Answer::Accept(Body::sdp("offer"))),
+            Event::OfferWanted { id, .. } => session.answer(now, id, Answer::Accept(Body::sdp("offer"))),
             _ => {}
         }
     }

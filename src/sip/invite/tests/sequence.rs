@@ -1,5 +1,4 @@
 //! Sessions and any sequence of messages, verbs and waits.
-use super::tests::{INVITE, answer_to, calling, contact, events, outputs, pass, ringing, within};
 use super::*;
 use crate::sip::key::ServerKey;
 use crate::sip::testing::*;
