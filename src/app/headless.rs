@@ -256,7 +256,7 @@ impl Run {
                 self.say_fact("handling", &forwarding.words(do_not_disturb));
             }
             Event::Parked { slot, .. } => self.tell("parked", &slot, || format!("parked at {slot}")),
-            Event::Plan { typed, answer } => self.say_fact("plan", &format!("{typed}: {answer}")),
+            Event::Plan { typed, answer, .. } => self.say_fact("plan", &format!("{typed}: {answer}")),
             Event::Text(text) => self.say(&report::message(&text), || report::message_line(&text)),
             Event::Capabilities { target, answer, told } => {
                 let words = format!("{target}: {answer}");

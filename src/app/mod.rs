@@ -10,6 +10,7 @@ pub mod init;
 mod instance;
 mod manual;
 pub mod phone;
+mod remembered;
 pub mod report;
 pub mod run;
 pub mod screen;

@@ -2,16 +2,21 @@
 use crate::app::headless::{self, Job, Kind};
 use crate::app::instance::Instance;
 use crate::app::phone::{Hooks, Parts, Phone, PhoneError};
+use crate::app::remembered::Remembered;
+use crate::app::report;
 use crate::app::sound::{self, Sound};
 use crate::app::{config_check, contacts, demo, devices, init, manual, screen, serve, wire};
-use crate::cli::{Cli, Command, ConfigCommand, ExitCode, Reject};
+use crate::base::time::WallAnchor;
+use crate::cli::{self, Cli, Command, ConfigCommand, ExitCode, Reject};
 use crate::config::{Account, Config, Environment, Host, Loaded};
 use crate::runtime::clock;
 use crate::runtime::journal::Journal;
 use crate::ua::command::{Command as UaCommand, Rejection};
-use crate::ua::target;
+use crate::ua::event::Event;
+use crate::ua::{UserAgent, target};
 use std::io::{self, Write};
 use std::net::Ipv4Addr;
+use std::time::{Instant, SystemTime};
 
 /// A sentence for the user, and the exit code that goes with it.
 #[derive(Debug)]
@@ -65,6 +70,7 @@ fn attempt(cli: &Cli) -> Result<ExitCode, Failure> {
         Some(Command::Config(ConfigCommand::Check)) => {
             Ok(config_check::run(shared.config.as_deref(), &environment, &mut io::stdout().lock())?)
         }
+        Some(Command::Call(call)) if call.dry_run => tell_plan(cli, &environment, call),
         Some(Command::Call(call)) => {
             let job = Job {
                 kind: Kind::Call,
@@ -186,6 +192,12 @@ fn work(cli: &Cli, environment: &Environment, mut job: Job, auto_answer: bool) -
     settings.instance.clone_from(&instance.urn);
     let keeper = contacts::Keeper::open(&loaded, environment, &journal);
     settings.contacts.clone_from(&keeper.contacts);
+    let (switched, writer) = Remembered::apply(&config, environment, &journal, &mut settings).recorder();
+    let contacts = keeper.recorder();
+    let hear = Box::new(move |event: &Event| {
+        contacts(event);
+        switched(event);
+    });
     let Sound { handle, events } = sound::start(&config, rng.fork(), &journal)?;
     let phone = Phone::start(Parts {
         settings,
@@ -193,7 +205,7 @@ fn work(cli: &Cli, environment: &Environment, mut job: Job, auto_answer: bool) -
         media: handle.sender(),
         media_events: events,
         journal,
-        hooks: Hooks { hear: keeper.recorder(), ..Hooks::default() },
+        hooks: Hooks { hear, ..Hooks::default() },
     })?;
     if let Some(notice) = &phone.notice {
         complain(notice);
@@ -202,6 +214,7 @@ fn work(cli: &Cli, environment: &Environment, mut job: Job, auto_answer: bool) -
     let code = headless::run(phone, job, &interrupted)?;
     handle.shutdown();
     keeper.close();
+    drop(writer);
     Ok(code)
 }
 
@@ -209,4 +222,24 @@ fn work(cli: &Cli, environment: &Environment, mut job: Job, auto_answer: bool) -
 pub fn complain(words: &str) {
     // Where nobody reads, nobody is told.
     let _ = writeln!(io::stderr().lock(), "offhook: {words}");
+}
+
+/// Tells what a call would go to; nothing is sent.
+fn tell_plan(cli: &Cli, environment: &Environment, call: &cli::Call) -> Result<ExitCode, Failure> {
+    let config = with_some_account(configuration(cli, environment)?.config);
+    let mut rng = clock::seeded_by_system().map_err(|error| Failure::new(ExitCode::Failed, error))?;
+    let settings =
+        wire::settings(&config, false, &mut rng).map_err(|error| Failure::new(ExitCode::Configuration, error))?;
+    let (now, wall) = (Instant::now(), SystemTime::now());
+    let mut agent = UserAgent::new(settings, WallAnchor::new(now, wall), rng);
+    agent.handle_command(now, UaCommand::Plan { account: None, target: call.target.clone() });
+    while let Some(event) = agent.poll_event() {
+        if let Event::Plan { typed, answer, is_allowed } = event {
+            let words = format!("{typed}: {answer}");
+            let line = if call.json { report::fact("plan", &words).to_string() } else { words };
+            writeln!(io::stdout(), "{line}")?;
+            return Ok(if is_allowed { ExitCode::Ended } else { ExitCode::Configuration });
+        }
+    }
+    Err(Failure::new(ExitCode::Configuration, "there is no account to call from; `offhook init` makes one"))
 }

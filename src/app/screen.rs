@@ -2,6 +2,7 @@
 use crate::app::contacts::Keeper;
 use crate::app::instance::Instance;
 use crate::app::phone::{Hooks, Parts, Phone};
+use crate::app::remembered::Remembered;
 use crate::app::run::{Failure, configuration, journal, with_some_account};
 use crate::app::sound::{self, Sound};
 use crate::app::wire;
@@ -36,10 +37,12 @@ pub fn run(cli: &Cli, environment: &Environment) -> Result<ExitCode, Failure> {
     let history = History::open(&config, environment, &journal);
     let keeper = Keeper::open(&loaded, environment, &journal);
     settings.contacts.clone_from(&keeper.contacts);
+    let (switched, writer) = Remembered::apply(&config, environment, &journal, &mut settings).recorder();
     let (calls, contacts) = (history.recorder(), keeper.recorder());
     let hear = Box::new(move |event: &Event| {
         calls(event);
         contacts(event);
+        switched(event);
     });
     let phone = Phone::start(Parts {
         settings,
@@ -54,6 +57,7 @@ pub fn run(cli: &Cli, environment: &Environment) -> Result<ExitCode, Failure> {
     handle.shutdown();
     history.close();
     keeper.close();
+    drop(writer);
     Ok(code)
 }
 

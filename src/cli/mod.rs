@@ -152,6 +152,9 @@ pub struct Call {
     /// Transfer so long after the answer (seconds).
     #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "2", requires = "transfer_to")]
     pub transfer_after: Duration,
+    /// Call nobody: tell what would be called, by the dial plan of the account.
+    #[arg(long)]
+    pub dry_run: bool,
     /// Call without registering first.
     #[arg(long)]
     pub no_register: bool,

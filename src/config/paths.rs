@@ -79,6 +79,11 @@ impl Environment {
         self.chosen(&FileChoice::Auto, self.xdg_state_home.as_ref(), ".local/state", "proxy.pem")
     }
 
+    /// Where is kept what the user switched while the phone ran.
+    pub fn handling_file(&self) -> Option<PathBuf> {
+        self.chosen(&FileChoice::Auto, self.xdg_state_home.as_ref(), ".local/state", "switched.json")
+    }
+
     fn chosen(&self, choice: &FileChoice, xdg: Option<&PathBuf>, fallback: &str, name: &str) -> Option<PathBuf> {
         match choice {
             FileChoice::None => None,

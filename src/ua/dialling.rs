@@ -53,10 +53,10 @@ impl UserAgent {
         let Some(account) = self.choose_account(wanted) else {
             return self.out.refuse("there is no account to call from; `offhook init` makes one");
         };
-        let answer = match account.dial(&self.look_up(typed)) {
-            Ok((uri, verdict)) => format!("{}, {verdict}", shown(&uri.to_string(), 120)),
-            Err(error) => error.to_string(),
+        let (answer, is_allowed) = match account.dial(&self.look_up(typed)) {
+            Ok((uri, verdict)) => (format!("{}, {verdict}", shown(&uri.to_string(), 120)), true),
+            Err(error) => (error.to_string(), false),
         };
-        self.out.event(Event::Plan { typed: shown(typed, 80), answer });
+        self.out.event(Event::Plan { typed: shown(typed, 80), answer, is_allowed });
     }
 }

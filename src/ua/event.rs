@@ -84,6 +84,8 @@ pub enum Event {
     Plan {
         typed: String,
         answer: String,
+        /// The dial plan, or what cannot be an address, does not forbid it.
+        is_allowed: bool,
     },
     /// A text came, was sent, or something became of it: the same key, the later counts.
     Text(Box<TextView>),

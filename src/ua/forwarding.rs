@@ -23,10 +23,11 @@ impl UserAgent {
         after: Option<Duration>,
     ) {
         let to = to.map(str::trim).filter(|to| !to.is_empty());
+        let found = to.map(|to| self.look_up(to).to_string());
         let mut told = Vec::new();
         for account in self.accounts.iter_mut().filter(|a| wanted.is_none_or(|wanted| a.id == wanted)) {
-            if let Some(to) = to {
-                match account.dial(to) {
+            if let (Some(to), Some(found)) = (to, &found) {
+                match account.dial(found) {
                     Ok((uri, _)) if account.is_us(&uri) => {
                         self.out.refuse(format!("{to} is this account itself: its calls would go in a circle"));
                         continue;
@@ -89,7 +90,7 @@ impl UserAgent {
             self.out.log(format!("a call that was to go to {to} has been there already: it rings here"));
             return None;
         }
-        let (uri, _) = account.dial(to).map_err(|error| self.out.log(error.to_string())).ok()?;
+        let (uri, _) = account.dial(&self.look_up(to)).map_err(|error| self.out.log(error.to_string())).ok()?;
         let why = match when {
             When::Always => Why::Always,
             When::Busy => Why::Busy,

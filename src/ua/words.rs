@@ -274,10 +274,11 @@ impl Here<'_> {
         call.map(|call| call.number).ok_or_else(|| otherwise.to_owned())
     }
 
-    /// The established call beside the one meant.
+    /// The established call beside the one meant; of several the next one, so that repeating it comes by all.
     fn other(&self) -> Option<CallNumber> {
         let this = self.call().map(|call| call.number);
-        self.live().filter(|c| c.state == CallState::Established).map(|c| c.number).find(|number| Some(*number) != this)
+        let up = self.live().filter(|c| c.state == CallState::Established).map(|c| c.number);
+        up.filter(|number| Some(*number) != this).min_by_key(|number| (Some(*number) < this, *number))
     }
 
     /// The call meant becomes one of a conference, with the next call that is not, or with those that are named.

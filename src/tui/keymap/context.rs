@@ -13,9 +13,13 @@ pub enum Context {
     Calls,
     Recent,
     Messages,
+    /// The phones that are watched.
+    Watched,
     Dial,
     Command,
     Transfer,
+    /// Where calls shall go instead of ringing here.
+    Forward,
     /// Two calls are about to be connected.
     Connect,
     /// Moving and changing text in any line.
@@ -35,16 +39,18 @@ pub enum Context {
 }
 
 impl Context {
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 24] = [
         Self::Incoming,
         Self::Question,
         Self::Main,
         Self::Calls,
         Self::Recent,
         Self::Messages,
+        Self::Watched,
         Self::Dial,
         Self::Command,
         Self::Transfer,
+        Self::Forward,
         Self::Connect,
         Self::Edit,
         Self::Keypad,
@@ -71,6 +77,8 @@ impl Context {
             Self::Messages => "Messages of the call",
             Self::Dial => "Dial line",
             Self::Command => "Command line",
+            Self::Watched => "Watched phones",
+            Self::Forward => "Forwarding calls",
             Self::Transfer => "Transferring a call",
             Self::Connect => "Connecting two calls",
             Self::Edit => "Editing a line",

@@ -35,6 +35,9 @@ rows! {
     Messages {
         ["enter"] => Open Always "read" "show the whole message",
     }
+    Watched {
+        ["enter"] => Open Always "pick up" "take the call that rings there; else call there",
+    }
     Main {
         ["c", "/"] => Dial Always "call" "open the dial line",
         ["any-digit"] => Digit Hidden "" "in a call: send the tone; else: start to dial",
@@ -46,12 +49,16 @@ rows! {
         ["t"] => Transfer Established "transfer" "let the other side call somebody else in your place",
         ["o"] => Connect TwoCalls "connect" "connect the other sides of two calls with each other",
         ["v"] => Conference TwoCalls "conference" "let the calls hear each other, or take one out again",
+        ["p"] => Park Established "park" "let the call wait at the server",
         ["d"] => Keypad Established "keypad" "send tones to the other side",
         ["q"] => Quality Established "quality" "the quality of the call over time",
         ["l"] => Messages Call "messages" "go to the messages of the call",
         ["i"] => Details Established "details" "all that is known of the call",
         ["tab"] => NextPane Idle "lists" "go to the next list",
         ["shift-tab"] => PreviousPane Hidden "" "go to the list before",
+        ["P"] => PickUp Hidden "" "take a call that rings in your group",
+        ["f"] => Forward Idle "forward" "send calls elsewhere instead of letting them ring here",
+        ["z"] => DoNotDisturb Idle "dnd" "do not disturb: refuse all calls as busy, or no more",
         ["u"] => Accounts Idle "accounts" "the accounts, and why one is not reachable",
         ["g"] => Log Idle "log" "what happened",
         ["]"] => SoundUp Hidden "" "sound louder by 3 dB",
@@ -73,6 +80,11 @@ rows! {
     Transfer {
         ["enter"] => Submit Always "transfer" "transfer the call to what is typed",
         ["esc"] => Back Always "back" "leave the line, keep the call",
+    }
+    Forward {
+        ["enter"] => Submit Always "set" "forward to what is typed; nothing typed: no more",
+        ["tab"] => NextRule Always "when" "all calls, while busy, or when nobody answers",
+        ["esc"] => Back Always "back" "leave all as it is",
     }
     Connect {
         ["enter"] => Submit Always "connect" "connect both; your part of the calls ends",

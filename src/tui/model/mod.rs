@@ -72,10 +72,13 @@ pub struct Model {
     pub dial_account: Option<AccountId>,
     pub command: Line,
     pub transfer: Line,
+    pub forward: Line,
     pub knob: Option<Knob>,
     pub selected: Option<CallNumber>,
     /// Row in the list of recent calls, 0 is the newest.
     pub recent: usize,
+    /// Row in the list of watched phones.
+    pub lamp: usize,
     /// Row in the message ladder; `None` follows the newest.
     pub message: Option<usize>,
     pub account: usize,
@@ -144,9 +147,11 @@ impl Model {
             dial_account: None,
             command: Line::default(),
             transfer: Line::default(),
+            forward: Line::default(),
             knob: None,
             selected: None,
             recent: 0,
+            lamp: 0,
             message: None,
             account: 0,
             scroll: 0,
@@ -264,11 +269,13 @@ impl Model {
             (Page::Main, None, Some(Open::Dial), ..) => &[C::Dial, C::Edit],
             (Page::Main, None, Some(Open::Command), ..) => &[C::Command, C::Edit],
             (Page::Main, None, Some(Open::Transfer(_)), ..) => &[C::Transfer, C::Edit],
+            (Page::Main, None, Some(Open::Forward(_)), ..) => &[C::Forward, C::Edit],
             (Page::Main, None, Some(Open::Connect(..)), ..) => &[C::Connect],
             (Page::Main, None, None, Some(_), _) => &[C::Simulation],
             (Page::Main, None, None, None, Pane::Calls) => &[C::Calls, C::Main, C::Scroll],
             (Page::Main, None, None, None, Pane::Recent) => &[C::Recent, C::Main, C::Scroll],
             (Page::Main, None, None, None, Pane::Messages) => &[C::Messages, C::Main, C::Scroll],
+            (Page::Main, None, None, None, Pane::Watched) => &[C::Watched, C::Main, C::Scroll],
         }
     }
 

@@ -1,6 +1,7 @@
 //! Where the user is: page, list, window, line, knob.
 use crate::base::id::CallNumber;
 use crate::tui::keymap::key::Key;
+use crate::ua::handling::When;
 use crate::ua::snapshot::LadderEntry;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +21,8 @@ pub enum Pane {
     Calls,
     Recent,
     Messages,
+    /// The phones that are watched; only while no call is there.
+    Watched,
 }
 
 /// A window over the main page.
@@ -43,6 +46,8 @@ pub enum Open {
     Command,
     /// To whom the peer of this call shall be transferred.
     Transfer(CallNumber),
+    /// Where calls shall go instead of ringing here.
+    Forward(When),
     /// Whether the peers of these two calls shall be connected; nothing is typed.
     Connect(CallNumber, CallNumber),
 }

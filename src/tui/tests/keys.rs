@@ -6,7 +6,8 @@ use crate::tui::keymap::{Context, Intent, Keymap, ROWS};
 use crate::tui::model::{Knob, Open, Page, Pane, Popup, Quit};
 use crate::ua::command::{Command, Rejection};
 use crate::ua::event::Event;
-use crate::ua::snapshot::CallState;
+use crate::ua::handling::When;
+use crate::ua::snapshot::{CallState, Lamp, WatchView};
 
 const ALICE: CallNumber = CallNumber(1);
 const BOB: CallNumber = CallNumber(2);
@@ -190,6 +191,65 @@ fn keys_of_a_call() {
     screen.press(&["]", "{"]);
     let gain = |capture, playback| Command::Gain { capture, playback };
     assert_eq!(screen.sent(), [gain(0.0, 3.0), gain(-3.0, 0.0)]);
+}
+
+#[test]
+fn calls_are_forwarded_and_refused_by_keys() {
+    let mut screen = Screen::used(80, 24);
+    screen.press(&["f"]);
+    screen.types("1003");
+    screen.press(&["esc"]);
+    assert_eq!(screen.sent(), []);
+    let forward = |when, to: Option<&str>| Command::Forward {
+        account: None,
+        when: Some(when),
+        to: to.map(str::to_owned),
+        after: None,
+    };
+    screen.press(&["f"]);
+    screen.types("1003");
+    screen.press(&["enter"]);
+    assert_eq!(screen.sent(), [forward(When::Always, Some("1003"))]);
+    screen.change(|s| s.accounts[0].forwarding.set(When::Busy, Some("604".into())));
+    screen.press(&["f", "tab"]);
+    assert_eq!((screen.model.open, screen.model.forward.text()), (Some(Open::Forward(When::Busy)), "604"));
+    screen.press(&["ctrl-u", "enter"]);
+    assert_eq!(screen.sent(), [forward(When::Busy, None)]);
+    screen.press(&["z"]);
+    screen.change(|s| s.accounts.iter_mut().for_each(|account| account.do_not_disturb = true));
+    screen.press(&["z"]);
+    let disturb = |on| Command::DoNotDisturb { account: None, on };
+    assert_eq!(screen.sent(), [disturb(true), disturb(false)]);
+}
+
+#[test]
+fn calls_are_parked_and_taken_from_others_by_keys() {
+    let mut screen = Screen::talking(80, 24);
+    screen.press(&["p"]);
+    assert_eq!(screen.sent(), [Command::Park { call: ALICE, slot: None }]);
+
+    let mut screen = Screen::used(80, 24);
+    screen.press(&["p", "P"]);
+    assert!(screen.notice().contains("parked"));
+    assert_eq!(screen.sent(), [Command::PickUp { account: None, whom: None }]);
+    let lamp = |label: &str, lamp| WatchView {
+        account: AccountId(1),
+        label: label.into(),
+        contact: None,
+        lamp,
+        note: String::new(),
+    };
+    screen.change(|s| s.watched = vec![lamp("701", Lamp::Busy), lamp("1002", Lamp::Ringing)]);
+    screen.press(&["tab", "tab", "enter", "down", "enter"]);
+    assert_eq!(screen.model.pane, Pane::Watched);
+    let account = Some(AccountId(1));
+    let expected =
+        [Command::Call { account, target: "701".into() }, Command::PickUp { account, whom: Some("1002".into()) }];
+    assert_eq!(screen.sent(), expected);
+    // With a call the cursor goes back to where it can be seen.
+    let calls = Screen::talking(80, 24).model.snapshot.calls.clone();
+    screen.change(|s| s.calls = calls);
+    assert_eq!(screen.model.pane, Pane::Calls);
 }
 
 #[test]

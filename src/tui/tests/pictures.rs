@@ -6,6 +6,7 @@ use crate::qos::snapshot::{CallQuality, Fault, Verdict};
 use crate::tui::action::Action;
 use crate::tui::model::Model;
 use crate::tui::theme::{ASCII, Role};
+use crate::ua::handling::When;
 use crate::ua::identity::Source;
 use crate::ua::snapshot::{CallEnd, CallState, CallView, Lamp, MailboxView, RegistrationState, WatchView};
 use std::sync::Arc;
@@ -94,6 +95,43 @@ fn in_a_call() {
     });
     keep_sizes("two_calls_demo", |columns, rows| Screen::two_calls(columns, rows).simulated());
     keep("call_200x50", &Screen::talking(200, 50).simulated().picture());
+}
+
+#[test]
+fn eight_calls_at_once() {
+    keep_sizes("eight_calls", |columns, rows| {
+        let mut screen = Screen::used(columns, rows);
+        let held = |screen: &Screen, number: u32| {
+            let call = screen.call(number, &format!("Caller {number}"), CallState::Established, 60 + u64::from(number));
+            CallView { held_by_us: number != 5, ..call }
+        };
+        let mut calls: Vec<CallView> = (1..=7).map(|number| held(&screen, number)).collect();
+        let waiting = screen.call(8, "Caller 8", CallState::Ringing { early_media: false }, 3);
+        calls.push(CallView { outgoing: false, ..waiting });
+        screen.change(|s| (s.calls, s.focus) = (calls, Some(CallNumber(5))));
+        screen
+    });
+}
+
+#[test]
+fn calls_that_do_not_ring_here() {
+    keep_sizes("forwarding", |columns, rows| {
+        let mut screen = Screen::used(columns, rows);
+        screen.change(|s| {
+            s.accounts[0].forwarding.set(When::Always, Some("1003".into()));
+            s.accounts[1].do_not_disturb = true;
+        });
+        screen.press(&["f", "tab", "tab"]);
+        screen.types("604");
+        screen
+    });
+    let mut screen = Screen::used(80, 24);
+    screen.change(|s| s.accounts.iter_mut().for_each(|account| account.do_not_disturb = true));
+    for page in ["g", "u", "?"] {
+        screen.press(&[page]);
+        assert!(screen.picture().lines().next().is_some_and(|line| line.contains("DND")), "{}", screen.picture());
+        screen.press(&["esc"]);
+    }
 }
 
 #[test]

@@ -58,10 +58,22 @@ pub fn change(model: &mut Model, intent: Intent) -> Vec<Effect> {
     }
 }
 
-/// The established call that is not talked on.
+/// What has a word on the command line that needs no more.
+pub fn word(model: &mut Model, intent: Intent) -> Vec<Effect> {
+    let word = match intent {
+        Intent::DoNotDisturb => "dnd",
+        Intent::Park => "park",
+        Intent::PickUp => "pickup",
+        _ => return Vec::new(),
+    };
+    super::command::run(model, word)
+}
+
+/// The established call that is not talked on; of several the next one, so that repeating it comes by all.
 pub fn other_call(model: &Model) -> Option<crate::base::id::CallNumber> {
-    let established = |call: &&CallView| call.state == CallState::Established;
-    model.live_calls().filter(established).map(|call| call.number).find(|number| Some(*number) != model.snapshot.focus)
+    let focus = model.snapshot.focus;
+    let up = model.live_calls().filter(|call| call.state == CallState::Established).map(|call| call.number);
+    up.filter(|number| Some(*number) != focus).min_by_key(|number| (Some(*number) < focus, *number))
 }
 
 /// The selected call joins the conference, or begins one with the call talked on.

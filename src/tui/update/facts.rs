@@ -1,6 +1,6 @@
 //! What the phone reports: snapshots, events, and time that passes.
 use crate::tui::action::Effect;
-use crate::tui::model::{Model, Quit, is_over};
+use crate::tui::model::{Model, Pane, Quit, is_over};
 use crate::ua::command::Command;
 use crate::ua::event::Event;
 use crate::ua::snapshot::{CallEnd, CallState, Snapshot};
@@ -74,6 +74,9 @@ fn choose_call(model: &mut Model) {
 
 pub fn select(model: &mut Model, number: Option<crate::base::id::CallNumber>) {
     model.selected = number;
+    if number.is_some() && model.pane == Pane::Watched {
+        model.pane = Pane::Calls;
+    }
     model.message = None;
     model.look_back = 0;
     model.dirty = true;
@@ -83,7 +86,7 @@ pub fn event(model: &mut Model, event: Event) -> Vec<Effect> {
     match event {
         Event::Refused { reason } => model.notify(reason, true),
         Event::Capabilities { target, answer, .. } => model.notify(format!("{target}: {answer}"), false),
-        Event::Plan { typed, answer } => model.notify(format!("{typed}: {answer}"), false),
+        Event::Plan { typed, answer, is_allowed } => model.notify(format!("{typed}: {answer}"), !is_allowed),
         Event::Handling { forwarding, do_not_disturb, .. } => model.notify(forwarding.words(do_not_disturb), false),
         Event::Parked { slot, .. } => model.notify(format!("Parked at {slot}"), false),
         Event::Digit { call, digit } => {

@@ -6,6 +6,7 @@ use crate::tui::keymap::Intent;
 use crate::tui::model::line::Line;
 use crate::tui::model::{Model, Open, Page, Pane};
 use crate::ua::command::Command;
+use crate::ua::handling::When;
 use crate::ua::snapshot::{CallState, CallView};
 
 pub fn open(model: &mut Model, intent: Intent) -> Vec<Effect> {
@@ -24,6 +25,7 @@ fn line(model: &mut Model) -> Option<&mut Line> {
         Open::Dial => Some(&mut model.dial),
         Open::Command => Some(&mut model.command),
         Open::Transfer(_) => Some(&mut model.transfer),
+        Open::Forward(_) => Some(&mut model.forward),
         Open::Connect(..) => None,
     }
 }
@@ -83,6 +85,11 @@ pub fn submit(model: &mut Model) -> Vec<Effect> {
             model.open = None;
             send_if_up(model, &[call], Command::Transfer { call, target })
         }
+        Some(Open::Forward(when)) => {
+            let to = Some(model.forward.submit()).filter(|to| !to.is_empty());
+            model.open = None;
+            vec![Effect::Send(Command::Forward { account: model.dial_account, when: Some(when), to, after: None })]
+        }
         Some(Open::Connect(held, other)) => {
             model.open = None;
             send_if_up(model, &[held, other], Command::Connect(held, other))
@@ -101,6 +108,26 @@ pub fn transfer(model: &mut Model) -> Vec<Effect> {
         None => model.notify("Only a call that is talked on can be transferred.", true),
     }
     Vec::new()
+}
+
+/// Asks where calls shall go; what holds now is in the line.
+pub fn forward(model: &mut Model, when: When) -> Vec<Effect> {
+    let Some(account) = model.calling_account() else {
+        model.notify("There is no account whose calls could be forwarded.", true);
+        return Vec::new();
+    };
+    let now = account.forwarding.target(when).unwrap_or_default().to_owned();
+    model.forward.set(&now);
+    model.open = Some(Open::Forward(when));
+    Vec::new()
+}
+
+pub fn next_rule(model: &mut Model) -> Vec<Effect> {
+    match model.open {
+        Some(Open::Forward(When::Always)) => forward(model, When::Busy),
+        Some(Open::Forward(When::Busy)) => forward(model, When::NoAnswer),
+        _ => forward(model, When::Always),
+    }
 }
 
 /// Asks whether the selected call and the other one shall be connected: the one on hold goes first.

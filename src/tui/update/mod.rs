@@ -12,6 +12,7 @@ use crate::tui::keymap::Intent;
 use crate::tui::keymap::key::{Code, Key};
 use crate::tui::model::{Model, Page, Popup, Quit};
 use crate::ua::command::Command;
+use crate::ua::handling::When;
 
 /// The only way the model changes.
 pub fn update(model: &mut Model, action: Action) -> Vec<Effect> {
@@ -82,6 +83,9 @@ fn perform(model: &mut Model, intent: Intent, key: Key) -> Vec<Effect> {
         I::Digit => calls::digit(model, typed),
         I::Transfer => lines::transfer(model),
         I::Connect => lines::connect(model),
+        I::Forward => lines::forward(model, When::Always),
+        I::NextRule => lines::next_rule(model),
+        I::DoNotDisturb | I::Park | I::PickUp => calls::word(model, intent),
         I::Dial | I::CommandLine => lines::open(model, intent),
         I::Insert
         | I::Backspace

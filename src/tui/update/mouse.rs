@@ -51,6 +51,7 @@ fn selected(model: &Model) -> Option<Spot> {
         (Page::Main, Pane::Recent) => Some(Spot::Recent(model.recent)),
         (Page::Main, Pane::Messages) => model.message.map(Spot::Message),
         (Page::Accounts, _) => Some(Spot::Account(model.account)),
+        (Page::Main, Pane::Watched) => None,
         (Page::Quality | Page::Account | Page::Log | Page::Help, _) => None,
     }
 }

@@ -7,7 +7,7 @@ use crate::tui::keymap::Intent;
 use crate::tui::model::{Frozen, Model, Page, Pane, Popup, is_over};
 use crate::tui::view;
 use crate::ua::command::Command;
-use crate::ua::snapshot::{CallState, RegistrationState};
+use crate::ua::snapshot::{CallState, Lamp, RegistrationState};
 
 /// Seconds one press looks back.
 const LOOK_STEP: usize = 5;
@@ -50,6 +50,8 @@ pub fn turn(model: &mut Model, intent: Intent) -> Vec<Effect> {
     let mut panes = vec![Pane::Calls, Pane::Recent];
     if model.selected_call().is_some() {
         panes.push(Pane::Messages);
+    } else if !model.snapshot.watched.is_empty() {
+        panes.push(Pane::Watched);
     }
     let at = panes.iter().position(|pane| *pane == model.pane).unwrap_or(0);
     let step = if intent == Intent::NextPane { 1 } else { panes.len() - 1 };
@@ -90,8 +92,19 @@ pub fn open(model: &mut Model) -> Vec<Effect> {
             show_message(model, index);
             Vec::new()
         }
+        (Page::Main, Pane::Watched) => call_watched(model),
         (Page::Quality | Page::Log | Page::Help, _) => Vec::new(),
     }
+}
+
+/// A call that rings there is taken; else who is there is called, or the call that waits there.
+fn call_watched(model: &mut Model) -> Vec<Effect> {
+    let Some(view) = model.snapshot.watched.get(model.lamp) else { return Vec::new() };
+    let (account, label) = (Some(view.account), view.label.clone());
+    vec![Effect::Send(match view.lamp {
+        Lamp::Ringing => Command::PickUp { account, whom: Some(label) },
+        Lamp::Unknown | Lamp::Free | Lamp::Busy | Lamp::Away => Command::Call { account, target: label },
+    })]
 }
 
 fn toggle_account(model: &mut Model) -> Vec<Effect> {
@@ -154,6 +167,9 @@ pub fn scroll(model: &mut Model, intent: Intent) -> Vec<Effect> {
                 let rows = view::recent_rows(model);
                 model.recent = moved(model.recent, model.history.len(), rows, intent);
             }
+        }
+        (Page::Main, None, Pane::Watched) => {
+            model.lamp = moved(model.lamp, model.snapshot.watched.len(), view::lamp_rows(model), intent);
         }
         (Page::Main, None, Pane::Messages) => {
             let (count, rows) = (model.ladder().len(), view::message_rows(model));

@@ -7,6 +7,7 @@ use crate::tui::theme::Role;
 use crate::tui::update::command;
 use crate::tui::widget::paint::Painter;
 use crate::tui::widget::text;
+use crate::ua::handling;
 use crate::ua::snapshot::RegistrationState;
 use ratatui::layout::{Position, Rect};
 
@@ -82,6 +83,23 @@ pub fn input(model: &Model, p: &mut Painter<'_>, area: Rect) -> Option<Position>
             let (cursor, x) = line(p, x, y, end, &model.transfer);
             if model.transfer.is_empty() {
                 p.put(x, y, end.saturating_sub(x), "number, name or address", Role::Suggestion);
+            }
+            return Some(cursor);
+        }
+        Some(Open::Forward(when)) => {
+            let account = model.calling_account().filter(|_| model.dial_account.is_some());
+            let after = model.calling_account().map_or(0, |account| account.forwarding.after.as_secs());
+            let whose = account.map_or(String::new(), |a| format!(" of {}", text::fit(&a.name, 12, p.glyphs.ellipsis)));
+            let label = match when {
+                handling::When::Always => format!("Forward all calls{whose} to: "),
+                handling::When::Busy => format!("Forward calls{whose} while busy to: "),
+                handling::When::NoAnswer => format!("Forward calls{whose} after {after} s to: "),
+            };
+            let x = p.put(area.x + 1, y, 48, &label, Role::Accent);
+            let end = area.right().saturating_sub(1);
+            let (cursor, x) = line(p, x, y, end, &model.forward);
+            if model.forward.is_empty() {
+                p.put(x, y, end.saturating_sub(x), "nobody: they ring here", Role::Suggestion);
             }
             return Some(cursor);
         }

@@ -29,6 +29,9 @@ pub fn draw(model: &Model, p: &mut Painter<'_>, area: Rect) {
     if model.snapshot.muted {
         remark(p, format!("{} muted", p.glyphs.fair), Role::Fair);
     }
+    for rule in words::away(&model.snapshot.accounts) {
+        remark(p, format!("{} {rule}", p.glyphs.fair), Role::Fair);
+    }
     if model.missed() > 0 {
         remark(p, format!("{} {} missed", p.glyphs.poor, model.missed()), Role::Poor);
     }

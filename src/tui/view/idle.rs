@@ -1,7 +1,8 @@
 //! The panel while no call is up: who can reach this phone, with what it hears and speaks, and how to begin.
+use super::lists::has_cursor;
 use super::words;
 use crate::tui::keymap::{Context, Intent};
-use crate::tui::model::Model;
+use crate::tui::model::{Model, Pane};
 use crate::tui::theme::Role;
 use crate::tui::widget::clock::Local;
 use crate::tui::widget::graph;
@@ -33,7 +34,14 @@ pub fn draw(model: &Model, p: &mut Painter<'_>, area: Rect) {
         }
         let below = rows_of(accounts.len() - n).saturating_add(rest);
         let spare = inside.bottom().saturating_sub(y).saturating_sub(below).min(CAUSE);
-        y = draw_account(model, p, inside, y, spare, account) + airy;
+        y = draw_account(model, p, inside, y, spare, account);
+        if (account.do_not_disturb || account.forwarding.is_on()) && y < inside.bottom() {
+            let rule = account.forwarding.words(account.do_not_disturb);
+            let x = inside.x + 2 + NAME;
+            p.put(x, y, inside.right().saturating_sub(x), &rule, Role::Fair);
+            y += 1;
+        }
+        y += airy;
     }
     if y + 5 <= inside.bottom() {
         devices(model, p, inside, y);
@@ -47,7 +55,13 @@ fn lamps(model: &Model, p: &mut Painter<'_>, area: Rect) {
     let watched = &model.snapshot.watched;
     let room = usize::from(area.height);
     let shown = if watched.len() > room { room.saturating_sub(1) } else { watched.len() };
-    for (view, y) in watched.iter().take(shown).zip(area.y..) {
+    let cursor = has_cursor(model, Pane::Watched);
+    let first = if cursor { super::first_shown(model.lamp, watched.len(), shown) } else { 0 };
+    for ((index, view), y) in watched.iter().enumerate().skip(first).take(shown).zip(area.y..) {
+        if cursor && index == model.lamp {
+            p.tint(Rect { x: area.x.saturating_sub(1), y, height: 1, ..area }, Role::Selected);
+            p.cell(area.x.saturating_sub(1), y, p.glyphs.cursor, Role::Accent);
+        }
         let (sign, role) = match view.lamp {
             Lamp::Free => (p.glyphs.good, Role::Good),
             Lamp::Ringing => (p.glyphs.fair, Role::Fair),

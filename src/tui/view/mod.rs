@@ -127,6 +127,11 @@ pub fn message_rows(model: &Model) -> usize {
     layout::areas(model).and_then(|areas| areas.ladder).map_or(1, inner_rows)
 }
 
+/// Watched phones that one page moves over.
+pub fn lamp_rows(model: &Model) -> usize {
+    layout::areas(model).and_then(|areas| areas.panel).map_or(1, |area| inner_rows(area) / 2)
+}
+
 fn inner_rows(area: Rect) -> usize {
     usize::from(area.height.saturating_sub(2)).max(1)
 }

@@ -93,6 +93,25 @@ pub fn registration(model: &Model, state: &RegistrationState) -> String {
     }
 }
 
+/// That calls do not ring here, as short as can be: always on the screen while it is so.
+pub fn away(accounts: &[AccountView]) -> Vec<String> {
+    let of = |all: bool, account: &AccountView| if all { String::new() } else { format!(" {}", account.name) };
+    let mut rules = Vec::new();
+    let silent: Vec<&AccountView> = accounts.iter().filter(|a| a.do_not_disturb).collect();
+    if let [first, ..] = silent.as_slice() {
+        rules.push(format!("DND{}", of(silent.len() == accounts.len(), first)));
+    }
+    let forwarded: Vec<&AccountView> = accounts.iter().filter(|a| a.forwarding.is_on()).collect();
+    if let [first, ..] = forwarded.as_slice() {
+        let whose = of(forwarded.len() == accounts.len(), first);
+        rules.push(match &first.forwarding.always {
+            Some(to) => format!("fwd{whose} {to}"),
+            None => format!("fwd{whose}"),
+        });
+    }
+    rules
+}
+
 /// Time left, counted so that the last second shown is 1.
 pub fn until(at: Instant, now: Instant) -> Duration {
     let left = at.saturating_duration_since(now);
