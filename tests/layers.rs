@@ -73,8 +73,8 @@ const EDGES: &[(&str, &[&str])] = &[
     // L3: agents, pure; the first three are the contract that views and APIs may see
     ("ua::availability", &[]),
     ("ua::dial_plan", &[]),
-    ("ua::handling", &["ua::dial_plan"]),
     ("ua::caller_id", &[]),
+    ("ua::handling", &["nat::candidate", "ua::dial_plan"]),
     ("ua::contacts", &["base"]),
     ("ua::identity", &["base"]),
     ("ua::command", &["base", "ua::contacts", "ua::handling"]),

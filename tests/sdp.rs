@@ -17,6 +17,7 @@ fn local() -> LocalMedia {
         ptime: Duration::from_millis(20),
         direction: Direction::SendRecv,
         rtcp_mux: false,
+        ice: None,
         srtp: Policy::Off,
         sdes: true,
         certificate: None,

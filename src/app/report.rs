@@ -23,6 +23,8 @@ pub fn progress(call: &CallView, now: Instant) -> Value {
         "codec": text(&call.codec),
         "security": text(&call.security),
         "fingerprints": call.fingerprints.as_ref().map(|(ours, theirs)| json!({ "ours": ours, "theirs": theirs })),
+        "media_path": text(&call.media_path),
+        "media_pair": text(&call.media_pair),
         "signalling": call.ladder.last().and_then(|entry| entry.flow.split(' ').next()),
         "recovery": text(&call.recovery),
         "held_by_us": call.held_by_us,

@@ -34,6 +34,7 @@ pub(super) fn read<'t>(reader: &mut Reader<'t>, section: &Section<'_, 't>) -> Ha
     handling.auto_answer_from = reader.list(section, "auto_answer_from", targets).unwrap_or_default();
     handling.park_slots = reader.list(section, "park_slots", targets).unwrap_or_default();
     handling.dial_plan.rules = dial_plan(reader, section);
+    handling.reach = super::ways::read(reader, section);
     handling
 }
 

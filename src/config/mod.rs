@@ -18,6 +18,7 @@ mod reader;
 mod validate;
 mod values;
 mod vcard;
+mod ways;
 
 pub use account::{Account, AccountChoice, Dtmf, PasswordSource};
 pub use contacts::{parse as parse_contacts, print as print_contacts};

@@ -135,6 +135,26 @@ pub struct Gather {
     pub relay_only: bool,
 }
 
+/// Whether ICE is used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum IceUse {
+    Off,
+    /// When the peer offers it.
+    #[default]
+    Answer,
+    /// It is offered, too.
+    Offer,
+}
+
+/// How an account's calls are to be reached.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reach {
+    pub ice: IceUse,
+    pub stun: Option<Server>,
+    pub turn: Option<TurnServer>,
+    pub relay_only: bool,
+}
+
 /// ICE as an offer and its answer agreed on it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IceSpec {

@@ -1,6 +1,7 @@
 //! Answers (RFC 3264 §6): which line of an offer we take, what we say of each, and where an answer to us stands.
 use super::SdpError;
 use super::attribute::View;
+use super::candidate::{self, Ice};
 use super::codec;
 use super::direction;
 use super::keying;
@@ -48,6 +49,11 @@ impl Negotiator {
             }
             let mut accepted = accepted(offer, line, local);
             accepted.attributes.extend_from_slice(protection);
+            match (candidate::read(View { session: offer, line }), &local.ice) {
+                (Ice::Full(_), Some(ice)) => accepted.attributes.extend(candidate::attributes(ice)),
+                (Ice::Mismatch, Some(_)) => accepted.attributes.push(candidate::mismatch()),
+                (Ice::Full(_) | Ice::Mismatch | Ice::Not, _) => {}
+            }
             accepted
         };
         offer.media.iter().enumerate().map(answered).collect()

@@ -51,8 +51,9 @@ impl<'a> View<'a> {
         let of = |attributes: &[Attribute]| attributes.iter().find_map(|a| super::direction::from_name(&a.name));
         let said = of(&self.line.attributes).or_else(|| of(&self.session.attributes)).unwrap_or(Direction::SendRecv);
         match self.address() {
-            Ok(Address::Nowhere) => Direction::new(said.sends(), false),
-            Ok(Address::Ip(_)) | Err(_) => said,
+            // With ICE the addresses are those of candidates.
+            Ok(Address::Nowhere) if self.line.attribute("ice-ufrag").is_none() => Direction::new(said.sends(), false),
+            Ok(Address::Nowhere | Address::Ip(_)) | Err(_) => said,
         }
     }
 

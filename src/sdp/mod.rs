@@ -3,6 +3,7 @@
 //! [`Negotiator`] is the way in: one per dialog, it makes and answers offers and says what was agreed.
 mod answer;
 mod attribute;
+pub mod candidate;
 pub mod codec;
 mod crypto;
 pub mod direction;
@@ -14,6 +15,7 @@ mod normalise;
 mod offer;
 pub mod session;
 
+pub use candidate::{LocalIce, RemoteIce};
 pub use error::SdpError;
 pub use negotiator::{LocalMedia, Negotiated, Negotiator};
 pub use session::Session;

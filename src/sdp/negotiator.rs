@@ -9,6 +9,7 @@
 //! ```
 use super::SdpError;
 use super::attribute::{Address, View};
+use super::candidate::{self, Ice, LocalIce, RemoteIce};
 use super::codec::{self, Format};
 use super::crypto::Crypto;
 use super::direction;
@@ -46,6 +47,8 @@ pub struct LocalMedia {
     /// What we want to do; the agreed direction never goes beyond it.
     pub direction: Direction,
     pub rtcp_mux: bool,
+    /// Our side of ICE, where it is wanted.
+    pub ice: Option<LocalIce>,
     /// Whether the stream is encrypted.
     pub srtp: Policy,
     /// Whether keys may stand in descriptions (RFC 4568).
@@ -69,6 +72,8 @@ pub struct Negotiated {
     pub rtcp_mux: bool,
     /// Where the keys of both directions come from; clear when `None`.
     pub srtp: Option<Keying>,
+    /// Both sides use ICE: what the peer said of itself.
+    pub ice: Option<RemoteIce>,
     /// What we send, with what the peer asks of the encoder.
     pub send: PayloadFormat,
     pub receive: Vec<PayloadFormat>,
@@ -323,7 +328,12 @@ impl Negotiator {
             connection: Some(Host::Ip(address)),
             bandwidths: Vec::new(),
             timing: timing.to_owned(),
-            attributes: Vec::new(),
+            attributes: media
+                .iter()
+                .find_map(|line| line.attribute("ice-ufrag"))
+                .map(|_| candidate::pacing())
+                .into_iter()
+                .collect(),
             media,
         };
         if !self.described.as_ref().is_some_and(|last| last.says_the_same(&session)) {
@@ -352,6 +362,10 @@ impl Negotiator {
         let their_direction = theirs.direction();
         let rtcp_mux = ours.rtcp_mux() && theirs.rtcp_mux();
         let (wanted, longest) = theirs.ptime();
+        let ice = match candidate::read(theirs) {
+            Ice::Full(ice) if ours.line.attribute("ice-ufrag").is_some() => Some(ice),
+            Ice::Full(_) | Ice::Mismatch | Ice::Not => None,
+        };
         let said = [&remote.information, &theirs.line.information].into_iter().find(|text| !text.is_empty());
         Ok(Negotiated {
             generation: self.generation,
@@ -361,6 +375,7 @@ impl Negotiator {
             remote_rtcp: if rtcp_mux { remote_rtp } else { theirs.rtcp(remote_rtp) },
             rtcp_mux,
             srtp: None,
+            ice,
             send,
             receive,
             send_events: matching.or(usable.first()).copied(),

@@ -1,4 +1,5 @@
 //! The media lines of an offer (RFC 3264 §5, §8): our audio in its place, every other line kept and refused.
+use super::candidate;
 use super::codec;
 use super::direction;
 use super::negotiator::{LocalMedia, Negotiator};
@@ -31,6 +32,7 @@ impl Negotiator {
         };
         let mut audio = audio_line(local, protocol, &formats, &events, local.direction, local.rtcp_mux);
         audio.attributes.extend(self.offered_protection(local, &audio.protocol));
+        audio.attributes.extend(local.ice.iter().flat_map(candidate::attributes));
         match place.and_then(|at| lines.get_mut(at)) {
             Some(line) => *line = audio,
             None => lines.push(audio),

@@ -59,7 +59,8 @@ pub struct Attribute {
 /// Keys are not printed.
 impl fmt::Debug for Attribute {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.name.eq_ignore_ascii_case("crypto") { f.write_str("crypto:..") } else { write!(f, "{self}") }
+        let secret = ["crypto", "ice-pwd"].iter().any(|name| self.name.eq_ignore_ascii_case(name));
+        if secret { write!(f, "{}:..", self.name) } else { write!(f, "{self}") }
     }
 }
 

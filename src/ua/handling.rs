@@ -1,4 +1,5 @@
 //! What becomes of the calls of an account without anybody being asked each time: plain, validated data.
+use crate::nat::candidate::Reach;
 use crate::ua::dial_plan::DialPlan;
 use std::time::Duration;
 
@@ -20,6 +21,8 @@ pub struct Handling {
     pub pickup_code: String,
     /// What is called to take a call that rings at any phone of our group.
     pub group_pickup_code: String,
+    /// The ways media may take: ICE, STUN and TURN.
+    pub reach: Reach,
 }
 
 impl Default for Handling {
@@ -33,6 +36,7 @@ impl Default for Handling {
             park_slots: Vec::new(),
             pickup_code: "**{number}".to_owned(),
             group_pickup_code: "*8".to_owned(),
+            reach: Reach::default(),
         }
     }
 }

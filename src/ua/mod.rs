@@ -44,6 +44,7 @@ mod texting;
 mod transfer;
 mod watch;
 mod watchers;
+mod ways;
 pub mod words;
 
 use crate::base::id::{AccountId, CallNumber};
@@ -288,7 +289,12 @@ impl UserAgent {
                 self.log_devices(&report);
                 self.devices = report;
             }
-            MediaEvent::Opened { stream, rtp, rtcp, .. } => self.media_opened(now, CallNumber(stream.0), rtp, rtcp),
+            MediaEvent::Opened { stream, rtp, rtcp, candidates } => {
+                if let Some(call) = self.calls.get_mut(&CallNumber(stream.0)) {
+                    call.plan.ways.gathered(candidates);
+                }
+                self.media_opened(now, CallNumber(stream.0), rtp, rtcp);
+            }
             MediaEvent::OpenFailed { stream, error } => {
                 if let Some(call) = self.calls.get_mut(&CallNumber(stream.0)) {
                     call.handle_open_failed(now, &self.anchor, &error, &mut self.out);

@@ -142,6 +142,7 @@ impl UserAgent {
             srtp: settings.map(|s| s.srtp).unwrap_or_default(),
             sdes: keying != Agreement::Dtls,
             certificate: self.settings.certificate.clone().filter(|_| keying != Agreement::Sdes),
+            reach: settings.map(|s| s.handling.reach.clone()).unwrap_or_default(),
             brisk_reports: self.settings.brisk_reports,
             description: self.settings.description.clone(),
         }

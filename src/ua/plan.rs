@@ -5,8 +5,11 @@ use crate::base::rng::Rng;
 use crate::media::dtls::certificate::Certificate;
 use crate::media::spec::{Codec, Direction, Keying, OpusParameters, SourceDescription, StreamSpec};
 use crate::media::srtp::sdes::Policy;
+use crate::nat::candidate::Reach;
+use crate::sdp::candidate;
 use crate::sdp::{LocalMedia, Negotiated, Negotiator, SdpError};
 use crate::sip::invite::{Body, Fork};
+use crate::ua::ways::Ways;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -30,6 +33,8 @@ pub struct Wishes {
     pub sdes: bool,
     /// What is shown in DTLS handshakes, where they may be made.
     pub certificate: Option<Arc<Certificate>>,
+    /// How media finds its way.
+    pub reach: Reach,
     pub brisk_reports: bool,
     pub description: SourceDescription,
 }
@@ -45,6 +50,8 @@ struct Early {
 #[derive(Debug)]
 pub struct Plan {
     wishes: Wishes,
+    /// Where we may be reached, and how that is told.
+    pub ways: Ways,
     /// Our ports, once they are bound.
     ports: Option<(SocketAddr, SocketAddr)>,
     /// Offer/answer of the INVITE itself, copied for each early dialog that answers.
@@ -61,11 +68,16 @@ pub struct Plan {
     negotiated: Option<Negotiated>,
     /// What the dialog that won had agreed on before.
     settled: Option<Negotiated>,
+    /// Our address for RTP as our last description told it, and whether that was an offer.
+    told: Option<(SocketAddr, bool)>,
+    /// The pair that a description of ours was made for.
+    updated: Option<(SocketAddr, SocketAddr)>,
 }
 
 impl Plan {
     pub fn new(wishes: Wishes, rng: &mut Rng) -> Self {
         Self {
+            ways: Ways::new(wishes.reach.clone(), rng.fork()),
             wishes,
             ports: None,
             base: Negotiator::new(rng),
@@ -76,6 +88,8 @@ impl Plan {
             associations: (0, None),
             negotiated: None,
             settled: None,
+            told: None,
+            updated: None,
         }
     }
 
@@ -90,6 +104,23 @@ impl Plan {
 
     pub fn set_ports(&mut self, rtp: SocketAddr, rtcp: SocketAddr) {
         self.ports = Some((rtp, rtcp));
+    }
+
+    /// Whether the pair that ICE settled on is another than the descriptions say, so that those between us who read them
+    /// are to be told: by who made the offer, once for each pair (RFC 8839 §4.4.1.2.2).
+    pub fn wants_update(&mut self) -> bool {
+        let Some((told, true)) = self.told else { return false };
+        let (Some(pair), Some((rtp, rtcp)), Some(agreed)) = (self.ways.settled(), self.ports, &self.negotiated) else {
+            return false;
+        };
+        let pair = (pair.local, pair.remote);
+        let differs = self.ways.defaults(rtp, rtcp).0 != told || agreed.remote_rtp != pair.1;
+        differs && self.updated.replace(pair) != Some(pair)
+    }
+
+    /// Whether an offer of the peer offers ICE.
+    pub fn offers_ice(&self, offer: &Body) -> bool {
+        sdp(offer).is_ok_and(|bytes| candidate::offered(bytes).is_some())
     }
 
     /// What was agreed last.
@@ -107,18 +138,18 @@ impl Plan {
         let (mut trial, rtp) = (self.base.clone(), SocketAddr::new(local.ip(), 9));
         // An offer of ours falls to it, as in `answer`.
         trial.withdraw();
-        trial.answer(sdp(offer)?, &self.local(rtp, rtp, Direction::SendRecv)).map(|_| ())
+        trial.answer(sdp(offer)?, &self.local((rtp, rtp), Direction::SendRecv, false)).map(|_| ())
     }
 
     /// Our offer: of a new call, or of a change within the dialog that counts.
     pub fn offer(&mut self, direction: Direction) -> Result<Body, SdpError> {
-        let local = self.local_now(direction)?;
+        let local = self.local_now(direction, true)?;
         offer(&mut self.base, &local)
     }
 
     /// Our offer in a dialog that may be an early one.
     pub fn offer_in(&mut self, fork: Fork, direction: Direction) -> Result<Body, SdpError> {
-        let local = self.local_now(direction)?;
+        let local = self.local_now(direction, true)?;
         offer(self.negotiator(fork).ok_or(SdpError::NoOffer)?.0, &local)
     }
 
@@ -146,7 +177,8 @@ impl Plan {
         offer: &Body,
         direction: Direction,
     ) -> Result<(Body, Option<StreamSpec>), SdpError> {
-        let local = self.local_now(direction)?;
+        self.ways.handle_offer(candidate::offered(sdp(offer)?).as_ref());
+        let local = self.local_now(direction, false)?;
         let (negotiator, early) = self.negotiator(fork).ok_or(SdpError::NoOffer)?;
         // As below: the session raises an offer of the peer only when ours is off the table.
         negotiator.withdraw();
@@ -223,6 +255,7 @@ impl Plan {
         }
         self.running = running;
         self.generation += 1;
+        let offered_by_us = self.told.is_some_and(|(_, offers)| offers);
         let spec = StreamSpec {
             generation: self.generation,
             direction: negotiated.direction,
@@ -230,7 +263,7 @@ impl Plan {
             remote_rtcp: negotiated.remote_rtcp,
             rtcp_mux: negotiated.rtcp_mux,
             srtp: negotiated.srtp.clone().map(|keying| self.number_association(fork, keying)),
-            ice: None,
+            ice: self.ways.agreed(negotiated.ice.as_ref(), offered_by_us),
             send: negotiated.send,
             receive: negotiated.receive.clone(),
             send_events: negotiated.send_events,
@@ -266,9 +299,11 @@ impl Plan {
         self.run(self.chosen, negotiated)
     }
 
-    fn local_now(&self, direction: Direction) -> Result<LocalMedia, SdpError> {
+    fn local_now(&mut self, direction: Direction, offers: bool) -> Result<LocalMedia, SdpError> {
         let (rtp, rtcp) = self.ports.ok_or(SdpError::NoAudio)?;
-        Ok(self.local(rtp, rtcp, direction))
+        let local = self.local(self.ways.defaults(rtp, rtcp), direction, offers);
+        self.told = Some((SocketAddr::new(local.address, local.rtp_port), offers));
+        Ok(local)
     }
 
     /// In order of preference; what runs stays first, so that holding a call does not change its codec.
@@ -279,7 +314,7 @@ impl Plan {
         codecs
     }
 
-    fn local(&self, rtp: SocketAddr, rtcp: SocketAddr, direction: Direction) -> LocalMedia {
+    fn local(&self, (rtp, rtcp): (SocketAddr, SocketAddr), direction: Direction, offers: bool) -> LocalMedia {
         LocalMedia {
             address: rtp.ip(),
             rtp_port: rtp.port(),
@@ -291,6 +326,7 @@ impl Plan {
             ptime: self.wishes.ptime,
             direction,
             rtcp_mux: self.wishes.rtcp_mux,
+            ice: self.ways.local(offers),
             srtp: self.wishes.srtp,
             sdes: self.wishes.sdes,
             certificate: self.wishes.certificate.clone(),

@@ -257,6 +257,10 @@ pub struct CallView {
     pub fingerprints: Option<(String, String)>,
     /// Where sound comes from and goes to.
     pub media_remote: String,
+    /// The way it takes, where one had to be found: `host`, `reflexive`, `relayed via turn.example`; else empty.
+    pub media_path: String,
+    /// The pair of addresses of that way, and its round trip; empty while there is none.
+    pub media_pair: String,
     /// The SDP session name and information lines, when they say anything.
     pub session_name: String,
     pub session_information: String,

@@ -172,6 +172,7 @@ fn answer(offer: &Bytes) {
         ptime: Duration::from_millis(20),
         direction: Direction::SendRecv,
         rtcp_mux: false,
+        ice: None,
         srtp: offhook::media::srtp::sdes::Policy::Off,
         sdes: true,
         certificate: None,

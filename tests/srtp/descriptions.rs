@@ -16,6 +16,7 @@ pub fn local(srtp: Policy) -> LocalMedia {
         ptime: Duration::from_millis(20),
         direction: Direction::SendRecv,
         rtcp_mux: false,
+        ice: None,
         srtp,
         sdes: true,
         certificate: None,

@@ -5,6 +5,7 @@ mod encrypted;
 mod failover;
 mod handling;
 mod hostile;
+mod ice;
 mod identity;
 mod media_host;
 mod peer;

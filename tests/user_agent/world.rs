@@ -6,6 +6,7 @@ use offhook::base::secret::Secret;
 use offhook::base::time::WallAnchor;
 use offhook::media::event::MediaEvent;
 use offhook::media::spec::{Codec, MediaCommand, SourceDescription, StreamSpec};
+use offhook::nat::candidate::{Candidate, Kind, priority};
 use offhook::sip::locate::{Located, Question};
 use offhook::sip::message::Host;
 use offhook::ua::UserAgent;
@@ -176,7 +177,7 @@ impl World {
         );
     }
 
-    fn step(&mut self) {
+    pub fn step(&mut self) {
         let now = self.now;
         while let Some(entry) = self.on_their_way.first_entry().filter(|e| e.key().0 <= now) {
             let Transmit { flow, bytes } = entry.remove();
@@ -281,11 +282,21 @@ impl Phone {
                 let error = "none is free".to_owned();
                 self.agent.handle_media(now, MediaEvent::OpenFailed { stream: *stream, error });
             }
-            MediaCommand::Open { stream, local, .. } => {
+            MediaCommand::Open { stream, local, gather } => {
                 self.streams.insert(*stream, None);
                 let port = 20_000 + 2 * u16::try_from(stream.0).unwrap_or(0);
                 let (rtp, rtcp) = (SocketAddr::new(*local, port), SocketAddr::new(*local, port + 1));
-                self.agent.handle_media(now, MediaEvent::Opened { stream: *stream, rtp, rtcp, candidates: Vec::new() });
+                let candidate = |component, address| Candidate {
+                    foundation: "1".to_owned(),
+                    component,
+                    priority: priority(Kind::Host, 65_535, component),
+                    address,
+                    kind: Kind::Host,
+                    related: None,
+                };
+                let ice = gather.as_ref().is_some_and(|gather| gather.credentials.is_some());
+                let candidates = if ice { vec![candidate(1, rtp), candidate(2, rtcp)] } else { Vec::new() };
+                self.agent.handle_media(now, MediaEvent::Opened { stream: *stream, rtp, rtcp, candidates });
             }
             MediaCommand::Configure { stream, spec } => {
                 assert!(self.streams.contains_key(stream), "configured before it was opened: {stream:?}");

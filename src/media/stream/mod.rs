@@ -64,6 +64,8 @@ struct Running {
     /// A valid packet of this generation arrived.
     flowing: bool,
     next_report: Instant,
+    /// The way was opened then.
+    began: Instant,
     /// The host that packets with our own SSRC came from (RFC 3550 §8.2).
     conflict: Option<IpAddr>,
 }
@@ -105,6 +107,7 @@ impl Stream {
                     flowing: false,
                     next_report: now + REPORT_INTERVAL,
                     secure: None,
+                    began: now,
                     conflict: None,
                     spec,
                 });
@@ -453,6 +456,7 @@ impl Stream {
             if running.next_report <= now {
                 running.next_report = now + REPORT_INTERVAL;
             }
+            self.keep_mapping(now, shared);
             self.tell_path(shared);
             if let Some(report) = self.report(now) {
                 shared.event(MediaEvent::Report { stream: self.id, report: Box::new(report) });

@@ -7,7 +7,10 @@ use crate::media::stream::shared::Shared;
 use crate::nat::candidate::{Gather, RTCP};
 use crate::nat::traversal::{Done, Event, Socket, Traversal, Verdict};
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// NATs keep a way for at least 30 s (RFC 6263 §3).
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 impl Stream {
     /// Finds out where this stream may be reached; its sockets are told in the order of their numbers. What ran before runs
@@ -106,6 +109,31 @@ impl Stream {
                 shared.transmit(MediaTransmit { stream: self.id, component, socket, destination, bytes });
             }
         }
+    }
+
+    /// A NAT forgets a way over which nothing was sent for a while: so something is, that nobody plays (RFC 6263 §4.6). ICE
+    /// has its consent for that, and RTCP on the same ports does as well.
+    pub fn keep_mapping(&mut self, now: Instant, shared: &mut Shared) {
+        let Some(running) = &self.running else { return };
+        let last = self.outbound.sender.last_sent().unwrap_or(running.began).max(running.began);
+        let kept = running.spec.rtcp_mux || running.spec.ice.is_some();
+        let Some(destination) = running.path.rtp_destination() else { return };
+        if kept || now.saturating_duration_since(last) < KEEP_ALIVE {
+            return;
+        }
+        let known = |payload_type: &u8| {
+            let spec = &running.spec;
+            let formats = spec.receive.iter().chain([&spec.send]).map(|format| format.payload_type);
+            let events = spec.receive_events.iter().chain(&spec.send_events).map(|event| event.payload_type);
+            formats.chain(events).any(|other| other == *payload_type)
+        };
+        let Some(unknown) = (96..128).rev().find(|payload_type| !known(payload_type)) else { return };
+        let mut bytes = shared.buffer();
+        match self.outbound.sender.write(now, unknown, 0, &[], &mut bytes) {
+            Ok(()) => self.send(now, Component::Rtp, destination, bytes, shared),
+            Err(_) => shared.recycle(bytes),
+        }
+        self.outbound.sender.pause();
     }
 
     fn drain_search(&mut self, now: Instant, shared: &mut Shared) {

@@ -161,6 +161,8 @@ impl Screen {
             codec: if established { "Opus 48k".into() } else { String::new() },
             security: "none".into(),
             fingerprints: None,
+            media_path: String::new(),
+            media_pair: String::new(),
             media_remote: if established { "192.0.2.10:17002".into() } else { String::new() },
             session_name: String::new(),
             session_information: String::new(),

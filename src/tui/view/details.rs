@@ -103,6 +103,11 @@ fn lines(model: &Model, call: &CallView, width: usize) -> Vec<(&'static str, Str
         rows.insert(place, ("theirs is", theirs.clone()));
         rows.insert(place, ("we are", ours.clone()));
     }
+    if !call.media_path.is_empty() {
+        let at = rows.iter().position(|(name, _)| *name == "sound from").unwrap_or_default();
+        let pair = if call.media_pair.is_empty() { String::new() } else { format!(": {}", call.media_pair) };
+        rows.insert(at, ("sound goes", format!("{}{pair}", call.media_path)));
+    }
     let told = words::also_told(&call.identity).unwrap_or_default();
     let party =
         [("told name", told), ("dialled", call.identity.dialled.clone()), ("way", call.identity.forwarded_words())];

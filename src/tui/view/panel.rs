@@ -56,6 +56,9 @@ fn live_call(model: &Model, p: &mut Painter<'_>, area: Rect, call: &CallView) {
 /// In a high panel: where the sound comes from, and what the peer says of itself.
 fn facts(p: &mut Painter<'_>, area: Rect, call: &CallView) {
     let mut words: Vec<String> = Vec::new();
+    if !call.media_path.is_empty() {
+        words.push(call.media_path.clone());
+    }
     if !call.media_remote.is_empty() {
         words.push(format!("sound from {}", call.media_remote));
     }

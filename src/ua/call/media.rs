@@ -1,4 +1,5 @@
 //! The media of a call: its ports, the stream it runs, what is heard and how well.
+use super::reach::Search;
 use super::{Call, DIGITS};
 use crate::base::id::StreamId;
 use crate::base::net::Flow;
@@ -7,7 +8,6 @@ use crate::media::event::MediaEvent;
 use crate::media::spec::{MediaCommand, StreamSpec};
 use crate::media::srtp::sdes::Suite;
 use crate::media::stats::{DeviceReport, Participant, StreamReport};
-use crate::nat::candidate::PathState;
 use crate::qos::monitor::CallMonitor;
 use crate::qos::snapshot::CallQuality;
 use crate::ua::account::shown;
@@ -39,8 +39,8 @@ pub(super) struct Media {
     /// When something was heard last, or could be expected.
     pub heard: Instant,
     pub opening_until: Option<Instant>,
-    /// The way it takes, where one is searched for.
-    pub path: Option<PathState>,
+    /// For the way it takes, where one has to be found.
+    pub search: Search,
 }
 
 impl Media {
@@ -56,7 +56,7 @@ impl Media {
             packets: 0,
             heard: now,
             opening_until: None,
-            path: None,
+            search: Search::default(),
         }
     }
 }
@@ -77,7 +77,8 @@ impl Call {
         if !self.media.opened {
             self.media.opened = true;
             self.media.opening_until = Some(now + OPENING);
-            out.media.push_back(self.open_at(flow.local.ip()));
+            let open = self.open_at(flow.local.ip());
+            out.media.push_back(open);
         }
     }
 

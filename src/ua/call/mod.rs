@@ -228,6 +228,7 @@ impl Call {
             self.digit_at,
             self.media.opening_until,
             self.recovery.poll_timeout(),
+            self.media.search.until,
             self.alert.answer_at,
             self.alert.divert_at,
         ];
@@ -239,6 +240,7 @@ impl Call {
             session.handle_timeout(now);
         }
         self.recovery_timeout(now, anchor, out);
+        self.search_timeout(now, anchor, out);
         self.epitaph = self.epitaph.filter(|at| *at > now);
         if self.digit_at.is_some_and(|at| at <= now) {
             self.digit_at = None;

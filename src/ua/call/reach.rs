@@ -1,39 +1,129 @@
 //! The way a call's media takes to the peer: what is asked of media, and what becomes of the call when there is none.
-use super::Call;
+use super::{Call, Verdict};
+use crate::base::time::WallAnchor;
 use crate::media::spec::MediaCommand;
-use crate::nat::candidate::{PathState, PathView};
+use crate::nat::candidate::{Kind, PathState, PathView};
 use crate::ua::outbox::Outbox;
+use crate::ua::snapshot::CallEnd;
 use std::net::IpAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// How long another way is searched for when the one in use was lost.
+const SEARCH: Duration = Duration::from_secs(20);
+
+/// The search as the call knows it.
+#[derive(Debug, Default)]
+pub struct Search {
+    pub state: Option<PathState>,
+    /// Without a way by then the call ends.
+    pub until: Option<Instant>,
+}
 
 impl Call {
     /// The command that opens this call's ports.
     pub fn open_at(&mut self, local: IpAddr) -> MediaCommand {
-        MediaCommand::Open { stream: self.stream(), local, gather: None }
+        let peer = self.flow.map_or(local, |flow| flow.remote.ip());
+        let offer = self.session.as_ref().filter(|_| !self.outgoing && self.answered.is_none());
+        let offered = offer.and_then(|session| session.offer()).map(|offer| self.plan.offers_ice(offer));
+        let gather = self.plan.ways.gather(peer, offered);
+        MediaCommand::Open { stream: self.stream(), local, gather }
     }
 
     /// The search for a way has come further.
-    pub fn handle_path(&mut self, _now: Instant, state: PathState, out: &mut Outbox) {
-        let words = match &state {
-            PathState::Checking => "finding a way to the other side".to_owned(),
-            PathState::Chosen(view) => format!("media goes {}", words(view)),
-            PathState::Failed => "no way to the other side was found".to_owned(),
-            PathState::Lost => "the other side does not answer on the way that was found".to_owned(),
-        };
-        let of = |state: &Option<PathState>| match state {
+    pub fn handle_path(&mut self, now: Instant, state: PathState, out: &mut Outbox) {
+        let pair = |state: Option<&PathState>| match state {
             Some(PathState::Chosen(view)) => Some((view.local, view.remote)),
-            _ => None,
+            Some(PathState::Checking | PathState::Failed | PathState::Lost) | None => None,
         };
-        let before = self.media.path.replace(state);
-        if of(&before).is_none() || of(&before) != of(&self.media.path) {
+        let before = pair(self.media.search.state.as_ref());
+        let words = match &state {
+            PathState::Checking => Some("finding a way to the other side".to_owned()),
+            PathState::Chosen(view) if before != pair(Some(&state)) => {
+                Some(format!("media goes {} {}", kind(view), addresses(view)))
+            }
+            PathState::Chosen(_) => None,
+            PathState::Failed => Some("no way to the other side was found".to_owned()),
+            PathState::Lost => Some("the other side does not answer on the way in use".to_owned()),
+        };
+        if let Some(words) = words {
             out.log(format!("call {}: {words}", self.number));
+        }
+        match &state {
+            PathState::Checking => {}
+            PathState::Chosen(view) => {
+                self.plan.ways.set_chosen(Some(view.clone()));
+                self.media.search.until = None;
+                if self.is_established()
+                    && self.plan.wants_update()
+                    && let Some(session) = &mut self.session
+                {
+                    session.reinvite(now);
+                }
+            }
+            PathState::Failed => {
+                self.plan.ways.set_chosen(None);
+                self.media.search.until = self.media.search.until.or(Some(now));
+            }
+            PathState::Lost => {
+                self.plan.ways.set_chosen(None);
+                if self.is_established() && self.media.search.until.is_none() {
+                    self.media.search.until = Some(now + SEARCH);
+                    self.search_again(out);
+                }
+            }
+        }
+        self.media.search.state = Some(state);
+    }
+
+    /// Nothing leads to the peer any more.
+    pub fn search_timeout(&mut self, now: Instant, anchor: &WallAnchor, out: &mut Outbox) {
+        if self.media.search.until.is_none_or(|until| until > now) {
+            return;
+        }
+        self.media.search.until = None;
+        if self.is_over() || !self.is_established() {
+            return;
+        }
+        let cause = match self.media.search.state {
+            Some(PathState::Failed) => "no way for the sound was found between the two sides (ICE)",
+            _ => "the way to the other side was lost, and no other was found (ICE)",
+        };
+        self.verdict = Some(Verdict { end: CallEnd::Failed, status: None, cause: cause.to_owned() });
+        self.fail(now, anchor, CallEnd::Failed, cause.to_owned(), out);
+    }
+
+    /// Where sound comes from and goes to.
+    pub fn media_remote(&self) -> String {
+        match (&self.media.search.state, &self.media.spec) {
+            (Some(PathState::Chosen(view)), _) => view.remote.to_string(),
+            (_, Some(spec)) => spec.remote_rtp.to_string(),
+            (_, None) => String::new(),
+        }
+    }
+
+    /// The way in a word or two, and the addresses, for the screen.
+    pub fn media_path(&self) -> (String, String) {
+        match &self.media.search.state {
+            None => (String::new(), String::new()),
+            Some(PathState::Checking) => ("finding a way to the other side".to_owned(), String::new()),
+            Some(PathState::Failed | PathState::Lost) => ("no way to the other side".to_owned(), String::new()),
+            Some(PathState::Chosen(view)) => (kind(view), addresses(view)),
         }
     }
 }
 
-/// The way in words: `direct`, `through our NAT`, `relayed by turn.example`.
-pub fn words(view: &PathView) -> String {
-    let server = view.server.as_ref().map(|server| format!(" via {server}")).unwrap_or_default();
-    let (local, remote) = (view.local_kind.words(), view.remote_kind.words());
-    format!("{local}{server} {} to {remote} {}", view.local, view.remote)
+/// `host`, `reflexive`, `relayed via turn.example`, `relayed by the other side`.
+fn kind(view: &PathView) -> String {
+    match (&view.server, view.local_kind, view.remote_kind) {
+        (Some(server), ..) => format!("relayed via {}", crate::ua::account::shown(server, 60)),
+        (None, _, Kind::Relayed) => "relayed by the other side".to_owned(),
+        (None, Kind::Host, Kind::Host) => "host".to_owned(),
+        (None, ..) => "reflexive".to_owned(),
+    }
+}
+
+fn addresses(view: &PathView) -> String {
+    let time = view.round_trip.map(|rtt| format!(", {:.1} ms", rtt.as_secs_f64() * 1e3)).unwrap_or_default();
+    let (ours, theirs) = (view.local_kind.words(), view.remote_kind.words());
+    format!("{} ({ours}) to {} ({theirs}){time}", view.local, view.remote)
 }

@@ -109,8 +109,19 @@ impl Call {
         if self.plan.address() == Some(flow.local.ip()) {
             self.ask_to_follow(now);
         } else {
-            out.media.push_back(self.open_at(flow.local.ip()));
+            let open = self.open_at(flow.local.ip());
+            out.media.push_back(open);
         }
+    }
+
+    /// The way in use is lost: another one is searched for from here, with new credentials (RFC 8445 §9).
+    pub fn search_again(&mut self, out: &mut Outbox) {
+        let Some(local) = self.plan.address() else { return };
+        self.recovery.moving = true;
+        (self.recovery.retry_at, self.recovery.failures) = (None, 0);
+        self.note("the way to the other side is lost: looking for another", out);
+        let open = self.open_at(local);
+        out.media.push_back(open);
     }
 
     pub fn is_moving(&self) -> bool {
@@ -235,7 +246,8 @@ impl Call {
             self.recovery.retry_at = None;
             match self.flow {
                 Some(flow) if self.plan.address() != Some(flow.local.ip()) => {
-                    out.media.push_back(self.open_at(flow.local.ip()));
+                    let open = self.open_at(flow.local.ip());
+                    out.media.push_back(open);
                 }
                 _ => self.ask_to_follow(now),
             }

@@ -38,6 +38,7 @@ impl Call {
         let session_text =
             |text: Option<&crate::base::untrusted::Untrusted>| text.map(|t| t.sanitize(80)).unwrap_or_default();
         let negotiated = self.plan.negotiated();
+        let (media_path, media_pair) = self.media_path();
         CallView {
             number: self.number,
             account: self.account,
@@ -55,7 +56,9 @@ impl Call {
             codec: self.codec(),
             security: self.security(),
             fingerprints: self.fingerprints(),
-            media_remote: self.media.spec.as_ref().map(|spec| spec.remote_rtp.to_string()).unwrap_or_default(),
+            media_path,
+            media_pair,
+            media_remote: self.media_remote(),
             session_name: session_text(negotiated.map(|n| &n.session_name)),
             session_information: session_text(negotiated.map(|n| &n.session_information)),
             participant: self.participant(),
