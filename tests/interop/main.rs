@@ -1,4 +1,4 @@
-//! The phone against real peers: Asterisk, Kamailio, baresip, Linphone, SIPp, Chromium, dnsmasq, PulseAudio, tshark.
+//! The phone against real peers: Asterisk, Kamailio, baresip, Linphone, SIPp, Chromium, coturn, dnsmasq, PulseAudio, tshark.
 //!
 //! A peer that is not installed makes its cases `ignored`, with the reason at the end; with `OFFHOOK_INTEROP=required`
 //! it makes them fail. `scripts/setup` installs them all.
@@ -11,6 +11,7 @@ mod namespaces;
 mod peers_asterisk;
 mod peers_baresip;
 mod peers_browser;
+mod peers_coturn;
 mod peers_dnsmasq;
 mod peers_kamailio;
 mod peers_linphone;
@@ -44,6 +45,7 @@ mod secure;
 mod transfer;
 mod transports;
 mod watching;
+mod ways;
 
 fn main() -> std::process::ExitCode {
     let together: [&[harness::Case]; 5] =
@@ -66,6 +68,7 @@ fn main() -> std::process::ExitCode {
         demo::CASES,
         hostile::CASES,
         networks::CASES,
+        ways::CASES,
     ];
     harness::run(&together, &alone, &compare::CASE)
 }

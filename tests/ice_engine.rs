@@ -1,0 +1,198 @@
+//! Two media engines that find each other by ICE, in virtual time: how soon sound flows, and who is not heard.
+use offhook::base::id::StreamId;
+use offhook::base::rng::Rng;
+use offhook::base::time::WallAnchor;
+use offhook::media::event::MediaEvent;
+use offhook::media::frame::SILENCE;
+use offhook::media::session::{Component, Datagram, Engine, Gather, MediaTransmit, Socket};
+use offhook::media::spec::{
+    Codec, Direction, IceSpec, MediaCommand, OpusParameters, PayloadFormat, SourceDescription, StreamSpec,
+};
+use offhook::nat::candidate::{Candidate, Credentials, OWN_PACE, PathState, RTCP, RTP};
+use std::net::SocketAddr;
+use std::time::{Duration, Instant, SystemTime};
+
+const STREAM: StreamId = StreamId(1);
+const MS: Duration = Duration::from_millis(1);
+/// One way.
+const DELAY: Duration = MS;
+
+struct Side {
+    engine: Engine,
+    sockets: Vec<Socket>,
+    credentials: Credentials,
+    candidates: Vec<Candidate>,
+    events: Vec<(Duration, MediaEvent)>,
+}
+
+struct Net {
+    start: Instant,
+    now: Instant,
+    sides: [Side; 2],
+    wire: Vec<(Instant, usize, Datagram<'static>, Vec<u8>)>,
+}
+
+fn at(text: &str) -> SocketAddr {
+    text.parse().expect("address")
+}
+
+impl Net {
+    fn new() -> Self {
+        let start = Instant::now();
+        let side = |seed: u64, hosts: [&str; 2]| {
+            let mut engine = Engine::new(WallAnchor::new(start, SystemTime::UNIX_EPOCH), Rng::from_u64(seed));
+            let pair = |host: &str| {
+                let socket = |component: u8| Socket {
+                    component,
+                    local: at(&format!("{host}:{}", 4_000 + u16::from(component))),
+                };
+                [socket(RTP), socket(RTCP)]
+            };
+            let sockets: Vec<Socket> = hosts.iter().flat_map(|host| pair(host)).collect();
+            let credentials = Credentials::new(&mut Rng::from_u64(seed + 100));
+            let gather = Gather { credentials: Some(credentials.clone()), ..Gather::default() };
+            engine.handle_gather(start, STREAM, sockets.clone(), gather);
+            engine.handle_command(start, MediaCommand::Focus { streams: vec![STREAM] });
+            let candidates = match engine.poll_event() {
+                Some(MediaEvent::Opened { candidates, .. }) => candidates,
+                other => panic!("{other:?}"),
+            };
+            Side { engine, sockets, credentials, candidates, events: Vec::new() }
+        };
+        // Only their second networks meet.
+        let sides = [side(1, ["198.51.100.1", "10.0.0.1"]), side(2, ["203.0.113.1", "10.0.0.2"])];
+        Self { start, now: start, sides, wire: Vec::new() }
+    }
+
+    fn configure(&mut self, side: usize) {
+        let other = &self.sides[1 - side];
+        let format = PayloadFormat { payload_type: 0, codec: Codec::Pcmu, opus: OpusParameters::default() };
+        let ice = IceSpec {
+            local: self.sides[side].credentials.clone(),
+            remote: other.credentials.clone(),
+            candidates: other.candidates.clone(),
+            controlling: side == 0,
+            remote_is_lite: false,
+            pace: OWN_PACE,
+        };
+        let spec = StreamSpec {
+            generation: 1,
+            direction: Direction::SendRecv,
+            remote_rtp: other.candidates[0].address,
+            remote_rtcp: other.candidates[0].address,
+            rtcp_mux: true,
+            srtp: None,
+            ice: Some(Box::new(ice)),
+            send: format,
+            receive: vec![format],
+            send_events: None,
+            receive_events: vec![],
+            ptime: 20 * MS,
+            rtcp_bandwidth: 4_000,
+            rtcp_reduced_minimum: true,
+            description: SourceDescription { cname: format!("{side}"), ..SourceDescription::default() },
+        };
+        let command = MediaCommand::Configure { stream: STREAM, spec: Box::new(spec) };
+        self.sides[side].engine.handle_command(self.now, command);
+    }
+
+    fn flush(&mut self) {
+        for side in 0..2 {
+            while let Some(MediaTransmit { socket, destination, bytes, .. }) = self.sides[side].engine.poll_transmit() {
+                let source = self.sides[side].sockets[usize::from(socket)].local;
+                let to = self.sides[1 - side].sockets.iter().position(|socket| socket.local == destination);
+                // One network each, and one they share.
+                let Some(to) = to.filter(|_| source.ip().to_string().starts_with("10.")) else { continue };
+                self.deliver(1 - side, to, source, bytes);
+            }
+            let since = self.now - self.start;
+            let side = &mut self.sides[side];
+            side.events.extend(std::iter::from_fn(|| side.engine.poll_event()).map(|event| (since, event)));
+        }
+    }
+
+    fn deliver(&mut self, side: usize, socket: usize, source: SocketAddr, bytes: Vec<u8>) {
+        let component = if socket.is_multiple_of(2) { Component::Rtp } else { Component::Rtcp };
+        let arrived = self.now + DELAY;
+        let datagram = Datagram { stream: STREAM, component, socket: socket as u8, source, arrived, bytes: &[] };
+        self.wire.push((arrived, side, datagram, bytes));
+    }
+
+    /// Frame by frame of 10 ms, each of ten steps.
+    fn run(&mut self, time: Duration) {
+        let end = self.now + time;
+        while self.now < end {
+            let since = (self.now - self.start).as_millis();
+            let (due, later) = std::mem::take(&mut self.wire).into_iter().partition(|(at, ..)| *at <= self.now);
+            self.wire = later;
+            let due: Vec<(Instant, usize, Datagram<'static>, Vec<u8>)> = due;
+            for (_, side, datagram, bytes) in due {
+                self.sides[side].engine.handle_datagram(self.now, Datagram { bytes: &bytes, ..datagram });
+            }
+            for side in &mut self.sides {
+                if side.engine.poll_timeout().is_some_and(|at| at <= self.now) {
+                    side.engine.handle_timeout(self.now);
+                }
+                if since.is_multiple_of(10) {
+                    side.engine.handle_capture(self.now, &SILENCE);
+                    side.engine.handle_playout(self.now, self.now, &mut SILENCE.clone());
+                }
+            }
+            self.flush();
+            self.now += MS;
+        }
+    }
+
+    fn when(&self, side: usize, fits: impl Fn(&MediaEvent) -> bool) -> Option<Duration> {
+        self.sides[side].events.iter().find(|(_, event)| fits(event)).map(|(at, _)| *at)
+    }
+}
+
+#[test]
+fn sound_flows_within_150_ms_of_the_answer() {
+    let mut net = Net::new();
+    // The called side begins with its answer, the caller when it has come.
+    net.configure(1);
+    net.run(10 * MS);
+    net.configure(0);
+    net.run(Duration::from_secs(2));
+    for side in [0, 1] {
+        let chosen = net.when(side, |event| matches!(event, MediaEvent::Path { state: PathState::Chosen(_), .. }));
+        let flowing = net.when(side, |event| matches!(event, MediaEvent::Flowing { .. }));
+        let (chosen, flowing) = (chosen.expect("a way"), flowing.expect("sound"));
+        assert!(chosen < 160 * MS && flowing < 200 * MS, "{side}: {chosen:?} {flowing:?}");
+    }
+    let last = net.sides[0].events.iter().rev().find_map(|(_, event)| match event {
+        MediaEvent::Path { state: PathState::Chosen(view), .. } => Some(view.clone()),
+        _ => None,
+    });
+    let view = last.expect("chosen");
+    assert_eq!((view.local, view.remote), (at("10.0.0.1:4001"), at("10.0.0.2:4001")));
+    assert!(view.nominated);
+}
+
+#[test]
+fn who_has_proven_nothing_is_not_heard() {
+    let mut net = Net::new();
+    let packet = |n: u8| vec![0x80, 0, 0, n, 0, 0, 0, n, 9, 9, 9, 9, 0x7f, 0x7f, 0x7f, 0x7f];
+    for side in [1, 0] {
+        net.configure(side);
+    }
+    // Before there is a way, and while the one is used: from elsewhere, and from the very address the peer described.
+    for source in ["198.51.100.66:9", "203.0.113.1:4001"] {
+        for n in 0..10 {
+            net.deliver(0, 0, at(source), packet(n));
+            net.deliver(0, 2, at(source), packet(n));
+        }
+    }
+    net.run(Duration::from_secs(3));
+    let report = net.sides[0].events.iter().rev().find_map(|(_, event)| match event {
+        MediaEvent::Report { report, .. } => Some(report.clone()),
+        _ => None,
+    });
+    let report = report.expect("a report");
+    assert_eq!(report.receive.foreign, 40);
+    assert_eq!(report.receive.ssrc_changes, 0);
+    assert_eq!(report.receive.source, Some(at("10.0.0.2:4001")));
+    assert!(report.receive.packets > 80);
+}

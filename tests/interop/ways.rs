@@ -1,0 +1,107 @@
+//! The ways media takes: ICE between phones, through coturn by every transport, and servers that do not help.
+use crate::common::sound::Sound;
+use crate::harness::{Case, Need};
+use crate::peers_coturn::{Coturn, PASSWORD};
+use crate::phone::{Phone, Setup, exit};
+use crate::tools::hears_some;
+use std::fs;
+use std::process::Command;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+pub const CASES: &[Case] = &[
+    Case { name: "ways::direct", needs: &[], run: direct },
+    Case { name: "ways::relayed_over_udp", needs: &[Need::Coturn], run: |case| relayed(case, "udp") },
+    Case { name: "ways::relayed_over_tcp", needs: &[Need::Coturn], run: |case| relayed(case, "tcp") },
+    Case { name: "ways::relayed_over_tls", needs: &[Need::Coturn], run: |case| relayed(case, "tls") },
+    Case { name: "ways::wrong_turn_password", needs: &[Need::Coturn], run: wrong_password },
+    Case { name: "ways::nonces_and_allocations_expire", needs: &[Need::Coturn], run: expiry },
+    Case { name: "ways::dead_servers", needs: &[], run: dead_servers },
+];
+
+/// A phone that calls others directly.
+fn phone(case: &Case, name: &str, subcommand: &'static str, hz: f64, more: &str) -> Setup {
+    let account = format!(
+        "[[account]]\nname = \"{name}\"\nuser = \"{name}\"\ndomain = \"127.0.0.1\"\nregister = false\n\
+         direct_calls = true\ntransport = \"udp\"\n{more}"
+    );
+    let setup = Setup::new(case, name, subcommand).config(&account).arguments(&["--codecs", "pcmu"]);
+    setup.microphone(&Sound::tone(48_000, 60.0, hz, -10.0)).record()
+}
+
+fn pair(case: &Case, caller: &str, called: &str, seconds: u32) -> (Phone, Phone) {
+    let bob = phone(case, "bob", "answer", 600.0, called).arguments(&["--auto"]).start();
+    sleep(Duration::from_millis(700));
+    let (target, seconds) = (format!("sip:bob@{}", bob.sip), seconds.to_string());
+    let anna = phone(case, "anna", "call", 440.0, caller).arguments(&[&target, "--duration", &seconds]);
+    (anna.start(), bob)
+}
+
+fn path(phone: &Phone) -> String {
+    let told = phone.lines().into_iter().rev().find_map(|line| line["media_path"].as_str().map(str::to_owned));
+    told.unwrap_or_default()
+}
+
+/// Both hear each other until the end, and the caller has called for so long.
+fn finish(mut anna: Phone, mut bob: Phone, seconds: f64) -> (String, String) {
+    assert_eq!(anna.wait(Duration::from_secs(seconds as u64 + 20)), exit::ENDED);
+    let paths = (path(&anna), path(&bob));
+    assert_eq!(bob.interrupt(), exit::ENDED);
+    let (ours, theirs) = (anna.heard(), bob.heard());
+    hears_some(&ours.part(seconds - 2.0, seconds - 0.7), 600.0, "the caller");
+    hears_some(&theirs, 440.0, "the called");
+    paths
+}
+
+fn direct(case: &Case) {
+    let (anna, bob) = pair(case, "ice = \"offer\"\n", "", 4);
+    assert_eq!(finish(anna, bob, 4.0), ("host".to_owned(), "host".to_owned()));
+}
+
+fn relayed(case: &Case, transport: &str) {
+    let coturn = Coturn::start(case, &[]);
+    let caller = format!("ice = \"offer\"\nice_policy = \"relay\"\n{}", coturn.account(transport, PASSWORD));
+    let (anna, bob) = pair(case, &caller, "", 6);
+    let server = if transport == "tls" { "localhost" } else { "127.0.0.1" };
+    let (ours, theirs) = finish(anna, bob, 6.0);
+    assert_eq!((ours.as_str(), theirs.as_str()), (&*format!("relayed via {server}"), "relayed by the other side"));
+    assert!(coturn.log().contains("ALLOCATE processed, success"), "{}", coturn.log());
+}
+
+/// It is told, and the call takes another way.
+fn wrong_password(case: &Case) {
+    let coturn = Coturn::start(case, &[]);
+    let caller = format!("ice = \"offer\"\n{}", coturn.account("udp", "wrong"));
+    let (anna, bob) = pair(case, &caller, "", 4);
+    assert_eq!(finish(anna, bob, 4.0), ("host".to_owned(), "host".to_owned()));
+    let words = "127.0.0.1 does not accept the user name or the password";
+    let found = Command::new("grep").args(["-rq", words]).arg(case.folder().join("anna-home")).status();
+    assert!(found.is_ok_and(|found| found.success()), "its log does not say so");
+}
+
+/// Everything the server gives lasts for seconds only.
+fn expiry(case: &Case) {
+    let coturn = Coturn::start(case, &["--stale-nonce=3", "--max-allocate-lifetime=8"]);
+    let caller = format!("ice = \"offer\"\nice_policy = \"relay\"\n{}", coturn.account("udp", PASSWORD));
+    let (anna, bob) = pair(case, &caller, "", 25);
+    let (ours, _) = finish(anna, bob, 25.0);
+    assert_eq!(ours, "relayed via 127.0.0.1");
+    assert!(coturn.log().contains("REFRESH processed, success"), "{}", coturn.log());
+}
+
+/// Half a second is all that servers cost that do not answer.
+fn dead_servers(case: &Case) {
+    // An address of the documentation: nobody is there.
+    let dead =
+        "ice = \"offer\"\nstun_server = \"127.0.0.9:9\"\nturn_server = \"turn:127.0.0.9:9\"\nturn_user = \"u\"\n";
+    let bob = phone(case, "bob", "answer", 600.0, "").arguments(&["--auto"]).start();
+    sleep(Duration::from_millis(700));
+    let target = format!("sip:bob@{}", bob.sip);
+    let began = Instant::now();
+    let mut anna = phone(case, "anna", "call", 440.0, dead).arguments(&[&target, "--duration", "4"]).start();
+    anna.expect_established();
+    let took = began.elapsed();
+    fs::write(case.folder().join("measured.log"), format!("up after {took:?}\n")).expect("writes");
+    assert!(took < Duration::from_millis(2_500), "{took:?}");
+    assert_eq!(finish(anna, bob, 4.0).0, "host");
+}
