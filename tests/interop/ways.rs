@@ -1,9 +1,12 @@
 //! The ways media takes: ICE between phones, through coturn by every transport, and servers that do not help.
 use crate::common::sound::Sound;
 use crate::harness::{Case, Need};
+use crate::namespaces::Network;
+use crate::peers_asterisk::Asterisk;
 use crate::peers_coturn::{Coturn, PASSWORD};
-use crate::phone::{Phone, Setup, exit};
+use crate::phone::{Phone, Setup, exit, unix_now};
 use crate::tools::hears_some;
+use offhook::base::net::Transport;
 use std::fs;
 use std::process::Command;
 use std::thread::sleep;
@@ -17,6 +20,7 @@ pub const CASES: &[Case] = &[
     Case { name: "ways::wrong_turn_password", needs: &[Need::Coturn], run: wrong_password },
     Case { name: "ways::nonces_and_allocations_expire", needs: &[Need::Coturn], run: expiry },
     Case { name: "ways::dead_servers", needs: &[], run: dead_servers },
+    Case { name: "ways::asterisk", needs: &[Need::Asterisk, Need::Namespaces], run: asterisk },
 ];
 
 /// A phone that calls others directly.
@@ -104,4 +108,35 @@ fn dead_servers(case: &Case) {
     fs::write(case.folder().join("measured.log"), format!("up after {took:?}\n")).expect("writes");
     assert!(took < Duration::from_millis(2_500), "{took:?}");
     assert_eq!(finish(anna, bob, 4.0).0, "host");
+}
+
+/// ICE with a server whose RTCP has ports of its own; then another address, and a restart from there.
+fn asterisk(case: &Case) {
+    let network = Network::new();
+    let asterisk = Asterisk::start_in(&network);
+    let config = format!("{}ice = \"offer\"\n", asterisk.account("1015", Transport::Udp));
+    let setup = Setup::within(&network.phone, case, "phone", "call").config(&config);
+    let setup = setup.microphone(&Sound::tone(48_000, 40.0, 440.0, -10.0)).record();
+    let mut phone = setup.arguments(&["600", "--codecs", "pcmu"]).start();
+    phone.expect("the way", Duration::from_secs(15), |line| line["media_path"] == "host");
+    let up = phone.lines().iter().find(|line| line["type"] == "established").and_then(|line| line["time"].as_f64());
+    sleep(Duration::from_secs(4));
+    let changed = unix_now();
+    network.move_phone(2);
+    phone.expect_after(changed, "the new way", Duration::from_secs(10), |line| {
+        line["media_path"] == "host" && line["media_pair"].as_str().is_some_and(|pair| pair.starts_with("10.99.2.2:"))
+    });
+    sleep(Duration::from_secs(5));
+    assert_eq!(phone.interrupt(), exit::ENDED);
+    let heard = phone.heard();
+    let hears = |from: f64| heard.part(from, from + 0.1).tone_share(440.0) > 0.9;
+    let first = (0..).map(|n| f64::from(n) * 0.02).take_while(|at| at + 0.1 < heard.seconds()).find(|at| hears(*at));
+    let began = up.expect("established") - phone.recording_began();
+    let at = changed - phone.recording_began();
+    let windows = (0..).map(|n| at + f64::from(n) * 0.05).take_while(|from| from + 0.6 < heard.seconds());
+    let gap = windows.filter(|from| !hears(*from)).last().map_or(0.0, |silent| silent + 0.05 - at);
+    let first = first.expect("the echo") - began;
+    let measured = format!("the echo after {first:.2} s; from the new address after {gap:.2} s\n");
+    fs::write(case.folder().join("measured.log"), &measured).expect("writes");
+    assert!(first < 2.0 && gap < 3.5, "{measured}");
 }
