@@ -1,4 +1,5 @@
 //! The phone without a screen: register, call or answer, report, and end with a code that tells how it went.
+use crate::app::ladder::{self, LadderFile};
 use crate::app::phone::Phone;
 use crate::app::report;
 use crate::base::id::{AccountId, CallNumber};
@@ -61,6 +62,8 @@ pub struct Job {
     /// The microphone, the speaker was asked for by name: without it the job fails.
     pub microphone_chosen: bool,
     pub speaker_chosen: bool,
+    /// Where the messages of the calls go at the end.
+    pub ladder: Option<LadderFile>,
     /// Lines of the standard input are commands.
     pub control: bool,
     pub json: bool,
@@ -454,8 +457,19 @@ impl Run {
                 Waited::Event(_) => {}
             }
         }
+        let snapshots = self.phone.snapshots.clone();
+        let wanted = self.job.ladder.take();
+        let json = self.job.json;
         let Self { phone, .. } = self;
         phone.shut_down();
+        match wanted.map(|file| ladder::write(&file, &snapshots.borrow())) {
+            Some(Ok(words)) => say(json, &report::fact("ladder", &words), || words.clone()),
+            Some(Err(words)) => {
+                say(json, &report::fact("refused", &words), || words.clone());
+                return ExitCode::Failed;
+            }
+            None => {}
+        }
         code
     }
 
@@ -469,10 +483,14 @@ impl Run {
     }
 
     fn say(&self, object: &Value, words: impl FnOnce() -> String) {
-        let line = if self.job.json { object.to_string() } else { words() };
-        // Whoever reads may have gone: that is no reason to end a call.
-        let _ = writeln!(io::stdout().lock(), "{line}");
+        say(self.job.json, object, words);
     }
+}
+
+fn say(json: bool, object: &Value, words: impl FnOnce() -> String) {
+    let line = if json { object.to_string() } else { words() };
+    // Whoever reads may have gone: that is no reason to end a call.
+    let _ = writeln!(io::stdout().lock(), "{line}");
 }
 
 /// How the program ends after this call.

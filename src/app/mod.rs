@@ -8,6 +8,7 @@ pub mod devices;
 pub mod headless;
 pub mod init;
 mod instance;
+mod ladder;
 mod manual;
 pub mod phone;
 mod remembered;

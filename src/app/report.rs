@@ -25,7 +25,7 @@ pub fn progress(call: &CallView, now: Instant) -> Value {
         "fingerprints": call.fingerprints.as_ref().map(|(ours, theirs)| json!({ "ours": ours, "theirs": theirs })),
         "media_path": text(&call.media_path),
         "media_pair": text(&call.media_pair),
-        "signalling": call.ladder.last().and_then(|entry| entry.flow.split(' ').next()),
+        "signalling": call.ladder.iter().rev().find_map(|entry| entry.flow).map(|flow| flow.transport.name()),
         "recovery": text(&call.recovery),
         "held_by_us": call.held_by_us,
         "held_by_peer": call.held_by_peer,
@@ -73,6 +73,8 @@ pub fn summary(summary: &CallSummary) -> Value {
         "result": end(summary.end),
         "status": summary.status,
         "cause": summary.cause,
+        "advice": text(&summary.advice),
+        "refused_by": text(&summary.refused_by),
         "duration_s": summary.duration.map(|d| rounded(d.as_secs_f64(), 1)),
         "codec": text(&summary.codec),
     });

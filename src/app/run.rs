@@ -80,6 +80,7 @@ fn attempt(cli: &Cli) -> Result<ExitCode, Failure> {
                 digits: call.dtmf.clone(),
                 hold: call.hold_after.map(|after| (after, call.hold_for)),
                 transfer: call.transfer_to.clone().map(|target| (call.transfer_after, target)),
+                ladder: super::ladder::wanted(&call.ladder)?,
                 control: call.control,
                 json: call.json,
                 ..Job::default()
@@ -95,6 +96,7 @@ fn attempt(cli: &Cli) -> Result<ExitCode, Failure> {
                 }),
                 duration: answer.duration,
                 once: answer.once,
+                ladder: super::ladder::wanted(&answer.ladder)?,
                 control: answer.control,
                 json: answer.json,
                 ..Job::default()

@@ -164,6 +164,8 @@ pub struct Call {
     /// Take commands from the standard input, one a line: hold, transfer 1002, hangup, .. (`help` lists them).
     #[arg(long)]
     pub control: bool,
+    #[command(flatten)]
+    pub ladder: Ladder,
     /// Print JSON, one object a line.
     #[arg(long)]
     pub json: bool,
@@ -189,9 +191,22 @@ pub struct Answer {
     /// Take commands from the standard input, one a line: hold, transfer 1002, hangup, .. (`help` lists them).
     #[arg(long)]
     pub control: bool,
+    #[command(flatten)]
+    pub ladder: Ladder,
     /// Print JSON, one object a line.
     #[arg(long)]
     pub json: bool,
+}
+
+/// The messages of the calls as a file.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Ladder {
+    /// Write the messages of the calls to FILE at the end: .pcapng for Wireshark, .pcap for sngrep and others, .txt to read.
+    #[arg(long = "ladder", value_name = "FILE")]
+    pub file: Option<String>,
+    /// Passwords' digests and media keys too, which are masked else.
+    #[arg(long, requires = "file")]
+    pub with_secrets: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

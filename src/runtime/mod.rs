@@ -8,5 +8,6 @@ pub mod media_socket;
 pub mod media_thread;
 mod network;
 pub mod proxy_server;
+pub mod saving;
 pub mod signalling;
 pub mod storage;

@@ -1,45 +1,6 @@
-//! Why a call or a registration failed, in plain words: who refused, what it means, what to try.
+//! Why a registration failed, and what the reasons of RFC 3326 mean, in plain words.
 use crate::sip::invite::Reason;
 use crate::sip::message::reason_phrase;
-
-/// What a final status of an INVITE means to the person who called (RFC 3261 §21).
-pub fn call_refused(status: u16, reason: &str) -> String {
-    let words = match status {
-        300..=399 => "the target has moved and nobody was called instead",
-        400 => "the server could not read the call; please report this",
-        401 | 407 => "the server did not accept user name or password; check the account",
-        402 => "the server wants payment for this call",
-        403 => "the server forbids this call; check the number and what the account may call",
-        404 => "nobody has this number or name",
-        405 | 501 => "the other side does not take calls",
-        406 | 415 | 488 | 606 => "no common codec or protection; check the account's codecs",
-        408 => "nobody answered in time; the phone called may be off the network",
-        410 => "this number is no longer in use",
-        413 | 513 => "the call request was too large for the server",
-        414 => "the address is too long",
-        416 => "the server does not know this kind of address",
-        420 | 421 => "the server demands an extension this phone does not have",
-        422 => "the server wants a longer session timer",
-        480 => "the person called is not reachable now",
-        481 => "the server does not know this call any more",
-        482 | 483 => "the call went round in circles; a server is misconfigured",
-        484 => "the number is incomplete",
-        485 => "the name is ambiguous",
-        486 | 600 => "busy",
-        487 => "the call was given up before an answer",
-        491 => "both sides changed the call at once",
-        500 => "the server failed",
-        502 | 504 => "the server got no answer from the next one",
-        503 => "the server is overloaded or being restarted; try again shortly",
-        505 => "the server does not speak this SIP version",
-        580 => "the server could not reserve what the call needs",
-        603 => "declined",
-        604 => "this name or number does not exist anywhere",
-        607 | 608 => "the call was rejected as unwanted",
-        _ => "the call was refused",
-    };
-    with_reason(words, status, reason)
-}
 
 /// What a final status of a REGISTER means.
 pub fn registration_refused(status: u16, reason: &str) -> String {
@@ -60,7 +21,7 @@ pub fn registration_refused(status: u16, reason: &str) -> String {
     with_reason(words, status, reason)
 }
 
-fn with_reason(words: &str, status: u16, reason: &str) -> String {
+pub fn with_reason(words: &str, status: u16, reason: &str) -> String {
     if reason.is_empty() { format!("{words} ({status})") } else { format!("{words} ({status} {reason})") }
 }
 
@@ -189,7 +150,6 @@ mod tests {
 
     #[test]
     fn the_status_stands_beside_the_words() {
-        assert_eq!(call_refused(486, "Busy Here"), "busy (486 Busy Here)");
         assert_eq!(registration_refused(500, ""), "the server cannot do it now (500)");
     }
 

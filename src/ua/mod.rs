@@ -20,7 +20,7 @@ pub mod handling;
 pub mod identity;
 mod incoming;
 mod intercom;
-mod ladder;
+pub mod ladder;
 mod liveness;
 mod media_host;
 mod outbox;
@@ -31,6 +31,7 @@ mod pickup;
 mod plan;
 mod queries;
 mod recovery;
+mod refusal;
 mod registering;
 mod requests;
 mod routes;
@@ -39,6 +40,7 @@ mod sending;
 pub mod settings;
 pub mod snapshot;
 mod taking;
+mod tapping;
 pub mod target;
 mod texting;
 mod transfer;
@@ -56,10 +58,9 @@ use crate::media::spec::{MediaCommand, Tone};
 use crate::media::stats::DeviceReport;
 use crate::sip::key::SessionKey;
 use crate::sip::locate::{Located, Question};
-use crate::sip::message::{Message, Method};
+use crate::sip::message::Method;
 use crate::sip::{message, transaction};
 use account::{Account, KeepAlives};
-use bytes::Bytes;
 use call::Call;
 use command::{Command, Rejection};
 use contacts::Contacts;
@@ -101,6 +102,7 @@ pub struct UserAgent {
     texting: texting::Texting,
     watchers: watchers::Watchers,
     parking: Option<pickup::Parking>,
+    ladders: ladder::Ladders,
     /// The call that is talked on.
     focus: Option<CallNumber>,
     /// The calls that hear each other, and who was last told to be in it.
@@ -153,6 +155,7 @@ impl UserAgent {
             texting: texting::Texting::default(),
             watchers: watchers::Watchers::default(),
             parking: None,
+            ladders: ladder::Ladders::default(),
             focus: None,
             conference: BTreeSet::new(),
             told_conference: BTreeSet::new(),
@@ -252,24 +255,17 @@ impl UserAgent {
         if received.bytes.iter().all(|b| matches!(b, b'\r' | b'\n' | 0)) {
             return;
         }
-        match message::parse(&received.bytes) {
-            Ok(message) => {
-                let (known, calls) = (self.tap(now, received.flow, false, &message, &received.bytes), self.next_call);
-                self.layer.handle_message(now, message, received.flow);
-                self.settle(now);
-                // The message began a call: it is the first of that call's ladder. Copies of all others would cost more.
-                if !known
-                    && self.next_call != calls
-                    && let Ok(message) = message::parse(&received.bytes)
-                {
-                    self.tap(now, received.flow, false, &message, &received.bytes);
-                }
-            }
+        let Received { flow, bytes } = received;
+        let (known, calls) = (self.tap(now, flow, false, &bytes), self.next_call);
+        match message::parse(&bytes) {
+            Ok(message) => self.layer.handle_message(now, message, flow),
             // The layer answers what can be answered, and counts.
-            Err(_) => {
-                self.layer.handle_received(now, received);
-                self.settle(now);
-            }
+            Err(_) => self.layer.handle_received(now, Received { flow, bytes: bytes.clone() }),
+        }
+        self.settle(now);
+        // The message began a call: it is the first of that call's ladder.
+        if !known && self.next_call != calls {
+            self.tap(now, flow, false, &bytes);
         }
     }
 
@@ -371,11 +367,7 @@ impl UserAgent {
             return Some(transmit);
         }
         let transmit = self.layer.poll_transmit()?;
-        if !self.sessions.is_empty()
-            && let Ok(message) = message::parse(&transmit.bytes)
-        {
-            self.tap(now, transmit.flow, true, &message, &transmit.bytes);
-        }
+        self.tap(now, transmit.flow, true, &transmit.bytes);
         Some(transmit)
     }
 
@@ -401,13 +393,21 @@ impl UserAgent {
             accounts: self
                 .accounts
                 .iter()
-                .map(|a| AccountView { mailbox: self.watching.mailbox(a.id), ..a.view() })
+                .map(|a| AccountView {
+                    mailbox: self.watching.mailbox(a.id),
+                    messages: self.ladders.registrations(a.id),
+                    ..a.view()
+                })
                 .collect(),
             calls: self
                 .calls
                 .values()
                 .filter(|c| c.is_shown())
-                .map(|c| CallView { in_conference: self.conference.contains(&c.number), ..c.view() })
+                .map(|c| CallView {
+                    in_conference: self.conference.contains(&c.number),
+                    ladder: self.ladders.of(c.number),
+                    ..c.view()
+                })
                 .collect(),
             focus: self.focus,
             muted: self.muted,
@@ -418,6 +418,7 @@ impl UserAgent {
             presence: self.presence_view(),
             watched: self.watched(),
             contacts: Arc::clone(&self.contacts),
+            ladders: self.ladders.calls(),
             devices: self.device_view(),
             counters: Counters {
                 malformed: layer.malformed,
@@ -451,21 +452,6 @@ impl UserAgent {
                 self.out.log(account::shown(&format!("{what} {} {state}{trouble}", new.name), 160));
             }
         }
-    }
-
-    /// A message of a call goes into that call's ladder; `false` when it is of none.
-    fn tap(&mut self, now: Instant, flow: Flow, sent: bool, message: &Message, bytes: &Bytes) -> bool {
-        let headers = match message {
-            Message::Request(request) => &request.headers,
-            Message::Response(response) => &response.headers,
-        };
-        let Ok(call_id) = headers.call_id() else { return false };
-        let number = self.sessions.iter().find(|(key, _)| key.call_id == call_id).map(|(_, number)| *number);
-        if let Some(call) = number.and_then(|n| self.calls.get_mut(&n)) {
-            call.ladder.record(now, self.anchor.wall(now), flow, sent, message, bytes);
-            return true;
-        }
-        false
     }
 
     fn with_call(&mut self, number: CallNumber, act: impl FnOnce(&mut Call, &WallAnchor, &mut Outbox)) {
@@ -513,6 +499,7 @@ impl UserAgent {
                 break;
             }
         }
+        self.weave_notes(now);
         self.bury();
         self.set_sound(now);
         self.watch_flows(now);

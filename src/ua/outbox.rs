@@ -1,4 +1,5 @@
 //! What the agent has to say, until the runtime takes it.
+use crate::base::id::CallNumber;
 use crate::base::untrusted::Untrusted;
 use crate::media::spec::MediaCommand;
 use crate::ua::event::Event;
@@ -14,6 +15,8 @@ pub struct Outbox {
     pub media: VecDeque<MediaCommand>,
     pub events: VecDeque<Event>,
     pub log: VecDeque<String>,
+    /// What happened to the sound of calls: rows of their ladders.
+    pub notes: VecDeque<(CallNumber, String)>,
 }
 
 impl Outbox {
@@ -31,6 +34,13 @@ impl Outbox {
             self.log.pop_front();
         }
         self.log.push_back(line);
+    }
+
+    /// What happened to the sound of a call, in words: a row of its ladder.
+    pub fn note(&mut self, call: CallNumber, words: impl Into<String>) {
+        if self.notes.len() < WAITING {
+            self.notes.push_back((call, words.into()));
+        }
     }
 
     /// Refuses what the user asked for, with the reason.

@@ -93,6 +93,16 @@ impl Plan {
         }
     }
 
+    /// The codecs this side offers, as a user knows them.
+    pub fn offered(&self) -> String {
+        let name = |codec: &Codec| match codec {
+            Codec::Pcmu => "PCMU",
+            Codec::Pcma => "PCMA",
+            Codec::Opus => "Opus",
+        };
+        self.wishes.codecs.iter().map(name).collect::<Vec<_>>().join(" ")
+    }
+
     pub fn is_open(&self) -> bool {
         self.ports.is_some()
     }

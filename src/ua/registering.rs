@@ -104,11 +104,15 @@ impl UserAgent {
         let Some((id, binding)) = self.accounts.get(at).and_then(|a| Some((a.id, a.bindings.get(number)?))) else {
             return;
         };
+        let account = id;
         let owner = Owner::Registration(id, binding.number);
         let flow = binding.flow().copied();
         match (output, flow) {
             // Each flow has a binding of its own: the request takes that one and no other.
             (Output::Request { id, request, .. }, Some(flow)) => {
+                if let Ok(call_id) = request.headers.call_id() {
+                    self.ladders.registers(call_id, account);
+                }
                 self.send(now, Errand { owner, id: Some(id), request }, vec![flow]);
             }
             (Output::Cancel { id, .. }, flow) => {

@@ -6,6 +6,7 @@ use crate::qos::snapshot::CallQuality;
 use crate::ua::contacts::Contacts;
 use crate::ua::handling::Forwarding;
 use crate::ua::identity::Identity;
+use crate::ua::ladder::{CallLadder, Rows};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -30,6 +31,8 @@ pub struct Snapshot {
     pub presence: PresenceView,
     /// Whom the user knows.
     pub contacts: Arc<Contacts>,
+    /// The messages of the calls of this run, also of those that are over; in the order the calls began.
+    pub ladders: Arc<Vec<Arc<CallLadder>>>,
     pub devices: DeviceView,
     pub counters: Counters,
     /// The simulated network of the demonstration: what was asked for and what it really did.
@@ -52,6 +55,8 @@ pub struct AccountView {
     pub do_not_disturb: bool,
     /// `None`: nobody told.
     pub mailbox: Option<MailboxView>,
+    /// What was said to register it.
+    pub messages: Rows,
 }
 
 /// What a mailbox is known to hold.
@@ -271,7 +276,8 @@ pub struct CallView {
     pub transfer: Option<String>,
     pub media_flowing: bool,
     pub quality: Arc<CallQuality>,
-    pub ladder: Arc<Vec<LadderEntry>>,
+    /// Its messages; those of other calls of the same story are in `Snapshot::ladders`.
+    pub ladder: Rows,
     /// What is being done to keep the call, in words: `address changed: asking the peer to follow`; usually empty.
     pub recovery: String,
 }
@@ -296,24 +302,6 @@ pub enum CallState {
     Ended(Arc<CallSummary>),
 }
 
-/// One message of a call, redacted and sanitised.
-#[derive(Clone, Debug, PartialEq)]
-pub struct LadderEntry {
-    pub at: Instant,
-    pub wall: SystemTime,
-    pub sent: bool,
-    /// `INVITE`, `200 OK`
-    pub label: String,
-    /// CSeq, as `1 INVITE`.
-    pub cseq: String,
-    /// Peer and transport, `udp 192.0.2.1:5060`.
-    pub flow: String,
-    /// How often the same message was seen again.
-    pub repeats: u32,
-    /// The whole message, secrets masked, lines sanitised.
-    pub text: Arc<str>,
-}
-
 /// How a call ended and how it was.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CallSummary {
@@ -332,6 +320,10 @@ pub struct CallSummary {
     pub status: Option<u16>,
     /// In plain words: who ended it and why.
     pub cause: String,
+    /// What to try next time; empty when nothing helps, and in what is read from the history.
+    pub advice: String,
+    /// Who refused it, as far as that can be told; empty: it cannot.
+    pub refused_by: String,
     pub codec: String,
     pub quality: Arc<CallQuality>,
 }

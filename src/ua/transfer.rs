@@ -63,6 +63,9 @@ impl UserAgent {
             self.out.refuse("the call is being transferred already");
             return false;
         }
+        if let Some(other) = other {
+            self.ladders.join(number, other);
+        }
         let label = shown(label, 80);
         self.out.log(format!("call {number}: asking the other side to call {label}"));
         call.begin_transfer(label, other);
@@ -84,7 +87,7 @@ impl UserAgent {
             if let Some(other) = other.and_then(|other| self.calls.get_mut(&other)) {
                 other.stop_connecting();
             }
-            self.out.refuse(format!("the transfer to {label} failed: {}", super::cause::call_refused(status, "")));
+            self.out.refuse(format!("the transfer to {label} failed: {}", super::refusal::call_refused(status, "")));
         }
     }
 

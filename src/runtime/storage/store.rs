@@ -228,6 +228,8 @@ fn read(row: &Row) -> rusqlite::Result<CallSummary> {
         end: meaning(ENDS, &row.get::<_, String>("ending")?).unwrap_or(CallEnd::Failed),
         status: row.get("status")?,
         cause: row.get("cause")?,
+        advice: String::new(),
+        refused_by: String::new(),
         codec: row.get("codec")?,
         quality: Arc::new(quality),
     })
@@ -380,6 +382,8 @@ pub(super) mod tests {
             end: ENDS[usize::from(n) % ENDS.len()].0,
             status: even.then_some(486),
             cause: "They hung up.".to_owned(),
+            advice: String::new(),
+            refused_by: String::new(),
             codec: "PCMU 8k".to_owned(),
             quality: Arc::new(quality),
         }

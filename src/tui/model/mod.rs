@@ -8,7 +8,8 @@ use crate::tui::keymap::{Context, Keymap, When};
 use crate::tui::model::line::Line;
 use crate::tui::model::meter::Meter;
 use crate::tui::theme::{Glyphs, Theme};
-use crate::ua::snapshot::{CallEnd, CallState, CallSummary, CallView, LadderEntry, RegistrationState, Snapshot};
+use crate::ua::ladder::{self, LadderEntry};
+use crate::ua::snapshot::{CallEnd, CallState, CallSummary, CallView, RegistrationState, Snapshot};
 pub use place::{Knob, Open, Page, Pane, Popup, Spot};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -220,9 +221,11 @@ impl Model {
         self.history.iter().filter(|c| c.end == CallEnd::Missed && c.started > self.missed_seen).count()
     }
 
-    /// The messages of the selected call.
-    pub fn ladder(&self) -> &[LadderEntry] {
-        self.selected_call().map_or(&[], |call| call.ladder.as_slice())
+    /// The messages of the selected call, and of all that belong to it.
+    pub fn ladder(&self) -> Vec<Arc<LadderEntry>> {
+        let Some(call) = self.selected_call() else { return Vec::new() };
+        let story = ladder::story(&self.snapshot.ladders, call.number);
+        if story.is_empty() { call.ladder.to_vec() } else { story }
     }
 
     /// Whether letters go into a line of text.

@@ -2,7 +2,8 @@
 use crate::base::id::CallNumber;
 use crate::tui::keymap::key::Key;
 use crate::ua::handling::When;
-use crate::ua::snapshot::LadderEntry;
+use crate::ua::ladder::LadderEntry;
+use std::sync::Arc;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Page {
@@ -34,7 +35,7 @@ pub enum Popup {
     },
     Message {
         call: CallNumber,
-        entry: Box<LadderEntry>,
+        entry: Arc<LadderEntry>,
     },
     Details,
 }

@@ -1,6 +1,6 @@
 //! A screen without a terminal, and a phone made by hand.
 use crate::base::id::{AccountId, CallNumber};
-use crate::base::net::Transport;
+use crate::base::net::{Flow, Transport};
 use crate::base::netem::{Impairment, Truth};
 use crate::qos::snapshot::{CallQuality, DelayParts, DirectionQuality, Fault, Reading, Sound, TIMELINE, Verdict};
 use crate::tui::action::{Action, Effect};
@@ -14,9 +14,9 @@ use crate::tui::view::view;
 use crate::ua::command::Command;
 use crate::ua::handling::Forwarding;
 use crate::ua::identity::{Identity, Source};
+use crate::ua::ladder::{LadderEntry, Wire};
 use crate::ua::snapshot::{
-    AccountView, CallEnd, CallState, CallSummary, CallView, DeviceView, FlowView, LadderEntry, RegistrationState,
-    Snapshot,
+    AccountView, CallEnd, CallState, CallSummary, CallView, DeviceView, FlowView, RegistrationState, Snapshot,
 };
 use crossterm::event::{Event, KeyCode, KeyEvent, KeyModifiers};
 use ratatui::Terminal;
@@ -229,7 +229,7 @@ impl Screen {
         self
     }
 
-    fn ladder(&self) -> Vec<LadderEntry> {
+    fn ladder(&self) -> Vec<Arc<LadderEntry>> {
         let labels = ["INVITE", "401 Unauthorized", "ACK", "INVITE", "100 Trying", "180 Ringing", "200 OK", "ACK"];
         let entry = |(index, label): (u64, &&str)| {
             let sent = !label.starts_with(|c: char| c.is_ascii_digit());
@@ -240,12 +240,15 @@ impl Screen {
                 sent,
                 label: (*label).into(),
                 cseq: "1 INVITE".into(),
-                flow: "udp 192.0.2.10:5060".into(),
+                call: Some(CallNumber(1)),
+                remark: if *label == "INVITE" { "offer: Opus PCMU, sendrecv".into() } else { String::new() },
+                flow: Some(Flow::new(Transport::Udp, ([192, 0, 2, 1], 5060).into(), ([192, 0, 2, 10], 5060).into())),
                 repeats: u32::from(index == 0),
-                text: message(label).into(),
+                again: Vec::new(),
+                wire: Wire::new(&message(label).replace('\n', "\r\n").into()),
             }
         };
-        (0..).zip(&labels).map(entry).collect()
+        (0..).zip(&labels).map(entry).map(Arc::new).collect()
     }
 
     pub fn frame(&self) -> Buffer {
@@ -332,6 +335,7 @@ pub fn account(id: u16, name: &str, address: &str, state: RegistrationState) -> 
         state,
         flows: Vec::new(),
         mailbox: None,
+        messages: Arc::default(),
     }
 }
 
@@ -375,6 +379,8 @@ pub fn history() -> Vec<CallSummary> {
         end,
         status: None,
         cause: cause.into(),
+        advice: String::new(),
+        refused_by: String::new(),
         codec: "Opus 48k".into(),
         quality: Arc::new(quality()),
     };

@@ -1,7 +1,7 @@
 //! The screen as it looks. Every picture was looked at before it was kept.
 use super::fixture::{Screen, account, flow, identity, quality, secs};
 use crate::base::id::{AccountId, CallNumber};
-use crate::base::net::Transport;
+use crate::base::net::{Flow, Transport};
 use crate::qos::snapshot::{CallQuality, Fault, Verdict};
 use crate::tui::action::Action;
 use crate::tui::model::Model;
@@ -83,7 +83,8 @@ fn in_a_call() {
             for call in &mut s.calls {
                 call.recovery = "address changed: asking the peer to follow".into();
                 let ladder = Arc::make_mut(&mut call.ladder);
-                ladder.iter_mut().for_each(|entry| entry.flow = "tls 192.0.2.10:5061".into());
+                let tls = Flow::new(Transport::Tls, ([192, 0, 2, 1], 5061).into(), ([192, 0, 2, 10], 5061).into());
+                ladder.iter_mut().for_each(|entry| Arc::make_mut(entry).flow = Some(tls));
             }
         });
         screen

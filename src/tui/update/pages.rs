@@ -118,17 +118,17 @@ fn toggle_account(model: &mut Model) -> Vec<Effect> {
 }
 
 fn show_message(model: &mut Model, index: usize) {
-    let shown = model.selected_call().and_then(|call| Some((call.number, call.ladder.get(index)?.clone())));
+    let shown = model.selected_call().and_then(|call| Some((call.number, model.ladder().get(index)?.clone())));
     if let Some((call, entry)) = shown {
         model.message = Some(index);
         model.scroll = 0;
-        model.popup = Some(Popup::Message { call, entry: Box::new(entry) });
+        model.popup = Some(Popup::Message { call, entry });
     }
 }
 
 pub fn other_message(model: &mut Model, intent: Intent) -> Vec<Effect> {
     if let Some(Popup::Message { entry, .. }) = &model.popup {
-        let at = model.ladder().iter().position(|e| e.at == entry.at && e.text == entry.text).unwrap_or(0);
+        let at = model.ladder().iter().position(|e| e.at == entry.at && e.wire == entry.wire).unwrap_or(0);
         let last = model.ladder().len().saturating_sub(1);
         let index = if intent == Intent::Next { (at + 1).min(last) } else { at.saturating_sub(1) };
         show_message(model, index);

@@ -5,7 +5,7 @@ use crate::tui::model::{Model, Pane, Spot};
 use crate::tui::theme::Role;
 use crate::tui::widget::clock::Local;
 use crate::tui::widget::paint::{Painter, padded};
-use crate::ua::snapshot::LadderEntry;
+use crate::ua::ladder::LadderEntry;
 use ratatui::layout::Rect;
 
 pub fn draw(model: &Model, p: &mut Painter<'_>, area: Rect) {
@@ -29,7 +29,7 @@ pub fn draw(model: &Model, p: &mut Painter<'_>, area: Rect) {
             p.tint(row, Role::Selected);
             p.cell(row.x, y, p.glyphs.cursor, Role::Accent);
         }
-        let before = index.checked_sub(1).and_then(|before| entries.get(before));
+        let before = index.checked_sub(1).and_then(|before| entries.get(before)).map(AsRef::as_ref);
         message(model, p, padded(row), entry, before);
     }
 }

@@ -5,7 +5,7 @@ use crate::tui::theme::Role;
 use crate::tui::widget::clock::Local;
 use crate::tui::widget::paint::{Painter, padded};
 use crate::tui::widget::text;
-use crate::ua::snapshot::LadderEntry;
+use crate::ua::ladder::LadderEntry;
 use ratatui::layout::Rect;
 use std::time::UNIX_EPOCH;
 
@@ -18,7 +18,7 @@ pub fn draw(model: &Model, p: &mut Painter<'_>, middle: Rect, entry: &LadderEntr
     let millis = entry.wall.duration_since(UNIX_EPOCH).map_or(0, |d| d.subsec_millis());
     let at = Local::new(entry.wall, (model.zone)(entry.wall)).seconds();
     let title = format!("{} {}", if entry.sent { "sent" } else { "received" }, entry.label);
-    let remark = format!("{} {} {at}.{millis:03}", entry.flow, p.glyphs.dot);
+    let remark = format!("{} {} {at}.{millis:03}", entry.way(), p.glyphs.dot);
     let inside = padded(p.frame(area, &title, ladder::role_of(entry), &[(&remark, Role::Dim)]));
     let lines = lines(usize::from(inside.width), entry);
     let height = usize::from(inside.height);
@@ -51,7 +51,7 @@ enum Kind {
 fn lines(width: usize, entry: &LadderEntry) -> Vec<(String, Kind)> {
     let mut out = Vec::new();
     let mut kind = Kind::Start;
-    for line in entry.text.lines().take(MAX_LINES) {
+    for line in entry.wire.text().lines().take(MAX_LINES) {
         for (part, content) in text::wrap(line, width.max(8)).into_iter().enumerate() {
             let continued = part > 0 && kind != Kind::Body;
             out.push((content, if continued { Kind::Continuation } else { kind }));

@@ -73,8 +73,7 @@ pub fn way_of(glyphs: &Glyphs, flow: &FlowView) -> String {
 
 /// The transport a call's last message took.
 pub fn signalling(call: &CallView) -> Option<Transport> {
-    let name = call.ladder.last()?.flow.split(' ').next()?;
-    Transport::ALL.into_iter().find(|transport| transport.name() == name)
+    call.ladder.iter().rev().find_map(|entry| entry.flow).map(|flow| flow.transport)
 }
 
 /// What the server last said of an account or of one way to it, in a sentence.

@@ -19,6 +19,7 @@ use crate::ua::secure;
 use crate::ua::settings::AccountSettings;
 use crate::ua::snapshot::{AccountView, RegistrationState};
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Instant;
 
 /// Flows an account registers over at most (RFC 5626 §4.2.1 wants two or more).
@@ -306,6 +307,7 @@ impl Account {
             forwarding: self.settings.handling.forwarding.clone(),
             do_not_disturb: self.settings.handling.do_not_disturb,
             mailbox: None,
+            messages: Arc::default(),
             id: self.id,
             name: self.settings.name.clone(),
             address: self.address(),

@@ -115,6 +115,9 @@ impl Call {
             invite::Event::Progress { fork, status: 199, .. } => self.fork_is_over(now, fork, out),
             invite::Event::Progress { fork, status, body, response } => {
                 self.hear_response(fork, &response.headers, false);
+                if let Some(tag) = response.headers.to().ok().and_then(|to| to.tag().map(str::to_owned)) {
+                    self.rang = Some(tag);
+                }
                 let rang = std::mem::replace(&mut self.ringing, true);
                 if let Some(body) = body {
                     match self.plan.handle_answer(fork, &body) {

@@ -37,6 +37,8 @@ impl Call {
             Some(',') => PAUSE,
             Some(c) => {
                 if let Some(digit) = Digit::from_char(c) {
+                    // Which one is not told: it may be part of a secret number.
+                    out.note(self.number, "tone sent");
                     out.media.push_back(MediaCommand::SendDigit { stream: self.stream(), digit, duration: DIGIT });
                 }
                 DIGIT + DIGIT_GAP

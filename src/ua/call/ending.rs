@@ -3,16 +3,19 @@ use super::Call;
 use crate::base::time::WallAnchor;
 use crate::media::spec::MediaCommand;
 use crate::sip::invite;
-use crate::ua::account::shown;
 use crate::ua::cause;
 use crate::ua::event::Event;
 use crate::ua::outbox::Outbox;
+use crate::ua::refusal::{self, Circumstances, Explained};
 use crate::ua::snapshot::{CallEnd, CallSummary};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How long a call that is over stays to be read.
 const EPITAPH: Duration = Duration::from_secs(10);
+
+/// A call talked on for so long without any sound has something wrong with it.
+const UNHEARD: Duration = Duration::from_secs(3);
 
 impl Call {
     pub fn handle_end(&mut self, now: Instant, cause: &invite::Cause, anchor: &WallAnchor, out: &mut Outbox) {
@@ -28,13 +31,11 @@ impl Call {
             }
             invite::Cause::Cancelled => (CallEnd::Cancelled, Some(487), "given up by you".to_owned()),
             invite::Cause::Refused { response, reasons } => {
-                let words = cause::call_refused(response.status, &shown(&response.reason, 60));
-                // The status itself has been told.
-                let same =
-                    |r: &invite::Reason| r.protocol == "SIP" && r.cause == Some(response.status) && r.text.is_none();
-                let others: Vec<invite::Reason> = reasons.iter().filter(|r| !same(r)).cloned().collect();
-                let because = reason(&others).map(|r| format!("; {r}")).unwrap_or_default();
-                (CallEnd::Refused, Some(response.status), format!("{words}{because}"))
+                let known = Circumstances { rang: self.rang.take(), offered: self.plan.offered() };
+                let explained = refusal::refused(response, reasons, &known);
+                let words = explained.cause.clone();
+                self.explained = explained;
+                (CallEnd::Refused, Some(response.status), words)
             }
             invite::Cause::PeerCancelled { reasons } => {
                 let elsewhere = reasons.iter().any(|r| r.protocol == "SIP" && r.cause == Some(200))
@@ -96,6 +97,7 @@ impl Call {
         if self.media.spec.is_some() {
             self.media.quality = Arc::new(self.media.monitor.summary());
         }
+        let Explained { advice, refused_by, .. } = self.explained_end(now, end, &cause);
         let summary = CallSummary {
             account: self.account,
             account_name: self.account_name.clone(),
@@ -108,6 +110,8 @@ impl Call {
             end,
             status,
             cause,
+            advice,
+            refused_by,
             codec: self.codec(),
             quality: Arc::clone(&self.media.quality),
         };
@@ -115,5 +119,24 @@ impl Call {
         self.ended = Some(Arc::new(summary.clone()));
         self.epitaph = Some(now + EPITAPH);
         out.event(Event::Ended { call: self.number, summary: Box::new(summary) });
+    }
+
+    /// What to try, and who refused: from the refusal, from what failed here, or from the sound that did not come.
+    fn explained_end(&mut self, now: Instant, end: CallEnd, cause: &str) -> Explained {
+        let mut explained = std::mem::take(&mut self.explained);
+        let remote = self.media.spec.as_ref().map(|spec| spec.remote_rtp.ip());
+        let talked = self.answered.map(|at| now.saturating_duration_since(at));
+        let unheard = !self.media.flowing && talked.is_some_and(|talked| talked >= UNHEARD);
+        match end {
+            CallEnd::NoMedia => explained.advice = refusal::silence_advice(remote),
+            CallEnd::Normal if unheard => {
+                explained.advice = format!("no sound came: {}", refusal::silence_advice(remote));
+            }
+            CallEnd::Failed if explained.advice.is_empty() => {
+                refusal::failure_advice(cause).clone_into(&mut explained.advice);
+            }
+            _ => {}
+        }
+        explained
     }
 }

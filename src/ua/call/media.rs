@@ -1,5 +1,6 @@
 //! The media of a call: its ports, the stream it runs, what is heard and how well.
 use super::reach::Search;
+use super::view::codec;
 use super::{Call, DIGITS};
 use crate::base::id::StreamId;
 use crate::base::net::Flow;
@@ -108,6 +109,7 @@ impl Call {
     /// Tells media what to run; what of it is on hold is another matter.
     pub(super) fn run(&mut self, now: Instant, spec: Option<StreamSpec>, out: &mut Outbox) {
         let Some(spec) = spec else { return };
+        self.note_sound(&spec, out);
         self.media.monitor.handle_direction(now, spec.direction.sends(), spec.direction.receives());
         self.media.heard = now;
         self.spec_changes(&spec);
@@ -115,17 +117,36 @@ impl Call {
         out.media.push_back(MediaCommand::Configure { stream: self.stream(), spec: Box::new(spec) });
     }
 
+    /// The ladder tells when the sound changes: what, between whom, which way.
+    fn note_sound(&self, new: &StreamSpec, out: &mut Outbox) {
+        let key = |spec: &StreamSpec| (spec.send.codec, spec.direction, spec.remote_rtp, spec.srtp.is_some());
+        if self.media.spec.as_ref().map(key) == Some(key(new)) {
+            return;
+        }
+        let way = match (new.direction.sends(), new.direction.receives()) {
+            (true, true) => "both ways",
+            (true, false) => "we only send",
+            (false, true) => "we only hear",
+            (false, false) => "no way",
+        };
+        let protected = if new.srtp.is_some() { ", encrypted" } else { "" };
+        out.note(self.number, format!("sound: {}, {way}, to {}{protected}", codec(new), new.remote_rtp));
+    }
+
     /// What media tells of this call's stream.
     pub fn handle_media(&mut self, now: Instant, event: MediaEvent, out: &mut Outbox) {
         match event {
             MediaEvent::Flowing { .. } => {
-                self.media.flowing = true;
+                if !std::mem::replace(&mut self.media.flowing, true) {
+                    out.note(self.number, "first sound heard");
+                }
                 self.media.heard = now;
             }
             MediaEvent::Digit { digit, .. } => {
                 if self.digits_received.len() < DIGITS {
                     self.digits_received.push(digit.to_char());
                 }
+                out.note(self.number, format!("tone {} heard", digit.to_char()));
                 out.event(Event::Digit { call: self.number, digit: digit.to_char() });
             }
             MediaEvent::Goodbye { reason, .. } => {

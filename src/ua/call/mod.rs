@@ -17,9 +17,9 @@ use crate::base::time::WallAnchor;
 use crate::sip::invite::{Fork, Session};
 use crate::sip::message::Uri;
 use crate::ua::identity::Identity;
-use crate::ua::ladder::Ladder;
 use crate::ua::outbox::Outbox;
 use crate::ua::plan::Plan;
+use crate::ua::refusal::Explained;
 use crate::ua::snapshot::{CallEnd, CallSummary};
 pub use alert::{Alert, Away};
 pub use course::warning;
@@ -45,11 +45,13 @@ pub struct Call {
     /// Outgoing: whom we call, and over which flow once it is known.
     pub target: Uri,
     pub flow: Option<Flow>,
-    pub ladder: Ladder,
     /// What the last INVITE proved itself with.
     pub credentials: Vec<(&'static str, String)>,
     /// What the network said when something could not be delivered.
     pub refusal: Option<String>,
+    /// The tag of the phone that rang last, and what its refusal tells.
+    rang: Option<String>,
+    explained: Explained,
     /// Who the other party is.
     pub identity: Identity,
     identity_is_news: bool,
@@ -129,9 +131,10 @@ impl Call {
             plan,
             target,
             flow: None,
-            ladder: Ladder::default(),
             credentials: Vec::new(),
             refusal: None,
+            rang: None,
+            explained: Explained::default(),
             identity,
             identity_is_news: false,
             connected_by: None,
@@ -168,6 +171,10 @@ impl Call {
 
     pub fn peer_label(&self) -> String {
         self.identity.label()
+    }
+
+    pub fn started(&self) -> Instant {
+        self.started
     }
 
     pub fn is_over(&self) -> bool {

@@ -195,6 +195,7 @@ impl Call {
         let (Some(since), true) = (silent, self.recovery.note.is_empty()) else { return };
         if self.recovery.asked_in_silence != Some(since) {
             (self.recovery.asked_in_silence, self.recovery.asking_in_silence) = (Some(since), true);
+            out.note(self.number, "no sound arrives any more");
             self.note("no sound arrives: asking whether the call is still there", out);
             self.probe();
         }

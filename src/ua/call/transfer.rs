@@ -111,6 +111,11 @@ impl Call {
         self.referrer = Some(Referrer { call, told: 100, handed_on });
     }
 
+    /// The call whose peer asked for this one.
+    pub fn referred_by(&self) -> Option<CallNumber> {
+        self.referrer.as_ref().map(|referrer| referrer.call)
+    }
+
     pub fn handed_on(&self) -> u8 {
         self.referrer.as_ref().map_or(0, |referrer| referrer.handed_on)
     }

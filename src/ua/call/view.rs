@@ -1,20 +1,22 @@
 //! A call as the screen sees it: plain and sanitised facts.
 use super::Call;
-use crate::media::spec::Codec;
+use crate::media::spec::{Codec, StreamSpec};
 use crate::ua::account::shown;
 use crate::ua::snapshot::{CallState, CallView};
 use std::sync::Arc;
 
+/// What is sent, as a user knows it.
+pub(super) fn codec(spec: &StreamSpec) -> &'static str {
+    match spec.send.codec {
+        Codec::Pcmu => "PCMU 8k",
+        Codec::Pcma => "PCMA 8k",
+        Codec::Opus => "Opus 48k",
+    }
+}
+
 impl Call {
     pub(super) fn codec(&self) -> String {
-        self.media.spec.as_ref().map_or(String::new(), |spec| {
-            match spec.send.codec {
-                Codec::Pcmu => "PCMU 8k",
-                Codec::Pcma => "PCMA 8k",
-                Codec::Opus => "Opus 48k",
-            }
-            .to_owned()
-        })
+        self.media.spec.as_ref().map_or(String::new(), |spec| codec(spec).to_owned())
     }
 
     fn state(&self) -> CallState {
@@ -66,7 +68,7 @@ impl Call {
             transfer: self.transfer_words(),
             media_flowing: self.media.flowing,
             quality: Arc::clone(&self.media.quality),
-            ladder: self.ladder.entries(),
+            ladder: Arc::default(),
             recovery: self.recovery.note.clone(),
         }
     }
