@@ -31,6 +31,7 @@ mod demo;
 mod devices;
 mod edges;
 mod freeswitch;
+mod handling;
 mod hostile;
 mod kamailio;
 mod locating;
@@ -59,6 +60,7 @@ fn main() -> std::process::ExitCode {
         freeswitch::CASES,
         conferring::CASES,
         transfer::CASES,
+        handling::CASES,
         watching::CASES,
         secure::CASES,
         proxy::CASES,
