@@ -1,7 +1,9 @@
 //! Rules about calls: forwarding, do-not-disturb, intercom, dial plan, codes.
 use crate::SECOND;
-use crate::peer::{request, sdp};
+use crate::peer::{Letter, request, sdp};
 use crate::world::{World, account, address, settings};
+use offhook::base::id::StreamId;
+use offhook::media::event::MediaEvent;
 use offhook::media::spec::{MediaCommand, Ring, Tone};
 use offhook::ua::command::Command;
 use offhook::ua::dial_plan::Rule;
@@ -379,4 +381,72 @@ fn ringing_and_parked_calls_are_taken_by_codes() {
     assert!(asked, "{:#?}", world.ladder);
     world.command(1, Command::Park { call: world.number(1), slot: Some("bad slot".to_owned()) });
     assert!(!refusals(&world, 1).is_empty());
+}
+
+/// A response of one of several phones that are called at once.
+fn respond(world: &mut World, invite: &Letter, status: &str, tag: &str, port: Option<u16>) {
+    let body = port.map(|port| sdp(address(9), "sendrecv").replace("4000", &port.to_string())).unwrap_or_default();
+    let kind = if body.is_empty() { "" } else { "Content-Type: application/sdp\r\n" };
+    let copied = ["Via", "From", "Call-ID", "CSeq"].map(|name| format!("{name}: {}\r\n", invite.header(name)));
+    let text = format!(
+        "SIP/2.0 {status}\r\n{}To: {};tag={tag}\r\nContact: <sip:{tag}@192.0.2.9>\r\n{kind}Content-Length: {}\r\n\r\n{body}",
+        copied.concat(),
+        invite.header("To"),
+        body.len()
+    );
+    world.give(0, address(9), &text);
+}
+
+#[test]
+fn ringback_is_made_here_until_somebody_is_heard_whoever_else_rings() {
+    let called = |seed| {
+        let mut world = World::direct(1, seed);
+        world.command(0, Command::Call { account: None, target: "x@192.0.2.9".to_owned() });
+        world.run(SECOND);
+        let invite = world.latest(address(9), "INVITE");
+        (world, invite)
+    };
+    let tone = |world: &World| {
+        let played = world.phones[0].media.iter().rev().find_map(|m| match m {
+            MediaCommand::Play(tone) => Some(*tone),
+            _ => None,
+        });
+        played.flatten()
+    };
+    let heard = |world: &mut World| {
+        let (now, stream) = (world.now, StreamId(world.number(0).0));
+        world.phones[0].agent.handle_media(now, MediaEvent::Flowing { stream });
+        world.drain();
+    };
+    // Only 180 rings (RFC 3960); what was promised and does not come is not waited for in silence.
+    let (mut world, invite) = called(97);
+    respond(&mut world, &invite, "183 Session Progress", "a", None);
+    assert_eq!(tone(&world), None);
+    respond(&mut world, &invite, "180 Ringing", "a", Some(4100));
+    assert_eq!(tone(&world), Some(Tone::Ringback));
+    heard(&mut world);
+    assert_eq!(tone(&world), None);
+    // One phone plays, then another rings: what is heard goes on, and the answer of either counts.
+    for (answers, port) in [("a", 4100), ("b", 4200)] {
+        let (mut world, invite) = called(98);
+        respond(&mut world, &invite, "183 Session Progress", "a", Some(4100));
+        heard(&mut world);
+        respond(&mut world, &invite, "180 Ringing", "b", None);
+        world.run(SECOND);
+        assert_eq!(tone(&world), None);
+        assert_eq!(world.call(0).state, CallState::Ringing { early_media: true });
+        assert_eq!(world.spec(0).remote_rtp.port(), 4100);
+        respond(&mut world, &invite, "200 OK", answers, Some(port));
+        world.run(SECOND);
+        assert!(world.is_established(0) && tone(&world).is_none());
+        assert_eq!(world.spec(0).remote_rtp.port(), port, "{answers}");
+    }
+    // Two phones play: the last one that began is heard.
+    let (mut world, invite) = called(99);
+    respond(&mut world, &invite, "180 Ringing", "b", None);
+    assert_eq!(tone(&world), Some(Tone::Ringback));
+    respond(&mut world, &invite, "183 Session Progress", "a", Some(4100));
+    respond(&mut world, &invite, "183 Session Progress", "b", Some(4200));
+    heard(&mut world);
+    assert_eq!((tone(&world), world.spec(0).remote_rtp.port()), (None, 4200));
 }

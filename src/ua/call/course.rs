@@ -95,6 +95,8 @@ impl Call {
         let (Some(session), Some((target, status))) = (&mut self.session, self.redirected.take()) else { return };
         if yes {
             session.follow(now, target);
+            // Nothing is known of who is called now.
+            (self.ringing, self.alerted, self.early_media) = (false, false, false);
         } else {
             let cause = format!("the target had moved, and you did not follow ({status})");
             self.verdict = Some(Verdict { end: CallEnd::Refused, status: Some(status), cause });
@@ -119,6 +121,7 @@ impl Call {
                     self.rang = Some(tag);
                 }
                 let rang = std::mem::replace(&mut self.ringing, true);
+                self.alerted |= status == 180;
                 if let Some(body) = body {
                     match self.plan.handle_answer(fork, &body) {
                         Ok(spec) => {

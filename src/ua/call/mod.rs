@@ -62,6 +62,8 @@ pub struct Call {
     started: Instant,
     answered: Option<Instant>,
     ringing: bool,
+    /// A phone of the callee rings: it said 180.
+    alerted: bool,
     early_media: bool,
     /// Where a 3xx sends us, and its status.
     redirected: Option<(Uri, u16)>,
@@ -142,6 +144,7 @@ impl Call {
             started: now,
             answered: None,
             ringing: false,
+            alerted: false,
             early_media: false,
             redirected: None,
             answering: false,
@@ -195,9 +198,10 @@ impl Call {
         !self.outgoing && self.answered.is_none() && !self.answering && !self.is_over()
     }
 
-    /// Ringback is to be made here: the peer rings and sends no sound of its own.
+    /// Ringback is to be made here: the peer rings, and no sound of its own has come (RFC 3960 §3.2).
     pub fn wants_ringback(&self) -> bool {
-        self.outgoing && self.ringing && self.answered.is_none() && !self.early_media && !self.is_over()
+        let hears = self.early_media && self.media.flowing;
+        self.outgoing && self.alerted && self.answered.is_none() && !hears && !self.is_over()
     }
 
     pub fn is_held_by_us(&self) -> bool {
