@@ -1,6 +1,6 @@
 # make demo    sets up, builds, and shows offhook on a simulated bad network: nothing else is needed
 # make test    sets up and runs every check and every test, with real peers
-# make bench   how fast messages are read, beside rsip and among many transactions
+# make bench   how fast messages are read, beside rsip and among many transactions, and packets encrypted
 # make fuzz    gives each reader of bytes what a fuzzer invents, for ten minutes each (needs cargo-fuzz)
 CARGO ?= cargo
 DEMO  ?= --loss 5 --jitter 40 --delay 60 --seed 1
@@ -32,7 +32,7 @@ test:
 	@scripts/not-run
 
 bench:
-	$(CARGO) bench --locked --bench message --bench transactions
+	$(CARGO) bench --locked --bench message --bench transactions --bench srtp
 
 # RUSTC_BOOTSTRAP: the stable compiler counts coverage as well.
 fuzz:

@@ -29,6 +29,7 @@ mod compare;
 mod conferring;
 mod demo;
 mod devices;
+mod dtls;
 mod edges;
 mod freeswitch;
 mod handling;
@@ -63,6 +64,7 @@ fn main() -> std::process::ExitCode {
         handling::CASES,
         watching::CASES,
         secure::CASES,
+        dtls::CASES,
         proxy::CASES,
         browsers::CASES,
         quality::CASES,

@@ -313,7 +313,7 @@ fn a_wrong_certificate_ends_it_before_anything_is_heard() {
         }
         world.configure(0);
         world.configure(1);
-        world.run(40 * SECOND);
+        world.run(31 * SECOND);
         assert_eq!(unsecured(&world, wrong), [&Failure::Impostor]);
         assert!(matches!(unsecured(&world, right)[..], [Failure::Alert(_) | Failure::Timeout]));
         for n in 0..2 {
@@ -365,6 +365,45 @@ fn strangers_and_forgers_change_nothing() {
     assert_eq!((after.source, after.ssrc, after.foreign - before.foreign), (Some(peer), before.ssrc, 2));
     let handshakes = world.sides[0].sent[sent..].iter().filter(|d| is_dtls(&d.bytes));
     assert!(handshakes.count() <= 3, "nothing is negotiated anew: at most the last flight is repeated");
+}
+
+/// Some peers shake hands anew after each offer/answer, though nothing has changed: the old keys serve until the new ones
+/// are there, and who cannot prove itself changes nothing.
+#[test]
+fn a_peer_that_begins_again_after_an_offer() {
+    let mut world = configured(true);
+    world.run(2 * SECOND);
+    let (peer, sent) = (world.sides[1].address, world.sides[1].sent.len());
+    let mut forged = configured(true);
+    forged.run(Duration::from_millis(10));
+    let hello = forged.sides[1].sent[0].bytes.clone();
+    world.sides[0].spec.generation += 1;
+    world.configure(0);
+    // A hello that nothing follows, and in its time another client's.
+    world.give(0, Component::Rtp, peer, &hello);
+    world.run(SECOND);
+    assert!(world.hears(0) && world.hears(1));
+    world.run(31 * SECOND);
+    assert!(world.hears(0) && world.hears(1) && unsecured(&world, 0).is_empty());
+    assert!(world.sides[1].sent[sent..].iter().all(|d| !is_dtls(&d.bytes)));
+    // The peer begins again: another association, the same certificates.
+    if let Some(Keying::Dtls(dtls)) = &mut world.sides[1].spec.srtp {
+        dtls.association += 1;
+    }
+    world.configure(1);
+    world.run(2 * SECOND);
+    assert!(world.hears(0) && world.hears(1));
+    assert_eq!((secured(&world, 0).len(), secured(&world, 1).len()), (2, 2));
+    // Without an offer there is no leave for a fifth.
+    for _ in 0..4 {
+        if let Some(Keying::Dtls(dtls)) = &mut world.sides[1].spec.srtp {
+            dtls.association += 1;
+        }
+        world.configure(1);
+        world.run(3 * SECOND);
+    }
+    assert_eq!(secured(&world, 0).len(), 4, "of four that were allowed one was wasted");
+    assert!(unsecured(&world, 0).is_empty());
 }
 
 /// A flood from the peer's own address costs a bounded number of answers; the call that shakes hands fails in words.

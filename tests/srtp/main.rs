@@ -186,6 +186,33 @@ fn the_key_stream_of_rfc_3711_and_the_packets_of_rfc_7714() {
     }
 }
 
+#[test]
+fn the_reports_of_rfc_7714() {
+    // RFC 7714 §17.1 and §17.2.
+    let header = hex("81c8000d 4d617273");
+    let plain = "4e545031 4e545032 52545020 0000042a 0000e930 4c756e61 deadbeef deadbeef deadbeef deadbeef deadbeef";
+    let rows = [
+        (
+            "000102030405060708090a0b0c0d0e0f",
+            "63e94885dcdab67ca727d7662f6b7e997ff5c0f76c06f32dc676a5f1730d6fda4ce09b4686303ded0bb9275bc84aa45896cf4d2fc5abf872\
+             45d9eade",
+        ),
+        (
+            "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f",
+            "d50ae4d1f5ce5d304ba297e47d470c282c3ece5dbffe0a50a2eaa5c1110555be8415f658c61de0476f1b6fad1d1eb30c4446839f57ff6f6c\
+             b26ac3be",
+        ),
+    ];
+    for (key, expected) in rows {
+        let (salt, index) = (hex("517569642070726f2071756f"), hex("800005d4"));
+        let iv = initial(&salt, 2, &header[4..], &[0, 0, 0, 0, 0x05, 0xd4], 12);
+        assert_eq!(iv, hex("517524055203726f207170bb"));
+        let mut data = hex(plain);
+        let tag = sealed(&hex(key), &iv, &[&header[..], &index].concat(), &mut data);
+        assert_eq!([&data[..], &tag].concat(), hex(expected));
+    }
+}
+
 /// The whole of a protected packet, for every suite, made from what the vectors above prove.
 #[test]
 fn packets_are_what_the_rfcs_say() {

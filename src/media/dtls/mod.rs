@@ -6,3 +6,4 @@ pub mod association;
 mod budget;
 pub mod certificate;
 pub mod fingerprint;
+mod repeats;

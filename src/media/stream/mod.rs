@@ -119,6 +119,9 @@ impl Stream {
                 {
                     running.path.reopen(now, rtp, rtcp, mux);
                     running.flowing = false;
+                    if let Some(secure) = &mut running.secure {
+                        secure.give_leave();
+                    }
                 }
                 running.rtcp.configure(now, bandwidth, reduced, &spec.description);
                 running.spec = spec;

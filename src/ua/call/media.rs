@@ -156,7 +156,7 @@ impl Call {
             MediaEvent::Report { report, .. } => self.handle_report(now, &report),
             MediaEvent::Path { state, .. } => self.handle_path(now, state, out),
             MediaEvent::Trouble { words, .. } => out.log(format!("call {}: {}", self.number, shown(&words, 160))),
-            MediaEvent::Secured { suite, .. } => self.handle_secured(suite, out),
+            MediaEvent::Secured { suite, .. } => self.handle_secured(now, suite, out),
             MediaEvent::Unsecured { .. }
             | MediaEvent::Opened { .. }
             | MediaEvent::OpenFailed { .. }

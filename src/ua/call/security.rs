@@ -37,9 +37,10 @@ impl Call {
         }
     }
 
-    pub(super) fn handle_secured(&mut self, suite: Suite, out: &mut Outbox) {
+    pub(super) fn handle_secured(&mut self, now: Instant, suite: Suite, out: &mut Outbox) {
         self.media.secured = Some(suite);
-        out.log(format!("call {}: DTLS handshake done, {}", self.number, suite.words()));
+        let took = now.saturating_duration_since(self.media.heard).as_millis();
+        out.log(format!("call {}: DTLS handshake done in {took} ms, {}", self.number, suite.words()));
     }
 
     /// Nothing was heard and nothing said: without keys there is no call.

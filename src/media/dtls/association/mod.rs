@@ -12,6 +12,7 @@
 use crate::media::dtls::budget::{Budget, Verdict};
 use crate::media::dtls::certificate::Certificate;
 use crate::media::dtls::fingerprint::{Fingerprint, proves};
+use crate::media::dtls::repeats::Repeats;
 use crate::media::srtp::sdes::{Keys, MasterKey, Suite};
 use rtc_dtls::config::{ClientAuthType, ConfigBuilder, HandshakeConfig};
 use rtc_dtls::crypto_provider::providers::RingProvider;
@@ -95,6 +96,7 @@ pub struct Association {
     state: State,
     told: Arc<[Fingerprint]>,
     budget: Budget,
+    repeats: Repeats,
     /// When there is no more hope.
     deadline: Instant,
     /// When our flight is repeated, and what the wait after that is.
@@ -116,6 +118,7 @@ impl Association {
             state: State::Shaking,
             told,
             budget: Budget::default(),
+            repeats: Repeats::default(),
             deadline: now + PATIENCE,
             repeat: None,
             timer: None,
@@ -151,6 +154,10 @@ impl Association {
             // What is secured stays so; it listens no more.
             Verdict::Spent if self.is_secured() => return,
             Verdict::Spent => return self.fail(Failure::Flood),
+        }
+        // Who repeats its flight in the handshake waits for ours, which our own timer repeats.
+        if self.repeats.is_old(datagram, self.role == Role::Server) && matches!(self.state, State::Shaking) {
+            return;
         }
         let result = self.endpoint.read(now, PEER, None, datagram.into());
         if matches!(self.state, State::Shaking) {

@@ -65,7 +65,7 @@ impl Pair {
     fn keys(&self) -> [&Keys; 2] {
         [0, 1].map(|n| match self.events[n].as_slice() {
             [Event::Secured(keys)] => &**keys,
-            other => panic!("end {n}: {other:?}"),
+            other => panic!("end {n} without {:?}: {other:?}", self.lost),
         })
     }
 
