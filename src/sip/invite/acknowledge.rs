@@ -3,7 +3,7 @@
 use super::offer_answer::OfferAnswer;
 use super::session::{Bye, Session, Side, Timer, cseq_of};
 use super::{Body, Cause, Event, Output};
-use crate::sip::dialog::Dialog;
+use crate::sip::dialog::{Dialog, Forks};
 use crate::sip::key::ServerKey;
 use crate::sip::message::{Request, Response, Uri};
 use std::collections::BTreeMap;
@@ -78,6 +78,7 @@ impl Session {
         self.acknowledged.retain(|ack| ack.until > now);
         if self.acknowledged.is_empty() && !matches!(self.side, Side::Calling(_)) {
             self.invite = None;
+            self.late_forks = Forks::default();
             self.acknowledged.shrink_to_fit();
             self.outputs.shrink_to_fit();
             self.events.shrink_to_fit();

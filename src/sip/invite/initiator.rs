@@ -152,6 +152,7 @@ impl Session {
                 if self.dialog.as_ref().is_some_and(|own| own.key() == dialog.key()) {
                     return;
                 }
+                self.keep_forks();
                 self.release(now, &mut dialog, &invite);
                 if matches!(self.side, Side::Calling(_)) {
                     self.side = Side::Over;
@@ -169,6 +170,7 @@ impl Session {
         self.exchange.learn_methods(&response.headers);
         // The other forks are over.
         self.abandon_exchanges(now);
+        self.keep_forks();
         if let Some(early) = &early {
             dialog.continue_from(&early.dialog);
         }
@@ -215,10 +217,20 @@ impl Session {
         }
     }
 
+    /// What early dialogs have counted holds for a 2xx of theirs that comes too late.
+    fn keep_forks(&mut self) {
+        if let Side::Calling(calling) = &mut self.side {
+            self.late_forks = std::mem::take(&mut calling.forks);
+        }
+    }
+
     /// Ends a dialog nobody wants: ACK and BYE (RFC 3261 §13.2.2.4).
     fn release(&mut self, now: Instant, dialog: &mut Dialog, invite: &Request) {
         if self.released >= MAX_RELEASED {
             return;
+        }
+        if let Some(early) = self.late_forks.remove(&dialog.key().remote_tag) {
+            dialog.continue_from(&early.dialog);
         }
         self.released += 1;
         self.acknowledge_with(now, dialog, invite, None);

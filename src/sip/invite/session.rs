@@ -9,7 +9,7 @@ use super::transfer::Transfer;
 use super::{Answer, Body, Cause, Config, Event, Failure, OfferId, Output, Phase, RequestId};
 use crate::base::rng::Rng;
 use crate::base::timers::TimerTable;
-use crate::sip::dialog::{Dialog, Fork};
+use crate::sip::dialog::{Dialog, Fork, Forks};
 use crate::sip::key::SessionKey;
 use crate::sip::message::{Headers, Method, NameAddr, Request, Response, Uri};
 use crate::sip::options::{ALLOW, SUPPORTED, name_software};
@@ -134,6 +134,8 @@ pub struct Session {
     pub(super) timers: TimerTable<Timer>,
     pub(super) outputs: VecDeque<Output>,
     pub(super) events: VecDeque<Event>,
+    /// Outgoing: early dialogs that did not win, while they may still be answered.
+    pub(super) late_forks: Forks,
     /// Late answers that were acknowledged and released.
     pub(super) released: u32,
     requests_made: u32,
@@ -166,6 +168,7 @@ impl Session {
             timers: TimerTable::default(),
             outputs: VecDeque::new(),
             events: VecDeque::new(),
+            late_forks: Forks::default(),
             released: 0,
             requests_made,
             offers_made: 0,
@@ -342,6 +345,10 @@ impl Session {
                 Timer::Copies => self.forget_acknowledged(now),
                 Timer::Reports => self.transfer_over(408),
                 Timer::Linger => {
+                    // The peer is gone and never answered it: without CANCEL its transaction would wait for ever.
+                    let reinvites = self.requests.iter().filter(|(_, sent)| sent.kind == Kind::Reinvite);
+                    let cancels = reinvites.map(|(id, _)| Output::Cancel { id: *id, reason: None });
+                    self.outputs.extend(cancels);
                     self.requests.clear();
                     self.unacked.clear();
                 }

@@ -356,3 +356,22 @@ fn preconditions_are_refused_by_name() {
     let refused = refused.map_err(|response| (response.status, response.headers.get("Unsupported").map(str::to_owned)));
     assert_eq!(refused.err(), Some((420, Some("precondition".into()))));
 }
+
+#[test]
+fn a_2xx_that_comes_too_late_is_released_with_what_its_early_dialog_counted() {
+    for cancelled in [true, false] {
+        let (mut session, now, id, invite) = agreed_early();
+        session.handle_response(now, id, reliably(&invite, "b", 8, None));
+        let (_, prack) = only(requests(&mut session));
+        let counted = prack.headers.cseq().expect("CSeq").number;
+        if cancelled {
+            session.hang_up(now, None);
+        } else {
+            session.handle_response(now, id, answer_to(&invite, 200, "c", Some("answer of c")));
+        }
+        outputs(&mut session);
+        session.handle_stray_response(now, answer_to(&invite, 200, "b", None));
+        let (_, bye) = only(requests(&mut session));
+        assert_eq!((bye.method, bye.headers.cseq().expect("CSeq").number), (Method::Bye, counted + 1));
+    }
+}

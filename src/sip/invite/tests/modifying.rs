@@ -156,3 +156,15 @@ fn hanging_up_while_the_offer_of_the_2xx_waits() {
     assert_eq!(said(&mut session), ["ACK", "BYE"]);
     assert_eq!(told(&mut session), ["Answered fork 0", "Offer offer", "Ended HungUp"]);
 }
+
+#[test]
+fn a_reinvite_the_peer_left_without_a_final_response_is_cancelled_after_the_end() {
+    let (mut session, mut now) = established();
+    reinvite(&mut session, now);
+    let (key, bye) = within(&session, "BYE", 1, "");
+    session.handle_request(now, key, bye);
+    assert_eq!(said(&mut session), ["200"]);
+    pass(&mut session, &mut now, ms(100_000));
+    assert_eq!(said(&mut session), ["CANCEL"]);
+    assert!(told(&mut session).iter().any(|event| event.starts_with("Ended")) && session.is_done());
+}
