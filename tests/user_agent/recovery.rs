@@ -482,3 +482,51 @@ fn an_early_dialog_is_taken_over_only_by_its_callee() {
     world.run(TENTH);
     assert!(world.latest(address(SERVER), "SIP/2.0 4").first().starts_with("SIP/2.0 481"));
 }
+
+/// A caller takes the place of a dialog, named by Call-ID, our tag and the peer's; what it is answered.
+fn take_over(world: &mut World, name: &str, (call_id, ours, theirs): (&str, &str, &str)) -> Letter {
+    let from = address(SERVER);
+    let invite = request("INVITE", "sip:a@192.0.2.1", from, name, &sdp(from, "sendrecv"));
+    let replaces = format!("Replaces: {call_id};to-tag={ours};from-tag={theirs}\r\nMax-Forwards");
+    world.give(0, from, &invite.replace("Max-Forwards", &replaces));
+    world.run(TENTH);
+    let mail = world.mail_for(from);
+    let answers =
+        |l: &&Letter| l.header("Call-ID") == name && l.text.starts_with("SIP/2.0") && !l.first().contains(" 1");
+    mail.iter().find(answers).unwrap_or_else(|| panic!("no answer: {mail:#?}")).clone()
+}
+
+fn tag_of(value: &str) -> String {
+    value.split(";tag=").nth(1).expect("a tag").to_owned()
+}
+
+#[test]
+fn a_call_is_taken_over_eight_times_as_long_as_no_goodbye_is_answered() {
+    let (mut world, invite) = served(13);
+    let mut dialog = (invite.header("Call-ID"), tag_of(&invite.header("From")), "peer".to_owned());
+    for at in 0..9 {
+        let name = format!("taker{at}");
+        let answer = take_over(&mut world, &name, (&dialog.0, &dialog.1, &dialog.2));
+        let status = if at < 8 { "SIP/2.0 200" } else { "SIP/2.0 486" };
+        assert!(answer.first().starts_with(status), "{at}: {}", answer.text);
+        dialog = (name.clone(), tag_of(&answer.header("To")), name);
+    }
+    assert!(world.is_established(0));
+}
+
+#[test]
+fn a_transfer_that_was_asked_for_ends_with_its_dialog() {
+    let (mut world, invite) = served(14);
+    let call = world.number(0);
+    let asks = |world: &mut World| {
+        world.command(0, Command::Transfer { call, target: "601".to_owned() });
+        world.run(TENTH);
+        world.call(0).transfer.unwrap_or_default()
+    };
+    assert!(asks(&mut world).ends_with("asking"));
+    take_over(&mut world, "taker", (&invite.header("Call-ID"), &tag_of(&invite.header("From")), "peer"));
+    assert_eq!(world.call(0).transfer, None);
+    // Whoever is talked to now may be asked.
+    assert!(asks(&mut world).ends_with("asking"));
+    assert_eq!(world.latest(address(SERVER), "REFER").header("Call-ID"), "taker");
+}

@@ -128,3 +128,30 @@ fn a_phone_that_answers_by_itself_calls_nobody_for_a_caller() {
     assert!(world.phones[0].events.iter().any(refused), "{:?}", world.phones[0].events);
     assert!(world.is_established(0) && world.is_established(1));
 }
+
+#[test]
+fn the_sixth_transfer_in_a_row_is_refused() {
+    let mut world = World::direct(8, 66);
+    world.command(0, Command::Call { account: None, target: "phone2@192.0.2.2".to_owned() });
+    world.run(SECOND);
+    world.command(1, Command::Answer(world.number(1)));
+    world.run(SECOND);
+    // The second phone is handed on from each to the next.
+    let mut transferor = 0;
+    for next in 2..8 {
+        let target = format!("phone{0}@192.0.2.{0}", next + 1);
+        world.command(transferor, Command::Transfer { call: world.number(transferor), target });
+        world.run(SECOND);
+        if next == 7 {
+            break;
+        }
+        world.command(next, Command::Answer(world.number(next)));
+        world.run(3 * SECOND);
+        assert!(world.is_established(1) && world.is_established(next), "{next}: {:#?}", world.ladder);
+        transferor = next;
+    }
+    assert!(world.phones[7].events.is_empty(), "{:?}", world.phones[7].events);
+    let refused = |event: &Event| matches!(event, Event::Refused { reason } if reason.contains("transfer to phone8"));
+    assert!(world.phones[6].events.iter().any(refused), "{:?}", world.phones[6].events);
+    assert!(world.is_established(1) && world.is_established(6), "the call goes on");
+}
