@@ -10,6 +10,7 @@ use crate::cli::{Cli, ExitCode};
 use crate::config::{Config, Environment};
 use crate::runtime::clock;
 use crate::runtime::journal::Journal;
+use crate::runtime::saving;
 use crate::runtime::storage::{LATEST, Storage, StorageEvent};
 use crate::tui::{self, Link};
 use crate::ua::command::Command;
@@ -77,6 +78,7 @@ pub fn show(mut phone: Phone, config: &Config, history: &History, journal: &Jour
         events: phone.take_events(),
         history: history.calls.clone(),
         log: journal.subscribe(),
+        save: |typed, content, replace| saving::save(&saving::path(typed), content, replace),
     };
     let outcome = tui::run(link, settings);
     phone.shut_down();

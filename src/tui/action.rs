@@ -2,6 +2,8 @@
 use crate::tui::keymap::key::Key;
 use crate::ua::command::Command;
 use crate::ua::event::Event;
+use crate::ua::ladder::LadderEntry;
+use crate::ua::ladder::capture::Format;
 use crate::ua::snapshot::{CallSummary, Snapshot};
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
@@ -39,6 +41,8 @@ pub enum Action {
     Log(Arc<Vec<String>>),
     /// The command queue of the phone was full: the command is lost and the user is told.
     QueueFull(Command),
+    /// A file was written, or why it was not.
+    Saved(Result<String, String>),
     /// The program was asked to end from outside: no question is asked.
     Terminate,
     /// The program runs again after it was stopped.
@@ -55,6 +59,9 @@ pub enum Effect {
         title: String,
         text: String,
     },
+    /// Text for the clipboard of the terminal.
+    Copy(String),
+    Save(Save),
     /// The window title.
     Title(String),
     /// Draw every cell anew.
@@ -63,4 +70,18 @@ pub enum Effect {
     Suspend,
     /// Leave the screen.
     Leave,
+}
+
+/// A file the user asked for: the messages of a call.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Save {
+    /// As it was typed.
+    pub path: String,
+    /// A file of this name is replaced.
+    pub replace: bool,
+    pub format: Format,
+    pub title: String,
+    pub rows: Vec<Arc<LadderEntry>>,
+    /// Credentials and keys too.
+    pub secrets: bool,
 }

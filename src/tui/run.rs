@@ -2,7 +2,7 @@
 //!
 //! Nothing waits for this thread: facts come over channels that keep the newest, commands are tried and not waited for.
 //! A terminal that takes its time delays only the next frame.
-use super::action::{Action, Effect};
+use super::action::{Action, Effect, Save};
 use super::input;
 use super::keymap::Keymap;
 use super::model::{Model, Setup};
@@ -13,6 +13,7 @@ use super::update::update;
 use crate::config::Notify;
 use crate::ua::command::Command;
 use crate::ua::event::Event;
+use crate::ua::ladder::capture;
 use crate::ua::snapshot::{CallSummary, Snapshot};
 use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -36,7 +37,11 @@ pub struct Link {
     pub history: watch::Receiver<Arc<Vec<CallSummary>>>,
     /// Oldest first; whoever fills it caps it.
     pub log: watch::Receiver<Arc<Vec<String>>>,
+    /// Writes a file: its name as it was typed, its content, and whether another of that name is replaced.
+    pub save: SaveFile,
 }
+
+pub type SaveFile = fn(&str, &[u8], bool) -> Result<(), String>;
 
 /// What the user may choose.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -78,7 +83,8 @@ pub fn run(link: Link, settings: Settings) -> Result<(), TuiError> {
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP, SIGCONT])?;
     let signals_end = signals.handle();
     let (inputs, received) = mpsc::channel(INPUT_QUEUE);
-    let to_loop = inputs.clone();
+    let (to_loop, saved) = (inputs.clone(), inputs.clone());
+    let write = link.save;
     thread::Builder::new().name("tui-signals".into()).spawn(move || {
         for signal in signals.forever() {
             let action = if signal == SIGCONT { Action::Continued } else { Action::Terminate };
@@ -90,7 +96,9 @@ pub fn run(link: Link, settings: Settings) -> Result<(), TuiError> {
     let commands = link.commands.clone();
     let outcome = Screen::enter(settings.mouse).and_then(|screen| {
         thread::Builder::new().name("tui-input".into()).spawn(move || read_terminal(&inputs))?;
-        runtime.block_on(Loop { screen, model, commands: link.commands.clone(), silent, notifier }.run(link, received))
+        runtime.block_on(
+            Loop { screen, model, commands: link.commands.clone(), silent, notifier, write, saved }.run(link, received),
+        )
     });
     signals_end.close();
     if outcome.is_err() {
@@ -139,6 +147,9 @@ struct Loop {
     model: Model,
     commands: mpsc::Sender<Command>,
     silent: bool,
+    write: SaveFile,
+    /// Where the outcome of what was saved goes.
+    saved: mpsc::Sender<Action>,
     notifier: Notifier,
 }
 
@@ -151,7 +162,7 @@ enum Next {
 
 impl Loop {
     async fn run(mut self, link: Link, mut inputs: mpsc::Receiver<Action>) -> io::Result<()> {
-        let Link { commands: _, mut snapshots, mut events, mut history, mut log } = link;
+        let Link { commands: _, mut snapshots, mut events, mut history, mut log, save: _ } = link;
         let first = [
             Action::History(history.borrow_and_update().clone()),
             Action::Log(log.borrow_and_update().clone()),
@@ -235,6 +246,8 @@ impl Loop {
                 Effect::Bell if self.silent => {}
                 Effect::Bell => self.screen.bell()?,
                 Effect::Notify { title, text } => self.notifier.tell(&mut self.screen, &title, &text)?,
+                Effect::Copy(text) => self.screen.copy(&text)?,
+                Effect::Save(save) => self.save(save)?,
                 Effect::Title(title) => self.screen.title(&title)?,
                 Effect::Repaint => {
                     self.screen.repaint()?;
@@ -248,5 +261,22 @@ impl Loop {
             }
         }
         Ok(Next::GoOn)
+    }
+
+    /// The disk may take its time: a thread of its own waits for it.
+    fn save(&self, save: Save) -> io::Result<()> {
+        let (write, saved) = (self.write, self.saved.clone());
+        thread::Builder::new().name("tui-save".into()).spawn(move || {
+            let Save { path, replace, format, title, rows, secrets } = save;
+            let content = capture::export(format, &title, &rows, secrets);
+            let messages = rows.iter().filter(|row| row.is_message()).count();
+            let warning =
+                if secrets { " It holds digests of passwords and media keys: do not hand it on." } else { "" };
+            let outcome = write(&path, &content, replace);
+            let told = outcome.map(|()| format!("{messages} messages written to {path}.{warning}"));
+            // The screen may be gone by now; the file is there.
+            let _ = saved.blocking_send(Action::Saved(told));
+        })?;
+        Ok(())
     }
 }

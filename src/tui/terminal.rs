@@ -2,6 +2,7 @@
 use crate::tui::model::Model;
 use crate::tui::theme::{ASCII, Depth, Glyphs, UNICODE};
 use crate::tui::view::view;
+use base64::Engine;
 use crossterm::event::{DisableBracketedPaste, DisableFocusChange, EnableBracketedPaste, EnableFocusChange};
 use crossterm::style::Print;
 use crossterm::terminal::{
@@ -88,6 +89,12 @@ impl Screen {
     /// Writes a control sequence that draws nothing.
     pub fn control(&mut self, sequence: &str) -> io::Result<()> {
         execute!(self.terminal.backend_mut(), Print(sequence))
+    }
+
+    /// Gives text to the clipboard of the terminal (OSC 52); terminals that do not allow that ignore it.
+    pub fn copy(&mut self, text: &str) -> io::Result<()> {
+        let encoded = base64::engine::general_purpose::STANDARD.encode(text);
+        execute!(self.terminal.backend_mut(), Print(format!("\x1b]52;c;{encoded}\x07")))
     }
 
     pub fn title(&mut self, title: &str) -> io::Result<()> {

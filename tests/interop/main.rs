@@ -31,6 +31,7 @@ mod demo;
 mod devices;
 mod dtls;
 mod edges;
+mod explained;
 mod freeswitch;
 mod handling;
 mod hostile;
@@ -62,6 +63,7 @@ fn main() -> std::process::ExitCode {
         conferring::CASES,
         transfer::CASES,
         handling::CASES,
+        explained::CASES,
         watching::CASES,
         secure::CASES,
         dtls::CASES,

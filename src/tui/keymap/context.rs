@@ -26,7 +26,15 @@ pub enum Context {
     Edit,
     Keypad,
     Simulation,
+    /// The messages page.
+    Ladder,
     Message,
+    /// Looking for text in messages, and keeping them.
+    Find,
+    /// The line for what is looked for.
+    Search,
+    /// The line for the name of a file.
+    Export,
     Details,
     Quality,
     Accounts,
@@ -39,7 +47,7 @@ pub enum Context {
 }
 
 impl Context {
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 28] = [
         Self::Incoming,
         Self::Question,
         Self::Main,
@@ -55,7 +63,11 @@ impl Context {
         Self::Edit,
         Self::Keypad,
         Self::Simulation,
+        Self::Ladder,
         Self::Message,
+        Self::Find,
+        Self::Search,
+        Self::Export,
         Self::Details,
         Self::Quality,
         Self::Accounts,
@@ -84,7 +96,11 @@ impl Context {
             Self::Edit => "Editing a line",
             Self::Keypad => "Keypad",
             Self::Simulation => "Simulated network",
+            Self::Ladder => "Messages page",
             Self::Message => "One message",
+            Self::Find => "Messages page and message",
+            Self::Search => "Looking for text",
+            Self::Export => "Saving messages",
             Self::Details => "Details of the call",
             Self::Quality => "Quality page",
             Self::Accounts => "Accounts page",

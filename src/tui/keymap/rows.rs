@@ -52,7 +52,7 @@ rows! {
         ["p"] => Park Established "park" "let the call wait at the server",
         ["d"] => Keypad Established "keypad" "send tones to the other side",
         ["q"] => Quality Established "quality" "the quality of the call over time",
-        ["l"] => Messages Call "messages" "go to the messages of the call",
+        ["l"] => Messages Call "messages" "all messages of the call, or of the call in the list of recent ones",
         ["i"] => Details Established "details" "all that is known of the call",
         ["tab"] => NextPane Idle "lists" "go to the next list",
         ["shift-tab"] => PreviousPane Hidden "" "go to the list before",
@@ -115,10 +115,31 @@ rows! {
         ["down", "-"] => Less Always "less" "make it better",
         ["esc", "n", "enter"] => Back Always "back" "leave the simulated network",
     }
+    Ladder {
+        ["enter"] => Open Always "read" "show the whole message",
+        ["l"] => Back Hidden "" "back to where you were",
+    }
     Message {
-        ["left", "p"] => Previous Always "before" "the message before",
-        ["right", "n"] => Next Always "next" "the next message",
-        ["enter", "l"] => Back Hidden "" "back to the call",
+        ["left"] => Previous Always "before" "the message before",
+        ["right"] => Next Always "next" "the next message",
+        ["d"] => Compare Always "compare" "mark with * what the message of this kind before did not have",
+        ["enter", "l"] => Back Hidden "" "back to the messages",
+    }
+    Find {
+        ["/"] => Search Always "find" "look for text, in capitals or not",
+        ["n"] => NextMatch Hidden "" "the next place that has it",
+        ["N"] => PreviousMatch Hidden "" "the place before that has it",
+        ["e"] => Export Always "save" "write all messages to a file: .pcapng, .pcap or .txt",
+        ["y"] => Copy Always "copy" "give the message to the terminal's clipboard, secrets masked",
+        [":"] => CommandLine Hidden "" "open the command line, for one as `filter INVITE`",
+    }
+    Search {
+        ["enter"] => Submit Always "find" "find what is typed",
+        ["esc"] => Back Always "back" "leave the line",
+    }
+    Export {
+        ["enter"] => Submit Always "save" "write the file; --secrets before the name keeps passwords' digests and keys",
+        ["esc"] => Back Always "back" "leave the line",
     }
     Details {
         ["enter"] => Back Hidden "" "back to the call",
@@ -130,11 +151,13 @@ rows! {
         ["esc", "q"] => Back Always "back" "back to the call",
     }
     Accounts {
+        ["l"] => Messages Always "messages" "what was said to register the selected account",
         ["enter"] => Open Always "register" "register the selected account now, or take it off",
         ["i"] => Details Always "details" "all that is known of the selected account",
         ["u"] => Back Hidden "" "back to the main screen",
     }
     Account {
+        ["l"] => Messages Always "messages" "what was said to register it",
         ["enter"] => Open Always "register" "register the account now, or take it off",
         ["i"] => Back Hidden "" "back to the accounts",
     }

@@ -1,11 +1,13 @@
 //! All that the screen knows. The view draws it, `update` changes it, nothing else does.
 pub mod line;
+pub mod messages;
 pub mod meter;
 mod place;
 
 use crate::base::id::{AccountId, CallNumber};
 use crate::tui::keymap::{Context, Keymap, When};
 use crate::tui::model::line::Line;
+use crate::tui::model::messages::Messages;
 use crate::tui::model::meter::Meter;
 use crate::tui::theme::{Glyphs, Theme};
 use crate::ua::ladder::{self, LadderEntry};
@@ -66,6 +68,9 @@ pub struct Model {
     pub page: Page,
     /// The page the help page covers.
     pub below_help: Page,
+    /// The page the messages page covers, and what that one remembers.
+    pub below_messages: Page,
+    pub messages: Messages,
     pub pane: Pane,
     pub popup: Option<Popup>,
     pub open: Option<Open>,
@@ -141,6 +146,8 @@ impl Model {
             log: Arc::default(),
             page: Page::Main,
             below_help: Page::Main,
+            below_messages: Page::Main,
+            messages: Messages::default(),
             pane: Pane::Calls,
             popup: None,
             open: None,
@@ -231,12 +238,21 @@ impl Model {
     /// Whether letters go into a line of text.
     pub fn is_typing(&self) -> bool {
         let keypad = matches!(self.popup, Some(Popup::Keypad { .. }));
-        self.page == Page::Main && (keypad || (self.open.is_some() && self.popup.is_none()))
+        match self.page {
+            Page::Main => keypad || (self.open.is_some() && self.popup.is_none()),
+            Page::Messages => self.open.is_some(),
+            Page::Quality | Page::Accounts | Page::Account | Page::Log | Page::Help => false,
+        }
     }
 
     /// The line of text that is open and not covered by a page or window.
     pub fn open_line(&self) -> Option<Open> {
-        self.open.filter(|_| self.page == Page::Main && self.popup.is_none())
+        let covered = match self.page {
+            Page::Main => self.popup.is_some(),
+            Page::Messages => false,
+            Page::Quality | Page::Accounts | Page::Account | Page::Log | Page::Help => true,
+        };
+        self.open.filter(|_| !covered)
     }
 
     /// The active contexts, innermost first.
@@ -266,6 +282,11 @@ impl Model {
             (Page::Account, ..) => &[C::Account, C::Scroll],
             (Page::Log, ..) => &[C::Log, C::Scroll],
             (Page::Help, ..) => &[C::Help, C::Scroll],
+            (Page::Messages, _, Some(Open::Search), ..) => &[C::Search, C::Edit],
+            (Page::Messages, _, Some(Open::Export), ..) => &[C::Export, C::Edit],
+            (Page::Messages, _, Some(_), ..) => &[C::Command, C::Edit],
+            (Page::Messages, Some(_), None, ..) => &[C::Message, C::Find, C::Scroll],
+            (Page::Messages, None, None, ..) => &[C::Ladder, C::Find, C::Scroll],
             (Page::Main, Some(Popup::Keypad { .. }), ..) => &[C::Keypad],
             (Page::Main, Some(Popup::Message { .. }), ..) => &[C::Message, C::Scroll],
             (Page::Main, Some(Popup::Details), ..) => &[C::Details, C::Scroll],
@@ -274,6 +295,8 @@ impl Model {
             (Page::Main, None, Some(Open::Transfer(_)), ..) => &[C::Transfer, C::Edit],
             (Page::Main, None, Some(Open::Forward(_)), ..) => &[C::Forward, C::Edit],
             (Page::Main, None, Some(Open::Connect(..)), ..) => &[C::Connect],
+            (Page::Main, None, Some(Open::Search), ..) => &[C::Search, C::Edit],
+            (Page::Main, None, Some(Open::Export), ..) => &[C::Export, C::Edit],
             (Page::Main, None, None, Some(_), _) => &[C::Simulation],
             (Page::Main, None, None, None, Pane::Calls) => &[C::Calls, C::Main, C::Scroll],
             (Page::Main, None, None, None, Pane::Recent) => &[C::Recent, C::Main, C::Scroll],

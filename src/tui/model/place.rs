@@ -12,6 +12,8 @@ pub enum Page {
     Accounts,
     /// One of them.
     Account,
+    /// The messages of a call or of a registration.
+    Messages,
     Log,
     Help,
 }
@@ -34,7 +36,6 @@ pub enum Popup {
         sent: String,
     },
     Message {
-        call: CallNumber,
         entry: Arc<LadderEntry>,
     },
     Details,
@@ -51,6 +52,10 @@ pub enum Open {
     Forward(When),
     /// Whether the peers of these two calls shall be connected; nothing is typed.
     Connect(CallNumber, CallNumber),
+    /// What is looked for in messages.
+    Search,
+    /// The name of the file messages are written to.
+    Export,
 }
 
 /// What the mouse can point at.

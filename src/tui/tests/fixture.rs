@@ -272,7 +272,8 @@ impl Screen {
         let letter = |cell: &ratatui::buffer::Cell| match (cell.fg, cell.bg) {
             _ if cell.symbol() == " " => " ".to_owned(),
             (ratatui::style::Color::Indexed(role), ground) => {
-                let letter = char::from(b'a' + role);
+                // Past the letters come digits.
+                let letter = char::from(if role < 26 { b'a' + role } else { b'0' + (role - 26) });
                 let chosen = ground != ratatui::style::Color::Reset;
                 if chosen { letter.to_ascii_uppercase().to_string() } else { letter.to_string() }
             }

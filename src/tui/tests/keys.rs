@@ -377,7 +377,7 @@ fn lists_are_walked_through() {
     screen.press(&["left", "left", "right"]);
     let Some(Popup::Message { entry, .. }) = &screen.model.popup else { panic!("a message") };
     assert_eq!(entry.label, "180 Ringing");
-    screen.press(&["esc", "esc"]);
+    screen.press(&["esc", "esc", "esc"]);
     assert_eq!((&screen.model.popup, screen.model.pane), (&None, Pane::Calls));
 }
 

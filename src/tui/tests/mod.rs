@@ -1,6 +1,7 @@
 //! Tests of the whole screen: keys go in as the terminal gives them, pictures come out as the terminal shows them.
 mod fixture;
 mod keys;
+mod messages;
 mod mouse;
 mod pictures;
 mod robust;

@@ -167,6 +167,8 @@ fn pages() {
     keep_sizes("account", |columns, rows| pressed(Screen::used(columns, rows), &["u", "i"]));
     keep("account_failed", &pressed(Screen::used(80, 24), &["u", "down", "i"]).picture());
     keep_sizes("messages", |columns, rows| pressed(Screen::talking(columns, rows), &["l", "up", "up"]));
+    keep_roles("messages", &pressed(Screen::talking(80, 24), &["l", "up", "up"]));
+    keep_roles("one_message", &pressed(Screen::talking(80, 24), &["l", "home", "enter"]));
     keep_sizes("one_message", |columns, rows| pressed(Screen::talking(columns, rows), &["l", "home", "enter"]));
     keep_sizes("details", |columns, rows| pressed(Screen::talking(columns, rows), &["i"]));
     keep_sizes("keypad", |columns, rows| pressed(Screen::talking(columns, rows), &["1", "2", "#"]));

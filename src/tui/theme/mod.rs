@@ -49,10 +49,15 @@ pub enum Role {
     /// Messages we sent and received.
     Sent,
     Received,
+    /// What was looked for.
+    Match,
+    /// Identifiers of a message: made by this phone, and by others.
+    Ours,
+    Theirs,
 }
 
 impl Role {
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 27] = [
         Self::Text,
         Self::Dim,
         Self::Faint,
@@ -77,6 +82,9 @@ impl Role {
         Self::Suggestion,
         Self::Sent,
         Self::Received,
+        Self::Match,
+        Self::Ours,
+        Self::Theirs,
     ];
 }
 
@@ -147,6 +155,9 @@ impl Theme {
             Role::BandKey => on(palette.accent, palette.on_accent).add_modifier(Modifier::BOLD),
             Role::Sent => fg(palette.accent),
             Role::Received => fg(palette.text),
+            Role::Match => on(palette.on_accent, palette.accent).add_modifier(Modifier::BOLD),
+            Role::Ours => fg(palette.accent),
+            Role::Theirs => fg(palette.graph),
         })
     }
 
@@ -162,6 +173,9 @@ impl Theme {
             Role::Strong | Role::Accent | Role::Fair | Role::Poor | Role::Key | Role::Sent => with(Modifier::BOLD),
             Role::Focus => with(Modifier::BOLD | Modifier::UNDERLINED),
             Role::Received => Style::new(),
+            Role::Match => with(Modifier::REVERSED | Modifier::BOLD),
+            Role::Ours => with(Modifier::BOLD),
+            Role::Theirs => with(Modifier::UNDERLINED),
             Role::Selected | Role::Band => with(Modifier::REVERSED),
             Role::BandStrong => with(Modifier::REVERSED | Modifier::BOLD),
             Role::BandKey => with(Modifier::BOLD),

@@ -1,8 +1,8 @@
 //! The command line behind `:`: its words, what they do and how they are completed.
-use super::{pages, quit, simulation};
+use super::{messages, pages, quit, simulation};
 use crate::tui::action::Effect;
 use crate::tui::keymap::Intent;
-use crate::tui::model::{Knob, Model};
+use crate::tui::model::{Knob, Model, Page};
 use crate::ua::command::Command;
 use crate::ua::words::{self, Chosen, Word};
 
@@ -11,6 +11,9 @@ const SCREEN: &[Word] = &[
     Word::new("account", "ACCOUNT", "place calls from this account"),
     Word::new("network", "FIGURE VALUE", "simulated loss [%], jitter [ms], delay [ms], burst [packets]"),
     Word::new("theme", "NAME", "dark, light, high-contrast or mono"),
+    EXPORT,
+    Word::new("filter", "[METHOD]", "show only messages of this method, or all again"),
+    Word::new("messages", "", "all messages of the call"),
     Word::new("quality", "", "the quality page"),
     Word::new("details", "", "all that is known of the call"),
     Word::new("accounts", "", "the accounts page"),
@@ -18,6 +21,17 @@ const SCREEN: &[Word] = &[
     Word::new("help", "", "all keys and commands"),
     Word::new("quit", "", "hang up, unregister and leave"),
 ];
+
+const EXPORT: Word = Word::new(
+    "export",
+    "[--secrets] FILE",
+    "write the messages to FILE.pcapng (Wireshark), .pcap (sngrep) or .txt; FILE! replaces it",
+);
+
+/// What to say where the name of the file is missing.
+pub fn words_of_export() -> String {
+    format!("export takes {}: export call.pcapng", EXPORT.arguments)
+}
 
 /// All words, in the order of the help page.
 pub fn all() -> impl Iterator<Item = &'static Word> {
@@ -69,6 +83,20 @@ fn execute(model: &mut Model, name: &str, arguments: &[&str]) -> Result<Vec<Effe
             }
             None => Err(format!("{name}: themes are dark, light, high-contrast and mono.")),
         },
+        ("export", [_, ..]) => messages::export(model, &arguments.join(" ")),
+        ("messages", []) => Ok(messages::enter(model)),
+        ("filter", []) => {
+            model.messages.method = None;
+            Ok(Vec::new())
+        }
+        ("filter", [method]) => {
+            if model.page != Page::Messages {
+                messages::enter(model);
+            }
+            model.messages.method = Some(method.to_ascii_uppercase());
+            model.messages.at = None;
+            Ok(Vec::new())
+        }
         ("quality", []) => Ok(pages::go(model, Intent::Quality)),
         ("details", []) => Ok(pages::go(model, Intent::Details)),
         ("accounts", []) => Ok(pages::go(model, Intent::Accounts)),

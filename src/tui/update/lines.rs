@@ -1,5 +1,5 @@
 //! The dial line and the command line.
-use super::command;
+use super::{command, messages};
 use crate::base::id::CallNumber;
 use crate::tui::action::Effect;
 use crate::tui::keymap::Intent;
@@ -10,6 +10,11 @@ use crate::ua::handling::When;
 use crate::ua::snapshot::{CallState, CallView};
 
 pub fn open(model: &mut Model, intent: Intent) -> Vec<Effect> {
+    if model.page == Page::Messages && intent == Intent::CommandLine {
+        model.open = Some(Open::Command);
+        model.command.clear();
+        return Vec::new();
+    }
     model.page = Page::Main;
     model.popup = None;
     model.knob = None;
@@ -26,6 +31,8 @@ fn line(model: &mut Model) -> Option<&mut Line> {
         Open::Command => Some(&mut model.command),
         Open::Transfer(_) => Some(&mut model.transfer),
         Open::Forward(_) => Some(&mut model.forward),
+        Open::Search => Some(&mut model.messages.search),
+        Open::Export => Some(&mut model.messages.file),
         Open::Connect(..) => None,
     }
 }
@@ -56,7 +63,7 @@ pub fn edit(model: &mut Model, intent: Intent, typed: Option<char>) -> Vec<Effec
 
 /// Pasted text goes into the open line; without one it opens the dial line.
 pub fn paste(model: &mut Model, text: &str) -> Vec<Effect> {
-    if model.page != Page::Main || model.popup.is_some() {
+    if model.open_line().is_none() && (model.page != Page::Main || model.popup.is_some()) {
         return Vec::new();
     }
     if model.open.is_none() {
@@ -76,6 +83,18 @@ pub fn submit(model: &mut Model) -> Vec<Effect> {
             let text = model.command.submit();
             model.open = None;
             command::run(model, &text)
+        }
+        Some(Open::Search) => {
+            model.open = None;
+            messages::find(model, Intent::NextMatch)
+        }
+        Some(Open::Export) => {
+            let text = model.messages.file.text().to_owned();
+            model.open = None;
+            messages::export(model, &text).unwrap_or_else(|sentence| {
+                model.notify(sentence, true);
+                Vec::new()
+            })
         }
         Some(Open::Transfer(call)) => {
             if model.transfer.text().trim().is_empty() {

@@ -3,6 +3,7 @@ mod calls;
 pub mod command;
 mod facts;
 mod lines;
+mod messages;
 mod mouse;
 mod pages;
 pub mod simulation;
@@ -45,6 +46,11 @@ pub fn update(model: &mut Model, action: Action) -> Vec<Effect> {
             Vec::new()
         }
         Action::QueueFull(command) => facts::queue_full(model, &command),
+        Action::Saved(outcome) => {
+            let is_trouble = outcome.is_err();
+            model.notify(outcome.unwrap_or_else(|words| words), is_trouble);
+            Vec::new()
+        }
         Action::Terminate => shut_down(model),
         Action::Continued => {
             model.dirty = true;
@@ -102,16 +108,21 @@ fn perform(model: &mut Model, intent: Intent, key: Key) -> Vec<Effect> {
         I::Submit => lines::submit(model),
         I::Complete => lines::complete(model),
         I::NextAccount => lines::next_account(model),
-        I::Keypad | I::Quality | I::Messages | I::Details | I::Accounts | I::Log | I::Help => pages::go(model, intent),
+        I::Keypad | I::Quality | I::Details | I::Accounts | I::Log | I::Help => pages::go(model, intent),
         I::NextPane | I::PreviousPane => pages::turn(model, intent),
         I::Open => pages::open(model),
         I::Back => pages::back(model),
         I::Up | I::Down | I::PageUp | I::PageDown | I::Top | I::Bottom => pages::scroll(model, intent),
         I::Earlier | I::Later | I::Freeze => pages::look(model, intent),
         I::Previous | I::Next => match model.popup {
-            Some(Popup::Message { .. }) => pages::other_message(model, intent),
+            Some(Popup::Message { .. }) => messages::other(model, intent),
             _ => simulation::choose(model, intent),
         },
+        I::Messages => messages::enter(model),
+        I::Search | I::Export => messages::ask(model, intent),
+        I::NextMatch | I::PreviousMatch => messages::find(model, intent),
+        I::Copy => messages::copy(model),
+        I::Compare => messages::compare(model),
         I::Simulation => simulation::enter(model),
         I::Less | I::More => simulation::turn(model, intent),
         I::Quit => quit(model),

@@ -52,7 +52,7 @@ fn selected(model: &Model) -> Option<Spot> {
         (Page::Main, Pane::Messages) => model.message.map(Spot::Message),
         (Page::Accounts, _) => Some(Spot::Account(model.account)),
         (Page::Main, Pane::Watched) => None,
-        (Page::Quality | Page::Account | Page::Log | Page::Help, _) => None,
+        (Page::Quality | Page::Account | Page::Messages | Page::Log | Page::Help, _) => None,
     }
 }
 

@@ -1,6 +1,6 @@
 //! Moving between lists, pages and windows, and inside of them.
 use super::facts::select;
-use super::lines;
+use super::{lines, messages};
 use crate::qos::snapshot::TIMELINE;
 use crate::tui::action::Effect;
 use crate::tui::keymap::Intent;
@@ -23,9 +23,6 @@ pub fn go(model: &mut Model, intent: Intent) -> Vec<Effect> {
         }
         Intent::Details if model.page == Page::Accounts => model.page = Page::Account,
         Intent::Details if has_call => model.popup = Some(Popup::Details),
-        Intent::Messages if has_call => {
-            model.pane = if model.pane == Pane::Messages { Pane::Calls } else { Pane::Messages };
-        }
         Intent::Keypad if model.selected_call().is_some_and(|c| c.state == CallState::Established) => {
             model.popup = Some(Popup::Keypad { sent: String::new() });
         }
@@ -87,11 +84,7 @@ pub fn open(model: &mut Model) -> Vec<Effect> {
             }
             Vec::new()
         }
-        (Page::Main, Pane::Messages) => {
-            let index = model.message.unwrap_or(usize::MAX).min(model.ladder().len().saturating_sub(1));
-            show_message(model, index);
-            Vec::new()
-        }
+        (Page::Messages, _) | (Page::Main, Pane::Messages) => messages::open(model),
         (Page::Main, Pane::Watched) => call_watched(model),
         (Page::Quality | Page::Log | Page::Help, _) => Vec::new(),
     }
@@ -117,25 +110,6 @@ fn toggle_account(model: &mut Model) -> Vec<Effect> {
     })]
 }
 
-fn show_message(model: &mut Model, index: usize) {
-    let shown = model.selected_call().and_then(|call| Some((call.number, model.ladder().get(index)?.clone())));
-    if let Some((call, entry)) = shown {
-        model.message = Some(index);
-        model.scroll = 0;
-        model.popup = Some(Popup::Message { call, entry });
-    }
-}
-
-pub fn other_message(model: &mut Model, intent: Intent) -> Vec<Effect> {
-    if let Some(Popup::Message { entry, .. }) = &model.popup {
-        let at = model.ladder().iter().position(|e| e.at == entry.at && e.wire == entry.wire).unwrap_or(0);
-        let last = model.ladder().len().saturating_sub(1);
-        let index = if intent == Intent::Next { (at + 1).min(last) } else { at.saturating_sub(1) };
-        show_message(model, index);
-    }
-    Vec::new()
-}
-
 /// One step back: window, page, list, notice.
 pub fn back(model: &mut Model) -> Vec<Effect> {
     if model.page == Page::Help {
@@ -143,7 +117,9 @@ pub fn back(model: &mut Model) -> Vec<Effect> {
         model.scroll = 0;
     } else if model.page == Page::Account {
         model.page = Page::Accounts;
-    } else if model.popup.take().is_some() {
+    } else if (model.page == Page::Messages && model.open.take().is_some()) || model.popup.take().is_some() {
+    } else if model.page == Page::Messages {
+        model.page = std::mem::replace(&mut model.below_messages, Page::Main);
     } else if model.page != Page::Main {
         model.page = Page::Main;
         model.frozen = None;
@@ -176,11 +152,16 @@ pub fn scroll(model: &mut Model, intent: Intent) -> Vec<Effect> {
             let at = moved(model.message.unwrap_or(usize::MAX), count, rows, intent);
             model.message = (at + 1 < count).then_some(at);
         }
+        (Page::Messages, None, _) => {
+            let (count, rows) = (model.rows().len(), view::page_rows(model));
+            let at = moved(model.messages.at.unwrap_or(usize::MAX), count, rows, intent);
+            model.messages.at = (at + 1 < count).then_some(at);
+        }
         (Page::Accounts, ..) => {
             model.account = moved(model.account, model.snapshot.accounts.len(), 4, intent);
         }
         (Page::Quality, ..) => {}
-        (Page::Main | Page::Account | Page::Log | Page::Help, ..) => {
+        (Page::Main | Page::Account | Page::Messages | Page::Log | Page::Help, ..) => {
             let (lines, height) = view::extent(model);
             model.scroll = moved(model.scroll, lines.saturating_sub(height) + 1, height, intent);
         }

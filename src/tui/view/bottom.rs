@@ -108,6 +108,8 @@ pub fn input(model: &Model, p: &mut Painter<'_>, area: Rect) -> Option<Position>
             p.put(area.x + 1, y, area.width.saturating_sub(2), &question, Role::Accent);
             return None;
         }
+        Some(Open::Search) => return Some(typed(p, area, "Find: ", &model.messages.search)),
+        Some(Open::Export) => return Some(typed(p, area, "Save as: ", &model.messages.file)),
         Some(Open::Dial | Open::Command) | None => {}
     }
     if open.is_none() {
@@ -134,6 +136,12 @@ pub fn input(model: &Model, p: &mut Painter<'_>, area: Rect) -> Option<Position>
         p.put(x, y, end.saturating_sub(x), rest, Role::Suggestion);
     }
     Some(cursor)
+}
+
+/// A line with a label before it; returns where the cursor stands.
+fn typed(p: &mut Painter<'_>, area: Rect, label: &str, text: &Line) -> Position {
+    let x = p.put(area.x + 1, area.y, 32, label, Role::Accent);
+    line(p, x, area.y, area.right().saturating_sub(1), text).0
 }
 
 /// Draws the part of the line around its cursor; returns the cursor and the column behind the text.

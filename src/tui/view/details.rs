@@ -4,7 +4,7 @@ use crate::tui::model::Model;
 use crate::tui::theme::Role;
 use crate::tui::widget::paint::{Painter, padded};
 use crate::tui::widget::text;
-use crate::ua::snapshot::CallView;
+use crate::ua::snapshot::{CallState, CallView};
 use ratatui::layout::Rect;
 
 /// Columns of the names.
@@ -113,6 +113,11 @@ fn lines(model: &Model, call: &CallView, width: usize) -> Vec<(&'static str, Str
         [("told name", told), ("dialled", call.identity.dialled.clone()), ("way", call.identity.forwarded_words())];
     for row in party.into_iter().filter(|(_, content)| !content.is_empty()).rev() {
         rows.insert(2, row);
+    }
+    if let CallState::Ended(summary) = &call.state {
+        let told = [("ended", &summary.cause), ("refused by", &summary.refused_by), ("what to try", &summary.advice)];
+        let told = told.into_iter().filter(|(_, words)| !words.is_empty());
+        rows.splice(1..1, told.map(|(name, words)| (name, words.clone())));
     }
     for (item, content) in &call.participant {
         rows.push(("they say", format!("{item}: {content}")));

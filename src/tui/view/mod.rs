@@ -14,6 +14,7 @@ mod layout;
 mod lists;
 mod log;
 mod message;
+mod messages;
 mod panel;
 mod quality;
 mod sentence;
@@ -25,6 +26,7 @@ use crate::tui::theme::Role;
 use crate::tui::view::layout::Areas;
 use crate::tui::widget::paint::Painter;
 use crate::tui::widget::text;
+use crate::ua::ladder::LadderEntry;
 use ratatui::Frame;
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
@@ -64,6 +66,12 @@ fn paint(model: &Model, p: &mut Painter<'_>) -> Option<Position> {
         Page::Quality => quality::draw(model, p, areas.middle),
         Page::Accounts => accounts::draw(model, p, areas.middle),
         Page::Account => account::draw(model, p, areas.middle),
+        Page::Messages => {
+            messages::draw(model, p, areas.middle);
+            if let Some(Popup::Message { entry }) = &model.popup {
+                message::draw(model, p, areas.middle, entry);
+            }
+        }
         Page::Log => log::draw(model, p, areas.middle),
         Page::Help => help::draw(model, p, areas.middle),
     }
@@ -111,15 +119,25 @@ pub fn extent(model: &Model) -> (usize, usize) {
         (Page::Account, _) => account::extent(model, middle),
         (Page::Log, _) => log::extent(model, middle),
         (Page::Help, _) => help::extent(model, middle),
-        (Page::Main, Some(Popup::Message { entry, .. })) => message::extent(middle, entry),
+        (Page::Main | Page::Messages, Some(Popup::Message { entry, .. })) => message::extent(model, middle, entry),
         (Page::Main, Some(Popup::Details)) => details::extent(model, middle),
-        (Page::Main | Page::Quality | Page::Accounts, _) => (0, 1),
+        (Page::Main | Page::Messages | Page::Quality | Page::Accounts, _) => (0, 1),
     }
 }
 
 /// Rows the list of recent calls shows.
 pub fn recent_rows(model: &Model) -> usize {
     layout::areas(model).and_then(|areas| areas.recent).map_or(1, inner_rows)
+}
+
+/// The rows of a message's window that have what is looked for.
+pub fn matching_lines(model: &Model, entry: &LadderEntry) -> Vec<usize> {
+    layout::areas(model).map_or(Vec::new(), |areas| message::matching(model, areas.middle, entry))
+}
+
+/// Rows the messages page shows.
+pub fn page_rows(model: &Model) -> usize {
+    layout::areas(model).map_or(1, |areas| inner_rows(areas.middle).saturating_sub(1).max(1))
 }
 
 /// Rows the message ladder shows.

@@ -54,7 +54,8 @@ pub fn of(model: &Model, g: &Glyphs, call: &CallView) -> Sentence {
         CallState::Ended(summary) => {
             let good = summary.end == crate::ua::snapshot::CallEnd::Normal;
             let (role, sign) = if good { (Role::Dim, g.good) } else { (Role::Poor, g.poor) };
-            Sentence::new(role, sign, summary.cause.clone())
+            let more = if summary.advice.is_empty() { "" } else { ". Press i for what to try." };
+            Sentence::new(role, sign, format!("{}{more}", summary.cause))
         }
         CallState::Established => established(model, g, call),
     }
