@@ -138,7 +138,7 @@ rows! {
         ["esc"] => Back Always "back" "leave the line",
     }
     Export {
-        ["enter"] => Submit Always "save" "write the file; --secrets before the name keeps passwords' digests and keys",
+        ["enter"] => Submit Always "save" "write the file; --secrets before its name masks nothing",
         ["esc"] => Back Always "back" "leave the line",
     }
     Details {
@@ -151,7 +151,7 @@ rows! {
         ["esc", "q"] => Back Always "back" "back to the call",
     }
     Accounts {
-        ["l"] => Messages Always "messages" "what was said to register the selected account",
+        ["l"] => Messages Always "messages" "what was said to register it",
         ["enter"] => Open Always "register" "register the selected account now, or take it off",
         ["i"] => Details Always "details" "all that is known of the selected account",
         ["u"] => Back Hidden "" "back to the main screen",
