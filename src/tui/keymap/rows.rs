@@ -139,7 +139,7 @@ rows! {
     }
     Export {
         ["enter"] => Submit Always "save" "write the file; --secrets before its name masks nothing",
-        ["esc"] => Back Always "back" "leave the line",
+        ["esc"] => Back Always "back" "leave the line, nothing is written to any file",
     }
     Details {
         ["enter"] => Back Hidden "" "back to the call",
@@ -151,7 +151,7 @@ rows! {
         ["esc", "q"] => Back Always "back" "back to the call",
     }
     Accounts {
-        ["l"] => Messages Always "messages" "what was said to register it",
+        ["l"] => Messages Always "messages" "what was said to register the selected account",
         ["enter"] => Open Always "register" "register the selected account now, or take it off",
         ["i"] => Details Always "details" "all that is known of the selected account",
         ["u"] => Back Hidden "" "back to the main screen",

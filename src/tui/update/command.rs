@@ -22,11 +22,8 @@ const SCREEN: &[Word] = &[
     Word::new("quit", "", "hang up, unregister and leave"),
 ];
 
-const EXPORT: Word = Word::new(
-    "export",
-    "[--secrets] FILE",
-    "write the messages to FILE.pcapng (Wireshark), .pcap (sngrep) or .txt; FILE! replaces it",
-);
+const EXPORT: Word =
+    Word::new("export", "[--secrets] FILE", "write all messages into FILE, .pcapng/.pcap/.txt; FILE! overwrites");
 
 /// What to say where the name of the file is missing.
 pub fn words_of_export() -> String {
