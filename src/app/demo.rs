@@ -106,7 +106,7 @@ pub fn run(cli: &Cli, demo: &Demo, environment: &Environment) -> Result<ExitCode
         None => {
             let Guest { phone, sound } = phone;
             phone.command(Command::Call { account: None, target: "hello".to_owned() });
-            let code = screen::show(phone, &config, &history, &journal)?;
+            let code = screen::show(phone, tokio::sync::watch::channel(Arc::new(config)).1, &history, &journal)?;
             sound.shutdown();
             code
         }
@@ -169,9 +169,9 @@ impl Network {
             take: Box::new(move |command| match command {
                 Command::Impair(impairment) => {
                     set.set(*impairment);
-                    true
+                    Some(Ok(()))
                 }
-                _ => false,
+                _ => None,
             }),
             ..Hooks::default()
         }

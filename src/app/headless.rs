@@ -265,6 +265,9 @@ impl Run {
                 let words = format!("{target}: {answer}");
                 self.say(&report::capabilities(&words, &target, told.as_deref()), || words.clone());
             }
+            Event::Reloaded { later } => {
+                self.say_fact("reloaded", format!("the configuration was read again. {later}").trim());
+            }
             Event::Refused { reason } => {
                 self.say_fact("refused", &reason);
                 if self.job.target.is_some() && self.talks.is_empty() {

@@ -9,6 +9,7 @@ pub mod headless;
 pub mod init;
 mod instance;
 mod ladder;
+mod live;
 mod manual;
 pub mod phone;
 mod remembered;

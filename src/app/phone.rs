@@ -3,7 +3,7 @@ use crate::media::event::MediaEvent;
 use crate::net::{Net, NetConfig, NetError};
 use crate::runtime::clock;
 use crate::runtime::journal::Journal;
-use crate::runtime::signalling::{COMMANDS, Media, Signalling};
+use crate::runtime::signalling::{COMMANDS, Change, Media, Signalling, Take};
 use crate::ua::UserAgent;
 use crate::ua::command::Command;
 use crate::ua::event::Event;
@@ -58,12 +58,19 @@ pub struct Hooks {
     /// Hears every fact.
     pub hear: Box<dyn Fn(&Event) + Send>,
     /// Takes commands that are not the agent's.
-    pub take: Box<dyn Fn(&Command) -> bool + Send>,
+    pub take: Take,
+    /// What changes while the phone runs; [`changes`] makes it.
+    pub changes: mpsc::Receiver<Change>,
+}
+
+/// The way to tell a running phone of changes.
+pub fn changes() -> (mpsc::Sender<Change>, mpsc::Receiver<Change>) {
+    mpsc::channel(COMMANDS)
 }
 
 impl Default for Hooks {
     fn default() -> Self {
-        Self { decorate: Box::new(|_| {}), hear: Box::new(|_| {}), take: Box::new(|_| false) }
+        Self { decorate: Box::new(|_| {}), hear: Box::new(|_| {}), take: Box::new(|_| None), changes: changes().1 }
     }
 }
 
@@ -102,6 +109,7 @@ impl Phone {
             decorate: hooks.decorate,
             hear: hooks.hear,
             take: hooks.take,
+            changes: hooks.changes,
         };
         let thread = std::thread::Builder::new().name("signalling".to_owned()).spawn(move || {
             runtime.block_on(signalling.run());

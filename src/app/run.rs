@@ -1,6 +1,7 @@
 //! Carries out what the command line asks for.
 use crate::app::headless::{self, Job, Kind};
 use crate::app::instance::Instance;
+use crate::app::live::{Live, Source};
 use crate::app::phone::{Hooks, Parts, Phone, PhoneError};
 use crate::app::remembered::Remembered;
 use crate::app::report;
@@ -142,6 +143,12 @@ pub fn configuration(cli: &Cli, environment: &Environment) -> Result<Loaded, Fai
     Ok(loaded)
 }
 
+/// Where the configuration of this run comes from.
+pub fn source(cli: &Cli, environment: &Environment, auto_answer: bool) -> Source {
+    let (path, overrides) = (cli.shared.config.clone(), cli.overrides());
+    Source { path, overrides, environment: environment.clone(), auto_answer }
+}
+
 /// A phone without an account still takes and places direct calls.
 pub fn with_some_account(mut config: Config) -> Config {
     if config.accounts.is_empty() {
@@ -201,13 +208,14 @@ fn work(cli: &Cli, environment: &Environment, mut job: Job, auto_answer: bool) -
         switched(event);
     });
     let Sound { handle, events } = sound::start(&config, rng.fork(), &journal)?;
+    let (hooks, _) = Live::hooks(source(cli, environment, auto_answer), config.clone(), handle.sender());
     let phone = Phone::start(Parts {
         settings,
         net: wire::net(&config),
         media: handle.sender(),
         media_events: events,
         journal,
-        hooks: Hooks { hear, ..Hooks::default() },
+        hooks: Hooks { hear, ..hooks },
     })?;
     if let Some(notice) = &phone.notice {
         complain(notice);

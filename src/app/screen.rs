@@ -1,9 +1,10 @@
 //! The phone with its screen.
 use crate::app::contacts::Keeper;
 use crate::app::instance::Instance;
+use crate::app::live::Live;
 use crate::app::phone::{Hooks, Parts, Phone};
 use crate::app::remembered::Remembered;
-use crate::app::run::{Failure, configuration, journal, with_some_account};
+use crate::app::run::{Failure, configuration, journal, source, with_some_account};
 use crate::app::sound::{self, Sound};
 use crate::app::wire;
 use crate::cli::{Cli, ExitCode};
@@ -45,16 +46,17 @@ pub fn run(cli: &Cli, environment: &Environment) -> Result<ExitCode, Failure> {
         contacts(event);
         switched(event);
     });
+    let (hooks, configs) = Live::hooks(source(cli, environment, false), config.clone(), handle.sender());
     let phone = Phone::start(Parts {
         settings,
         net: wire::net(&config),
         media: handle.sender(),
         media_events: events,
         journal: journal.clone(),
-        hooks: Hooks { hear, ..Hooks::default() },
+        hooks: Hooks { hear, ..hooks },
     })?;
     phone.command(Command::Gain { capture: config.audio.microphone_gain, playback: config.audio.speaker_gain });
-    let code = show(phone, &config, &history, &journal)?;
+    let code = show(phone, configs, &history, &journal)?;
     handle.shutdown();
     history.close();
     keeper.close();
@@ -63,15 +65,12 @@ pub fn run(cli: &Cli, environment: &Environment) -> Result<ExitCode, Failure> {
 }
 
 /// Shows the screen until the user leaves it; the phone is shut down then.
-pub fn show(mut phone: Phone, config: &Config, history: &History, journal: &Journal) -> Result<ExitCode, Failure> {
-    let settings = tui::Settings {
-        theme: config.screen.theme.clone(),
-        ascii: config.screen.ascii,
-        keys: config.screen.keys.clone(),
-        silent: !config.screen.bell,
-        mouse: config.screen.mouse,
-        notify: config.screen.notify,
-    };
+pub fn show(
+    mut phone: Phone,
+    configs: watch::Receiver<Arc<Config>>,
+    history: &History,
+    journal: &Journal,
+) -> Result<ExitCode, Failure> {
     let link = Link {
         commands: phone.commands.clone(),
         snapshots: phone.snapshots.clone(),
@@ -79,8 +78,9 @@ pub fn show(mut phone: Phone, config: &Config, history: &History, journal: &Jour
         history: history.calls.clone(),
         log: journal.subscribe(),
         save: |typed, content, replace| saving::save(&saving::path(typed), content, replace),
+        configs,
     };
-    let outcome = tui::run(link, settings);
+    let outcome = tui::run(link);
     phone.shut_down();
     match outcome {
         Ok(()) => Ok(ExitCode::Ended),

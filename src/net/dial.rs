@@ -1,11 +1,13 @@
 //! Opens a connection: TCP, TLS on it, a WebSocket on either (RFC 3261 §18.1, RFC 7118 §4).
 use super::manager::{Access, mark};
+use super::pool::lock;
 use super::router::{Server, Servers};
 use super::tls::{self, Roots, TlsError};
 use super::websocket::{self, Socket, WebSocketError};
 use crate::base::net::{Flow, Transport};
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Mutex;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpSocket, TcpStream};
@@ -47,7 +49,7 @@ pub enum DialError {
 #[derive(Debug)]
 pub struct Dialler {
     servers: Servers,
-    access: Vec<Access>,
+    access: Mutex<Vec<Access>>,
     dscp: u8,
     roots: Roots,
     /// How long the peer may take to accept, and then for each handshake.
@@ -56,7 +58,12 @@ pub struct Dialler {
 
 impl Dialler {
     pub fn new(access: Vec<Access>, dscp: u8, patience: Duration) -> Self {
-        Self { servers: Servers::default(), access, dscp, roots: Roots::default(), patience }
+        Self { servers: Servers::default(), access: Mutex::new(access), dscp, roots: Roots::default(), patience }
+    }
+
+    /// From now on connections are opened so; those that are up stay.
+    pub fn set_access(&self, access: Vec<Access>) {
+        *lock(&self.access) = access;
     }
 
     pub fn servers(&self) -> &Servers {
@@ -70,7 +77,7 @@ impl Dialler {
             return Ok(Link::Stream(Box::new(tcp)));
         }
         let server = self.servers.get(flow.peer).ok_or(DialError::Stranger)?;
-        let access = self.access.get(usize::from(server.access.0)).cloned().unwrap_or_default();
+        let access = lock(&self.access).get(usize::from(server.access.0)).cloned().unwrap_or_default();
         let stream: Box<dyn Io> = match flow.transport.is_secure() {
             true => {
                 let session = tls::handshake(tcp, &server, &access, &self.roots);

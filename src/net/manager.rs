@@ -196,6 +196,11 @@ impl Net {
         }
     }
 
+    /// From now on the accounts' connections are opened so; [`crate::sip::locate::AccessId`] is the position.
+    pub fn set_access(&mut self, access: Vec<Access>) {
+        self.pool.set_access(access);
+    }
+
     /// Ends a connection that was found dead; the next message on its flow opens a new one.
     pub fn close(&mut self, flow: &Flow) {
         self.pool.close(flow);

@@ -2,7 +2,7 @@
 //! RFC 5923).
 use super::dial::{Dialler, Link};
 use super::limit::RateLimit;
-use super::manager::NetEvent;
+use super::manager::{Access, NetEvent};
 use super::router::Servers;
 use super::{stream, websocket};
 use crate::base::net::{Flow, Received};
@@ -152,6 +152,10 @@ pub struct Pool {
 impl Pool {
     pub fn new(shared: Arc<Shared>, dialler: Dialler) -> Self {
         Self { shared, dialler: Arc::new(dialler), tasks: Arc::default() }
+    }
+
+    pub fn set_access(&self, access: Vec<Access>) {
+        self.dialler.set_access(access);
     }
 
     pub fn servers(&self) -> &Servers {

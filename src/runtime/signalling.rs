@@ -4,13 +4,15 @@
 use crate::base::rng::Rng;
 use crate::media::event::MediaEvent;
 use crate::media::spec::MediaCommand;
-use crate::net::{Net, NetEvent};
+use crate::net::{Access, Net, NetEvent};
 use crate::runtime::journal::Journal;
 use crate::runtime::locating::Locating;
-use crate::runtime::network::{Change, NetworkWatch};
+use crate::runtime::network::{self, NetworkWatch};
+use crate::sip::locate::AccessId;
 use crate::ua::UserAgent;
 use crate::ua::command::Command;
 use crate::ua::event::Event;
+use crate::ua::settings::Settings;
 use crate::ua::snapshot::Snapshot;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -42,15 +44,29 @@ pub struct Signalling<M> {
     pub decorate: Box<dyn Fn(&mut Snapshot) + Send>,
     /// Hears every fact, whatever the front end does: the call history.
     pub hear: Box<dyn Fn(&Event) + Send>,
-    /// Takes commands that are the runtime's own; `false` passes them to the agent.
-    pub take: Box<dyn Fn(&Command) -> bool + Send>,
+    /// Takes commands that are not the agent's own, and says why one cannot be carried out; `None` passes them to the agent.
+    pub take: Take,
+    /// What changes while the phone runs.
+    pub changes: mpsc::Receiver<Change>,
+}
+
+pub type Take = Box<dyn Fn(&Command) -> Option<Result<(), String>> + Send>;
+
+/// What the program tells a phone that runs.
+pub enum Change {
+    /// Other accounts or preferences, with how the connections of each account are opened: a position in the list.
+    Settings { settings: Box<Settings>, access: Vec<AccessId>, connections: Vec<Access> },
+    /// Something for the front end.
+    Tell(Event),
+    /// What only the runtime knows has changed.
+    Publish,
 }
 
 impl<M: Media> Signalling<M> {
     /// Runs until the agent has finished after `Command::Shutdown`.
     pub async fn run(mut self) {
         let mut locating = Locating::new(self.net.router(), self.rng.fork());
-        let mut network = NetworkWatch::new(self.net.router());
+        let mut watch = NetworkWatch::new(self.net.router());
         let mut published = Instant::now() - SNAPSHOT;
         let (mut changed, mut open) = (true, true);
         // Before the first fact is told: who hears it may ask whose it is.
@@ -81,16 +97,26 @@ impl<M: Media> Signalling<M> {
                     // Nobody is left to command: end in good order.
                     open = command.is_some();
                     let command = command.unwrap_or(Command::Shutdown);
-                    if !(self.take)(&command) {
-                        self.agent.handle_command(Instant::now(), command);
+                    match (self.take)(&command) {
+                        None => self.agent.handle_command(Instant::now(), command),
+                        Some(Ok(())) => {}
+                        Some(Err(reason)) => self.tell(Event::Refused { reason }),
                     }
                 }
+                Some(change) = self.changes.recv() => match change {
+                    Change::Settings { settings, access, connections } => {
+                        self.net.set_access(connections);
+                        self.agent.handle_settings(Instant::now(), *settings, &access);
+                    }
+                    Change::Tell(event) => self.tell(event),
+                    Change::Publish => {}
+                },
                 (question, answer) = locating.next() => {
                     self.agent.handle_located(Instant::now(), &question, answer);
                 }
-                () = network.due() => match network.look(&self.agent.flows()) {
-                    Some(Change::Address) => self.agent.handle_network_changed(Instant::now()),
-                    Some(Change::Slept) => self.agent.handle_woke(Instant::now()),
+                () = watch.due() => match watch.look(&self.agent.flows()) {
+                    Some(network::Change::Address) => self.agent.handle_network_changed(Instant::now()),
+                    Some(network::Change::Slept) => self.agent.handle_woke(Instant::now()),
                     None => continue,
                 },
                 () = sleep => {
@@ -135,14 +161,18 @@ impl<M: Media> Signalling<M> {
             }
             while let Some(event) = self.agent.poll_event() {
                 finished |= event == Event::Finished;
-                (self.hear)(&event);
-                // A front end that does not read loses events, never the call.
-                let _ = self.events.try_send(event);
+                self.tell(event);
             }
             if quiet {
                 return finished;
             }
         }
+    }
+
+    fn tell(&self, event: Event) {
+        (self.hear)(&event);
+        // A front end that does not read loses events, never the call.
+        let _ = self.events.try_send(event);
     }
 
     fn publish(&mut self) {

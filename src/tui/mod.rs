@@ -11,7 +11,7 @@ pub mod update;
 pub mod view;
 pub mod widget;
 
-pub use run::{Link, Settings, TuiError, run};
+pub use run::{Link, TuiError, run};
 pub use terminal::restore;
 
 #[cfg(test)]

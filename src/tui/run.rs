@@ -8,9 +8,9 @@ use super::keymap::Keymap;
 use super::model::{Model, Setup};
 use super::notify::Notifier;
 use super::terminal::{self, Abilities, Screen};
-use super::theme::{ASCII, Theme, UNICODE};
+use super::theme::{ASCII, Depth, Glyphs, Theme, UNICODE};
 use super::update::update;
-use crate::config::Notify;
+use crate::config::{self, Config};
 use crate::ua::command::Command;
 use crate::ua::event::Event;
 use crate::ua::ladder::capture;
@@ -39,25 +39,11 @@ pub struct Link {
     pub log: watch::Receiver<Arc<Vec<String>>>,
     /// Writes a file: its name as it was typed, its content, and whether another of that name is replaced.
     pub save: SaveFile,
+    /// What the user has chosen; it may change while the screen is shown.
+    pub configs: watch::Receiver<Arc<Config>>,
 }
 
 pub type SaveFile = fn(&str, &[u8], bool) -> Result<(), String>;
-
-/// What the user may choose.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Settings {
-    /// One of [`Theme::NAMES`]; `None` takes what fits the terminal.
-    pub theme: Option<String>,
-    /// Only ASCII signs; `None` takes what fits the terminal.
-    pub ascii: Option<bool>,
-    /// Action and key, as [`Keymap::with_overrides`] reads them.
-    pub keys: Vec<(String, String)>,
-    /// No bell when somebody calls.
-    pub silent: bool,
-    /// Taken from the terminal, whose own selection of text then needs the shift key.
-    pub mouse: bool,
-    pub notify: Notify,
-}
 
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -76,9 +62,10 @@ pub enum TuiError {
 ///
 /// # Errors
 /// Settings that cannot be, and a terminal that fails; the phone is told to shut down in the latter case.
-pub fn run(link: Link, settings: Settings) -> Result<(), TuiError> {
-    let (model, silent) = (model(&settings)?, settings.silent);
-    let notifier = Notifier::new(settings.notify, |name| std::env::var(name).ok());
+pub fn run(link: Link) -> Result<(), TuiError> {
+    let chosen = link.configs.borrow().screen.clone();
+    let (model, silent) = (model(&chosen)?, !chosen.bell);
+    let notifier = notifier(&chosen);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP, SIGCONT])?;
     let signals_end = signals.handle();
@@ -94,7 +81,7 @@ pub fn run(link: Link, settings: Settings) -> Result<(), TuiError> {
         }
     })?;
     let commands = link.commands.clone();
-    let outcome = Screen::enter(settings.mouse).and_then(|screen| {
+    let outcome = Screen::enter(chosen.mouse).and_then(|screen| {
         thread::Builder::new().name("tui-input".into()).spawn(move || read_terminal(&inputs))?;
         runtime.block_on(
             Loop { screen, model, commands: link.commands.clone(), silent, notifier, write, saved }.run(link, received),
@@ -126,10 +113,31 @@ fn read_terminal(inputs: &mpsc::Sender<Action>) {
     }
 }
 
-fn model(settings: &Settings) -> Result<Model, TuiError> {
+/// What the user has chosen, as this terminal can show it.
+struct Look {
+    theme: Theme,
+    glyphs: &'static Glyphs,
+    keymap: Keymap,
+    depth: Depth,
+}
+
+fn look(chosen: &config::Screen) -> Result<Look, TuiError> {
     let Abilities { depth, glyphs, theme } = terminal::abilities(|name| std::env::var(name).ok());
-    let name = settings.theme.as_deref().unwrap_or(theme);
-    let theme = Theme::by_name(name, depth).ok_or_else(|| TuiError::Theme(name.to_owned()))?;
+    let name = chosen.theme.as_deref().unwrap_or(theme);
+    Ok(Look {
+        theme: Theme::by_name(name, depth).ok_or_else(|| TuiError::Theme(name.to_owned()))?,
+        glyphs: chosen.ascii.map_or(glyphs, |ascii| if ascii { &ASCII } else { &UNICODE }),
+        keymap: Keymap::with_overrides(&chosen.keys).map_err(TuiError::Keys)?,
+        depth,
+    })
+}
+
+fn notifier(chosen: &config::Screen) -> Notifier {
+    Notifier::new(chosen.notify, |name| std::env::var(name).ok())
+}
+
+fn model(chosen: &config::Screen) -> Result<Model, TuiError> {
+    let Look { theme, glyphs, keymap, depth } = look(chosen)?;
     Ok(Model::new(Setup {
         now: Instant::now(),
         wall: SystemTime::now(),
@@ -137,8 +145,8 @@ fn model(settings: &Settings) -> Result<Model, TuiError> {
         size: (0, 0),
         theme,
         themes: Theme::NAMES.iter().filter_map(|name| Theme::by_name(name, depth)).collect(),
-        glyphs: settings.ascii.map_or(glyphs, |ascii| if ascii { &ASCII } else { &UNICODE }),
-        keymap: Keymap::with_overrides(&settings.keys).map_err(TuiError::Keys)?,
+        glyphs,
+        keymap,
     }))
 }
 
@@ -162,7 +170,7 @@ enum Next {
 
 impl Loop {
     async fn run(mut self, link: Link, mut inputs: mpsc::Receiver<Action>) -> io::Result<()> {
-        let Link { commands: _, mut snapshots, mut events, mut history, mut log, save: _ } = link;
+        let Link { commands: _, mut snapshots, mut events, mut history, mut log, mut configs, save: _ } = link;
         let first = [
             Action::History(history.borrow_and_update().clone()),
             Action::Log(log.borrow_and_update().clone()),
@@ -171,7 +179,7 @@ impl Loop {
         for action in first {
             self.handle(action)?;
         }
-        let (mut has_events, mut has_history, mut has_log) = (true, true, true);
+        let (mut has_events, mut has_history, mut has_log, mut has_configs) = (true, true, true, true);
         let (mut drawn, mut hurry) = (None::<Instant>, true);
         loop {
             let now = Instant::now();
@@ -205,6 +213,12 @@ impl Loop {
                     has_log = changed.is_ok();
                     Some(Action::Log(log.borrow_and_update().clone()))
                 }
+                changed = configs.changed(), if has_configs => {
+                    has_configs = changed.is_ok();
+                    let chosen = configs.borrow_and_update().screen.clone();
+                    self.change(&chosen)?;
+                    None
+                }
                 () = tokio::time::sleep_until(wake.into()) => None,
             };
             let time = Action::Time { now: Instant::now(), wall: SystemTime::now() };
@@ -212,6 +226,23 @@ impl Loop {
                 if self.handle(action)? == Next::Leave {
                     return Ok(());
                 }
+            }
+        }
+    }
+
+    /// Takes what the user has chosen meanwhile; what cannot be stays as it was, and is said.
+    fn change(&mut self, chosen: &config::Screen) -> io::Result<()> {
+        match look(chosen) {
+            Ok(Look { theme, glyphs, keymap, .. }) => {
+                (self.model.theme, self.model.glyphs, self.model.keymap) = (theme, glyphs, keymap);
+                self.model.dirty = true;
+                (self.silent, self.notifier) = (!chosen.bell, notifier(chosen));
+                self.screen.set_mouse(chosen.mouse)?;
+                self.screen.repaint()
+            }
+            Err(error) => {
+                self.model.notify(error.to_string(), true);
+                Ok(())
             }
         }
     }

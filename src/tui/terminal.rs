@@ -86,6 +86,11 @@ impl Screen {
         execute!(self.terminal.backend_mut(), Print('\x07'))
     }
 
+    pub fn set_mouse(&mut self, mouse: bool) -> io::Result<()> {
+        self.mouse = mouse;
+        self.control(if mouse { TAKE_MOUSE } else { RETURN_MOUSE })
+    }
+
     /// Writes a control sequence that draws nothing.
     pub fn control(&mut self, sequence: &str) -> io::Result<()> {
         execute!(self.terminal.backend_mut(), Print(sequence))

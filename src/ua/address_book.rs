@@ -65,7 +65,7 @@ impl UserAgent {
             .filter_map(|contact| {
                 let address = contact.numbers.first()?.address.clone();
                 let of_domain = |account: &&Account| address.contains('@') && is_at(account, &address);
-                let account = self.accounts.iter().find(of_domain).or(self.accounts.first())?;
+                let account = self.shown_accounts().find(of_domain).or_else(|| self.shown_accounts().next())?;
                 let target = account.dial(&address).ok()?.0;
                 Some(Wanted { account: account.id, address, target, from: NameAddr::new(account.aor().uri) })
             })

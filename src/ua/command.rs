@@ -112,6 +112,15 @@ pub enum Command {
         account: Option<AccountId>,
         target: String,
     },
+    /// Hear or speak through another device from now on, named as in the configuration.
+    Device {
+        microphone: bool,
+        name: String,
+    },
+    /// Look which devices there are; they are in the snapshot then.
+    ListDevices,
+    /// Read the configuration anew.
+    Reload,
     /// Change the simulated network of the demonstration; refused where there is none.
     Impair(Impairment),
     /// End all calls, unregister, and report `Event::Finished`.

@@ -96,6 +96,11 @@ pub enum Event {
         /// `None`: there was no answer.
         told: Option<Box<CapabilitiesView>>,
     },
+    /// The configuration was read anew.
+    Reloaded {
+        /// What takes effect only after the next start, if there is anything.
+        later: String,
+    },
     /// A command could not be carried out; the sentence says why and what to do.
     Refused {
         reason: String,

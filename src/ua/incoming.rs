@@ -235,7 +235,7 @@ impl UserAgent {
             let over = a.bindings.iter().any(|b| b.uses(flow));
             std::cmp::Reverse((a.names_us(uri), a.trust.is_server(source), is_user(a, uri), called, domain, over))
         };
-        self.accounts.iter().filter(|a| a.accepts(source, uri)).min_by_key(rank).map(|a| a.id)
+        self.accounts.iter().filter(|a| !a.retired && a.accepts(source, uri)).min_by_key(rank).map(|a| a.id)
     }
 
     /// - `known`: the address of the name that the offer was held for.

@@ -33,6 +33,7 @@ mod queries;
 mod recovery;
 mod refusal;
 mod registering;
+mod reload;
 mod requests;
 mod routes;
 mod secure;
@@ -89,6 +90,8 @@ pub struct UserAgent {
     rng: Rng,
     layer: transaction::Layer,
     accounts: Vec<Account>,
+    /// Those of the configuration, in its order.
+    order: Vec<AccountId>,
     calls: BTreeMap<CallNumber, Call>,
     sessions: BTreeMap<SessionKey, CallNumber>,
     next_call: u32,
@@ -142,6 +145,7 @@ impl UserAgent {
             anchor,
             rng,
             layer,
+            order: accounts.iter().map(|a| a.id).collect(),
             accounts,
             calls: BTreeMap::new(),
             sessions: BTreeMap::new(),
@@ -243,6 +247,10 @@ impl UserAgent {
             Command::Presence { wish, note } => self.set_presence(wish, &note),
             Command::Mailbox(account) => self.call_mailbox(now, account),
             Command::Query { account, target } => self.query(now, account, &target),
+            Command::Device { .. } | Command::ListDevices => {
+                self.out.refuse("the sound devices cannot be changed here")
+            }
+            Command::Reload => self.out.refuse("there is no configuration to be read here"),
             Command::Impair(_) => self.out.refuse("there is no simulated network here; `offhook demo` has one"),
             Command::Shutdown => self.shut_down(now),
         }
@@ -391,8 +399,7 @@ impl UserAgent {
         let layer = self.layer.counters();
         Snapshot {
             accounts: self
-                .accounts
-                .iter()
+                .shown_accounts()
                 .map(|a| AccountView {
                     mailbox: self.watching.mailbox(a.id),
                     messages: self.ladders.registrations(a.id),
@@ -438,6 +445,7 @@ impl UserAgent {
             notice: trouble.map(|t| account::shown(&t, 120)),
             capture_fails: self.devices.capture.trouble.is_some(),
             playback_fails: self.devices.playback.trouble.is_some(),
+            ..DeviceView::default()
         }
     }
 

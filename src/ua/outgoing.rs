@@ -32,10 +32,10 @@ impl UserAgent {
     /// The account a call goes out from: the one named, else the first that is registered, else the first.
     pub(super) fn choose_account(&self, wanted: Option<AccountId>) -> Option<&Account> {
         match wanted {
-            Some(id) => self.account(id),
+            Some(id) => self.account(id).filter(|account| !account.retired),
             None => {
                 let registered = |a: &&Account| matches!(a.state, RegistrationState::Registered { .. });
-                self.accounts.iter().find(registered).or(self.accounts.first())
+                self.shown_accounts().find(registered).or_else(|| self.shown_accounts().next())
             }
         }
     }

@@ -37,17 +37,31 @@ pub struct Presences {
 
 impl Presences {
     pub fn new(settings: &Settings, accounts: &[Account], rng: &mut Rng) -> Self {
-        let publishing = accounts.iter().filter(|account| account.settings.availability.publish).map(|account| {
+        let mut presences = Self::default();
+        accounts.iter().for_each(|account| presences.begin(account, &settings.user_agent, rng));
+        presences
+    }
+
+    /// An account publishes from when it is registered, where it is to.
+    pub fn begin(&mut self, account: &Account, user_agent: &str, rng: &mut Rng) {
+        if account.settings.availability.publish {
             let config = publication::Config {
                 aor: account.aor(),
                 package: Presence::EVENT,
                 content_type: Presence::TYPE,
                 expires: EXPIRES,
-                user_agent: settings.user_agent.clone(),
+                user_agent: user_agent.to_owned(),
             };
-            (account.id, Publishing { publication: Publication::new(config, rng.fork()), known_by: None })
-        });
-        Self { accounts: publishing.collect(), ..Self::default() }
+            let publication = Publication::new(config, rng.fork());
+            self.accounts.insert(account.id, Publishing { publication, known_by: None });
+        }
+    }
+
+    /// The account is given up: its state is taken back.
+    pub fn retire(&mut self, id: AccountId) {
+        if let Some(account) = self.accounts.get_mut(&id) {
+            account.publication.stop();
+        }
     }
 
     pub fn poll_timeout(&self) -> Option<Instant> {

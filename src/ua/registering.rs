@@ -5,27 +5,32 @@ use crate::base::id::AccountId;
 use crate::base::net::Flow;
 use crate::base::rng::Rng;
 use crate::sip::invite::RequestId;
-use crate::sip::locate::Question;
+use crate::sip::locate::{AccessId, Question};
 use crate::sip::message::Response;
 use crate::sip::register::{self, Failure, Output};
 use crate::sip::transaction::Layer;
 use crate::ua::event::Event;
 use crate::ua::sending::{Errand, Owner};
-use crate::ua::settings::Settings;
+use crate::ua::settings::{AccountSettings, Settings};
 use crate::ua::snapshot::RegistrationState;
 use std::time::Instant;
 
 /// The accounts of a phone, none of them registered yet.
 pub(super) fn accounts(settings: &Settings, layer: &Layer, rng: &mut Rng) -> Vec<Account> {
+    let phone = phone(settings, layer);
+    let ids = (0..u16::MAX).map(|n| (AccountId(n), AccessId(n)));
+    let new = |((id, access), s): (_, &AccountSettings)| Account::new(id, s.clone(), access, phone.clone(), rng);
+    ids.zip(&settings.accounts).map(new).collect()
+}
+
+pub(super) fn phone(settings: &Settings, layer: &Layer) -> Phone {
     let instance = (!settings.instance.is_empty()).then(|| settings.instance.clone());
-    let phone = Phone { nowhere: layer.nowhere().clone(), instance, user_agent: settings.user_agent.clone() };
-    let ids = (0..u16::MAX).map(AccountId);
-    ids.zip(&settings.accounts).map(|(id, s)| Account::new(id, s.clone(), phone.clone(), rng)).collect()
+    Phone { nowhere: layer.nowhere().clone(), instance, user_agent: settings.user_agent.clone() }
 }
 
 impl UserAgent {
     pub(super) fn register(&mut self, now: Instant, id: AccountId) {
-        let Some(account) = self.accounts.get_mut(index(id)) else {
+        let Some(account) = self.accounts.get_mut(index(id)).filter(|account| !account.retired) else {
             return self.out.refuse("there is no such account");
         };
         if account.bindings.is_empty() {

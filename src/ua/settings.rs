@@ -37,7 +37,7 @@ pub struct Settings {
     pub certificate: Option<Arc<Certificate>>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct AccountSettings {
     /// What the user calls it.
     pub name: String,

@@ -357,6 +357,15 @@ pub struct DeviceView {
     /// Which of the two does not work.
     pub capture_fails: bool,
     pub playback_fails: bool,
+    /// What [`crate::ua::command::Command::ListDevices`] found last.
+    pub found: Arc<Found>,
+}
+
+/// The names of the devices this machine has.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Found {
+    pub microphones: Vec<String>,
+    pub speakers: Vec<String>,
 }
 
 /// What was dropped, by kind: shown in the log page and in the metrics.

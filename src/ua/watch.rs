@@ -19,7 +19,7 @@ use crate::sip::key::{DialogKey, ServerKey, SessionKey};
 use crate::sip::message::{NameAddr, Request, Response, Uri};
 use crate::sip::transaction::{Failure, RequestId};
 use crate::ua::event::Event;
-use crate::ua::settings::Settings;
+use crate::ua::settings::{AccountSettings, Settings};
 use crate::ua::snapshot::{Lamp, MailboxView, WatchView};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -74,24 +74,8 @@ pub struct Watching {
 impl Watching {
     pub fn new(settings: &Settings, rng: &mut Rng) -> Self {
         let mut watching = Self::default();
-        let mut add = |account, what, target: Uri, from: NameAddr| {
-            let config = config(&what, target, from, &settings.user_agent);
-            let subscription = Subscription::new(config, rng.fork());
-            watching.add(Watch::new(account, what, subscription));
-        };
         for (id, account) in (0..).map(AccountId).zip(&settings.accounts) {
-            let own = Uri::sip(Some(&account.user), account.domain.clone(), account.domain_port);
-            let from = NameAddr::new(own.clone());
-            if account.mailbox {
-                add(id, What::Mailbox, own, from.clone());
-            }
-            for typed in account.watch.iter().chain(&account.handling.park_slots).take(WATCHES) {
-                // The configuration has been checked; what still cannot be called is not watched.
-                if let Ok(target) = target::parse(typed, Some((&account.domain, account.domain_port))) {
-                    let phone = What::Phone { label: shown(typed, 40), dialogs: DialogInfo::default(), known: false };
-                    add(id, phone, target, from.clone());
-                }
-            }
+            watching.begin(id, account, &settings.user_agent, rng);
         }
         watching
     }
@@ -99,6 +83,35 @@ impl Watching {
     fn add(&mut self, watch: Watch) {
         self.watches.insert(self.next, watch);
         self.next = self.next.wrapping_add(1);
+    }
+
+    /// What an account watches, from when it is registered.
+    pub fn begin(&mut self, id: AccountId, account: &AccountSettings, user_agent: &str, rng: &mut Rng) {
+        let mut add = |what, target: Uri, from: NameAddr| {
+            let subscription = Subscription::new(config(&what, target, from, user_agent), rng.fork());
+            self.add(Watch::new(id, what, subscription));
+        };
+        let own = Uri::sip(Some(&account.user), account.domain.clone(), account.domain_port);
+        let from = NameAddr::new(own.clone());
+        if account.mailbox {
+            add(What::Mailbox, own, from.clone());
+        }
+        for typed in account.watch.iter().chain(&account.handling.park_slots).take(WATCHES) {
+            // The configuration has been checked; what still cannot be called is not watched.
+            if let Ok(target) = target::parse(typed, Some((&account.domain, account.domain_port))) {
+                let phone = What::Phone { label: shown(typed, 40), dialogs: DialogInfo::default(), known: false };
+                add(phone, target, from.clone());
+            }
+        }
+    }
+
+    /// The account is given up: what it watched is taken back, and no longer shown.
+    pub fn retire(&mut self, id: AccountId) {
+        for watch in self.watches.values_mut().filter(|watch| watch.account == id) {
+            watch.leaving = true;
+            watch.subscription.stop();
+        }
+        self.mailboxes.remove(&id);
     }
 
     pub fn account_of(&self, id: u32) -> Option<AccountId> {

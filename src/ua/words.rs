@@ -58,6 +58,9 @@ pub const WORDS: &[Word] = &[
     Word::new("mute", "", "switch the microphone off"),
     Word::new("unmute", "", "switch the microphone on"),
     Word::new("gain", "MIC SOUND", "gain of microphone and sound [dB]"),
+    Word::new("microphone", "DEVICE", "speak through another device"),
+    Word::new("speaker", "DEVICE", "hear through another device"),
+    Word::new("reload", "", "read the configuration again: accounts, devices, screen"),
     Word::new("register", "[ACCOUNT]", "register one account or all"),
     Word::new("unregister", "[ACCOUNT]", "take one account or all off"),
     Word::new("plan", "NUMBER", "what the dial plan makes of a number"),
@@ -156,6 +159,10 @@ pub fn commands(snapshot: &Snapshot, chosen: Chosen, line: &str) -> Result<Vec<C
             }
             Command::Digits(here.talked("Tones can be sent only in a call.")?, tones)
         }
+        ("microphone" | "speaker", [_, ..]) => {
+            Command::Device { microphone: name == "microphone", name: arguments.join(" ") }
+        }
+        ("reload", []) => Command::Reload,
         ("mute", []) => Command::Mute(true),
         ("unmute", []) => Command::Mute(false),
         ("gain", [capture, playback]) => {

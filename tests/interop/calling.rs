@@ -3,6 +3,7 @@ use crate::common::sound::Sound;
 use crate::harness::{Case, Need};
 use crate::peers_asterisk;
 use crate::phone::{Setup, exit};
+use std::thread::sleep;
 use std::time::Duration;
 
 pub const CASES: &[Case] = &[
@@ -21,6 +22,7 @@ pub const CASES: &[Case] = &[
     Case { name: "calling::held_and_resumed_by_us", needs: &[Need::Asterisk], run: held_by_us },
     Case { name: "calling::dtmf_is_read", needs: &[Need::Asterisk], run: dtmf_is_read },
     Case { name: "calling::dtmf_is_understood", needs: &[Need::Asterisk], run: dtmf_is_understood },
+    Case { name: "calling::another_speaker_while_it_runs", needs: &[Need::Asterisk], run: another_speaker },
 ];
 
 /// A phone that calls `number` as user 1001.
@@ -131,4 +133,23 @@ fn dtmf_is_understood(case: &Case) {
     assert_eq!(phone.wait(Duration::from_secs(20)), exit::ENDED);
     let digits = phone.lines().iter().filter_map(|line| line["digits_received"].as_str().map(str::to_owned)).max();
     assert_eq!(digits.as_deref(), Some("159#"));
+}
+
+/// The speaker changes in the middle of the call.
+fn another_speaker(case: &Case) {
+    let asterisk = peers_asterisk::shared();
+    let file = case.folder().join("late.wav");
+    let setup = Setup::new(case, "phone", "call").account("1001", "pw1001", asterisk.address()).silent();
+    let mut phone = setup.controlled().arguments(&[&asterisk.uri("601")]).start();
+    phone.expect_established();
+    phone.command("speaker tone:440");
+    phone.expect("the refusal", Duration::from_secs(5), |line| {
+        line["type"] == "refused" && line["text"].as_str().is_some_and(|text| text.contains("not a speaker"))
+    });
+    phone.command(&format!("speaker wav:{}", file.display()));
+    sleep(Duration::from_secs(3));
+    assert_eq!(phone.interrupt(), exit::ENDED);
+    let heard = Sound::read(&file);
+    let tone = heard.part(heard.seconds() - 2.0, heard.seconds() - 0.5).tone_share(1004.0);
+    assert!(tone > 0.9, "the milliwatt's share is {tone}");
 }

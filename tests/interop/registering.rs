@@ -2,6 +2,8 @@
 use crate::harness::{Case, Need};
 use crate::peers_asterisk;
 use crate::phone::{Setup, exit};
+use crate::process::wait_for;
+use offhook::base::net::Transport;
 use std::time::Duration;
 
 pub const CASES: &[Case] = &[
@@ -10,6 +12,7 @@ pub const CASES: &[Case] = &[
     Case { name: "register::with_sha_256_alone", needs: &[Need::Asterisk], run: |case| registers(case, "1004") },
     Case { name: "register::over_tcp", needs: &[Need::Asterisk], run: over_tcp },
     Case { name: "register::a_wrong_password_is_refused_once", needs: &[Need::Asterisk], run: wrong_password },
+    Case { name: "register::another_account_without_a_restart", needs: &[Need::Asterisk], run: reloaded },
     Case { name: "register::nobody_there", needs: &[], run: nobody_there },
     Case { name: "register::back_after_a_restart", needs: &[Need::Asterisk], run: back_after_a_restart },
 ];
@@ -23,6 +26,29 @@ fn registers(case: &Case, user: &str) {
     asterisk.expect_registered(user, Duration::from_secs(5));
     assert_eq!(phone.interrupt(), exit::ENDED);
     assert!(!asterisk.is_registered(user), "it has not unregistered");
+}
+
+/// The configuration changes while the phone runs: the account that was left out signs off, the new one registers.
+fn reloaded(case: &Case) {
+    let asterisk = peers_asterisk::shared();
+    let account = |user: &str| asterisk.account(user, Transport::Udp);
+    let setup = Setup::new(case, "phone", "register").config(&account("1001")).controlled();
+    let config = case.folder().join("phone.toml");
+    let mut phone = setup.start();
+    phone.expect_registered();
+    asterisk.expect_registered("1001", Duration::from_secs(5));
+    std::fs::write(&config, "[[account]]\nuser = \"1002\"\n").expect("written");
+    phone.command("reload");
+    phone.expect("the mistake", Duration::from_secs(5), |line| {
+        line["type"] == "refused" && line["text"].as_str().is_some_and(|text| text.contains("domain"))
+    });
+    std::fs::write(&config, account("1002")).expect("written");
+    phone.command("reload");
+    phone.expect("the new configuration", Duration::from_secs(5), |line| line["type"] == "reloaded");
+    asterisk.expect_registered("1002", Duration::from_secs(5));
+    wait_for("1001 to sign off", Duration::from_secs(5), || (!asterisk.is_registered("1001")).then_some(()));
+    assert_eq!(phone.interrupt(), exit::ENDED);
+    assert!(!asterisk.is_registered("1002"), "it has not unregistered");
 }
 
 fn over_tcp(case: &Case) {

@@ -201,7 +201,8 @@ async fn phone(server: &Server, seed: u64) {
         journal: Journal::without_file(),
         decorate: Box::new(|_| ()),
         hear: Box::new(|_| ()),
-        take: Box::new(|_| false),
+        take: Box::new(|_| None),
+        changes: mpsc::channel(1).1,
     };
     signalling.run().await;
 }

@@ -12,6 +12,7 @@ mod peer;
 mod presence;
 mod recovery;
 mod registering;
+mod reload;
 mod secure;
 mod served;
 mod taking;

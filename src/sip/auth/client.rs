@@ -17,7 +17,7 @@ const TRIES: u8 = 2;
 /// Hexadecimal digits of a client nonce.
 const CNONCE: usize = 32;
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Password {
     Plain(Secret),
     /// `H(user:realm:password)` in hexadecimal digits: 32 are of MD5, 64 of SHA-256.

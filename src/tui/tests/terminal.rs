@@ -1,6 +1,7 @@
 //! The terminal is given back whatever happens: a child of this very test program runs the screen in a terminal of its
 //! own, and what it wrote and how it left the terminal is looked at.
-use crate::tui::run::{Link, Settings, run};
+use crate::config::{Config, Screen as Chosen};
+use crate::tui::run::{Link, run};
 use crate::tui::terminal::Screen;
 use crate::ua::command::Command;
 use crate::ua::event::Event;
@@ -24,7 +25,7 @@ const LIMIT: Duration = Duration::from_secs(60);
 #[test]
 fn child() {
     match std::env::var(JOB).as_deref() {
-        Ok("run") => run(phone(), Settings { ascii: Some(true), ..Settings::default() }).expect("a screen"),
+        Ok("run") => run(phone()).expect("a screen"),
         Ok("panic") => {
             let _screen = Screen::enter(true).expect("a screen");
             panic!("on purpose");
@@ -48,7 +49,9 @@ fn phone() -> Link {
         }
         drop(snapshot);
     });
-    Link { commands, snapshots, events, history, log, save: |_, _, _| Ok(()) }
+    let screen = Chosen { ascii: Some(true), ..Chosen::default() };
+    let (_, configs) = watch::channel(Arc::new(Config { screen, ..Config::default() }));
+    Link { commands, snapshots, events, history, log, configs, save: |_, _, _| Ok(()) }
 }
 
 /// The child with the other side of its terminal.

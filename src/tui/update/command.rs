@@ -120,6 +120,8 @@ pub fn candidates(model: &Model, text: &str) -> Vec<String> {
     let all: Vec<String> = match before.as_slice() {
         [] => all().map(|word| word.name.to_owned()).collect(),
         ["register" | "unregister" | "account"] => model.snapshot.accounts.iter().map(|a| a.name.clone()).collect(),
+        ["microphone"] => model.snapshot.devices.found.microphones.clone(),
+        ["speaker"] => model.snapshot.devices.found.speakers.clone(),
         ["theme"] => model.themes.iter().map(|theme| theme.name.to_owned()).collect(),
         ["network"] => Knob::ALL.into_iter().map(|knob| knob_name(knob).to_owned()).collect(),
         ["switch" | "hangup" | "connect" | "join" | "split"] => {

@@ -97,6 +97,8 @@ pub fn event(model: &mut Model, event: Event) -> Vec<Effect> {
             model.notify(format!("Transferred to {to}"), false);
         }
         Event::Contacts(change) => model.notify(change.to_string(), false),
+        Event::Reloaded { later } if later.is_empty() => model.notify("The configuration was read again.", false),
+        Event::Reloaded { later } => model.notify(format!("The configuration was read again. {later}"), false),
         Event::Finished => return vec![Effect::Leave],
         Event::Ended { summary, .. } if summary.end == CallEnd::Missed => {
             let title = format!("Missed call from {}", summary.peer_name);

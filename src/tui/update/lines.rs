@@ -195,7 +195,9 @@ fn dial(model: &mut Model) -> Vec<Effect> {
 pub fn complete(model: &mut Model) -> Vec<Effect> {
     let text = command::completed(model, model.command.text());
     model.command.set(&text);
-    Vec::new()
+    // Their names are asked for when they are needed: to look can start a sound system.
+    let device = ["microphone ", "speaker "].iter().any(|word| text.starts_with(word));
+    if device { vec![Effect::Send(Command::ListDevices)] } else { Vec::new() }
 }
 
 pub fn next_account(model: &mut Model) -> Vec<Effect> {

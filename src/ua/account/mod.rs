@@ -43,18 +43,32 @@ pub struct Account {
     pub trust: Trust,
     /// None until it is to register.
     pub bindings: Vec<Binding>,
+    /// It was given up: it takes its registration back and leads the calls it has to their end, nothing else.
+    pub retired: bool,
+    access: AccessId,
     phone: Phone,
     /// Names us to those who learnt it from our server, and to nobody else.
     contact_user: String,
 }
 
 impl Account {
-    pub fn new(id: AccountId, settings: AccountSettings, phone: Phone, rng: &mut Rng) -> Self {
+    /// - `access`: how its connections are opened.
+    pub fn new(id: AccountId, settings: AccountSettings, access: AccessId, phone: Phone, rng: &mut Rng) -> Self {
         let mut trust = Trust::new(&settings, rng);
         let contact_user = rng.hex(12);
         let own_hosts = own_hosts(&settings);
         own_hosts.into_iter().filter_map(|host| host.ip()).for_each(|ip| trust.learn(ip));
-        Self { id, settings, state: RegistrationState::Off, trust, bindings: Vec::new(), phone, contact_user }
+        Self {
+            id,
+            settings,
+            state: RegistrationState::Off,
+            trust,
+            bindings: Vec::new(),
+            retired: false,
+            access,
+            phone,
+            contact_user,
+        }
     }
 
     /// `user@domain`
@@ -149,7 +163,7 @@ impl Account {
     }
 
     pub fn access(&self) -> AccessId {
-        AccessId(self.id.0)
+        self.access
     }
 
     /// The outbound proxy of the configuration, if there is one.
