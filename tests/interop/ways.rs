@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 pub const CASES: &[Case] = &[
     Case { name: "ways::direct", needs: &[], run: direct },
+    Case { name: "ways::encrypted_by_dtls", needs: &[], run: encrypted },
     Case { name: "ways::relayed_over_udp", needs: &[Need::Coturn], run: |case| relayed(case, "udp") },
     Case { name: "ways::relayed_over_tcp", needs: &[Need::Coturn], run: |case| relayed(case, "tcp") },
     Case { name: "ways::relayed_over_tls", needs: &[Need::Coturn], run: |case| relayed(case, "tls") },
@@ -60,6 +61,13 @@ fn finish(mut anna: Phone, mut bob: Phone, seconds: f64) -> (String, String) {
 fn direct(case: &Case) {
     let (anna, bob) = pair(case, "ice = \"offer\"\n", "", 4);
     assert_eq!(finish(anna, bob, 4.0), ("host".to_owned(), "host".to_owned()));
+}
+
+/// The handshake goes the way that was found.
+fn encrypted(case: &Case) {
+    let secure = "srtp = \"required\"\nkeying = \"dtls\"\n";
+    let (anna, bob) = pair(case, &format!("ice = \"offer\"\n{secure}"), secure, 5);
+    assert_eq!(finish(anna, bob, 5.0), ("host".to_owned(), "host".to_owned()));
 }
 
 fn relayed(case: &Case, transport: &str) {
