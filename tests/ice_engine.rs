@@ -196,3 +196,42 @@ fn who_has_proven_nothing_is_not_heard() {
     assert_eq!(report.receive.source, Some(at("10.0.0.2:4001")));
     assert!(report.receive.packets > 80);
 }
+
+#[test]
+fn a_way_without_ice_is_kept_open_while_nothing_is_said() {
+    let start = Instant::now();
+    for (mux, kept) in [(false, 3), (true, 0)] {
+        let mut engine = Engine::new(WallAnchor::new(start, SystemTime::UNIX_EPOCH), Rng::from_u64(1));
+        engine.handle_opened(start, STREAM, at("10.0.0.1:4000"), at("10.0.0.1:4001"));
+        let format = PayloadFormat { payload_type: 0, codec: Codec::Pcmu, opus: OpusParameters::default() };
+        let peer = at("10.0.0.2:4000");
+        let spec = StreamSpec {
+            generation: 1,
+            direction: Direction::RecvOnly,
+            remote_rtp: peer,
+            remote_rtcp: if mux { peer } else { at("10.0.0.2:4001") },
+            rtcp_mux: mux,
+            srtp: None,
+            ice: None,
+            send: format,
+            receive: vec![format],
+            send_events: None,
+            receive_events: vec![],
+            ptime: 20 * MS,
+            rtcp_bandwidth: 4_000,
+            rtcp_reduced_minimum: false,
+            description: SourceDescription::default(),
+        };
+        engine.handle_command(start, MediaCommand::Configure { stream: STREAM, spec: Box::new(spec) });
+        let mut sent = Vec::new();
+        for second in 0..=50 {
+            engine.handle_timeout(start + second * 1000 * MS);
+            sent.extend(std::iter::from_fn(|| engine.poll_transmit()));
+        }
+        let rtp = sent.iter().filter(|packet| packet.component == Component::Rtp && packet.bytes.get(1) != Some(&201));
+        // A payload type that nobody has, and nothing in it (RFC 6263 §4.6).
+        let empty = rtp
+            .filter(|packet| packet.destination == peer && packet.bytes.len() == 12 && packet.bytes[1] & 0x7f == 127);
+        assert_eq!(empty.count(), kept, "rtcp-mux {mux}");
+    }
+}
