@@ -35,6 +35,7 @@ mod explained;
 mod freeswitch;
 mod handling;
 mod hostile;
+mod identity;
 mod kamailio;
 mod locating;
 mod measuring;
@@ -64,6 +65,7 @@ fn main() -> std::process::ExitCode {
         transfer::CASES,
         handling::CASES,
         explained::CASES,
+        identity::CASES,
         watching::CASES,
         secure::CASES,
         dtls::CASES,

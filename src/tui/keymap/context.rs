@@ -39,6 +39,7 @@ pub enum Context {
     Quality,
     Accounts,
     Account,
+    Contacts,
     Log,
     Help,
     /// Everything that is longer than its window.
@@ -47,7 +48,7 @@ pub enum Context {
 }
 
 impl Context {
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 29] = [
         Self::Incoming,
         Self::Question,
         Self::Main,
@@ -72,6 +73,7 @@ impl Context {
         Self::Quality,
         Self::Accounts,
         Self::Account,
+        Self::Contacts,
         Self::Log,
         Self::Help,
         Self::Scroll,
@@ -105,6 +107,7 @@ impl Context {
             Self::Quality => "Quality page",
             Self::Accounts => "Accounts page",
             Self::Account => "One account",
+            Self::Contacts => "Contacts page (letters narrow the list)",
             Self::Log => "Log page",
             Self::Help => "Help page",
             Self::Scroll => "Lists and pages",

@@ -60,6 +60,7 @@ rows! {
         ["f"] => Forward Idle "forward" "send calls elsewhere instead of letting them ring here",
         ["z"] => DoNotDisturb Idle "dnd" "do not disturb: refuse all calls as busy, or no more",
         ["u"] => Accounts Idle "accounts" "the accounts, and why one is not reachable",
+        ["b"] => Contacts Idle "contacts" "the contacts, and who of them is on the phone",
         ["g"] => Log Idle "log" "what happened",
         ["]"] => SoundUp Hidden "" "sound louder by 3 dB",
         ["["] => SoundDown Hidden "" "sound quieter by 3 dB",
@@ -70,7 +71,7 @@ rows! {
     Dial {
         ["enter"] => Submit Always "call" "call what is typed",
         ["esc"] => Back Always "back" "leave the line, keep the text",
-        ["tab"] => NextAccount Accounts "account" "call from the next account",
+        ["tab"] => NextAccount Accounts "account" "take the suggestion, or call from the next account",
     }
     Command {
         ["enter"] => Submit Always "run" "run the command",
@@ -160,6 +161,19 @@ rows! {
         ["l"] => Messages Always "messages" "what was said to register it",
         ["enter"] => Open Always "register" "register the account now, or take it off",
         ["i"] => Back Hidden "" "back to the accounts",
+    }
+    Contacts {
+        ["enter"] => Open Always "call" "call the selected contact",
+        ["up"] => Up Hidden "" "one line up",
+        ["down"] => Down Hidden "" "one line down",
+        ["pageup"] => PageUp Hidden "" "one page up",
+        ["pagedown"] => PageDown Hidden "" "one page down",
+        ["tab"] => NextNumber Always "number" "another number of the contact",
+        ["f2"] => AddContact Always "add" "remember somebody",
+        ["f3"] => EditContact Hidden "" "remember another number of the contact",
+        ["f10"] => WatchContact Always "watch" "show whether the contact is on the phone, or not any more",
+        ["ctrl-x"] => RemoveContact Hidden "" "forget the contact",
+        ["esc"] => Back Always "back" "back to the main screen",
     }
     Log {
         ["g"] => Back Hidden "" "back to the main screen",

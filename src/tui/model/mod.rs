@@ -10,8 +10,10 @@ use crate::tui::model::line::Line;
 use crate::tui::model::messages::Messages;
 use crate::tui::model::meter::Meter;
 use crate::tui::theme::{Glyphs, Theme};
+use crate::ua::contacts::{Contact, Number};
+use crate::ua::identity::Source;
 use crate::ua::ladder::{self, LadderEntry};
-use crate::ua::snapshot::{CallEnd, CallState, CallSummary, CallView, RegistrationState, Snapshot};
+use crate::ua::snapshot::{CallEnd, CallState, CallSummary, CallView, RegistrationState, Snapshot, WatchView};
 pub use place::{Knob, Open, Page, Pane, Popup, Spot};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -88,6 +90,10 @@ pub struct Model {
     /// Row in the message ladder; `None` follows the newest.
     pub message: Option<usize>,
     pub account: usize,
+    /// What the contacts are narrowed by, the row among them, and which of its numbers is called.
+    pub filter: Line,
+    pub contact: usize,
+    pub number: usize,
     /// First line shown of the page or window on top; `usize::MAX` is its end.
     pub scroll: usize,
     /// Seconds the quality page looks back, and the call as it was when it was frozen.
@@ -162,6 +168,9 @@ impl Model {
             lamp: 0,
             message: None,
             account: 0,
+            filter: Line::default(),
+            contact: 0,
+            number: 0,
             scroll: 0,
             look_back: 0,
             frozen: None,
@@ -240,6 +249,7 @@ impl Model {
         let keypad = matches!(self.popup, Some(Popup::Keypad { .. }));
         match self.page {
             Page::Main => keypad || (self.open.is_some() && self.popup.is_none()),
+            Page::Contacts => true,
             Page::Messages => self.open.is_some(),
             Page::Quality | Page::Accounts | Page::Account | Page::Log | Page::Help => false,
         }
@@ -250,7 +260,7 @@ impl Model {
         let covered = match self.page {
             Page::Main => self.popup.is_some(),
             Page::Messages => false,
-            Page::Quality | Page::Accounts | Page::Account | Page::Log | Page::Help => true,
+            Page::Quality | Page::Accounts | Page::Account | Page::Contacts | Page::Log | Page::Help => true,
         };
         self.open.filter(|_| !covered)
     }
@@ -280,6 +290,7 @@ impl Model {
             (Page::Quality, ..) => &[C::Quality],
             (Page::Accounts, ..) => &[C::Accounts, C::Scroll],
             (Page::Account, ..) => &[C::Account, C::Scroll],
+            (Page::Contacts, ..) => &[C::Contacts, C::Edit],
             (Page::Log, ..) => &[C::Log, C::Scroll],
             (Page::Help, ..) => &[C::Help, C::Scroll],
             (Page::Messages, _, Some(Open::Search), ..) => &[C::Search, C::Edit],
@@ -336,15 +347,59 @@ impl Model {
         self.snapshot.accounts.iter().find(|a| a.id == id).map_or("", |a| a.name.as_str())
     }
 
-    /// What the dial line would become by the suggestion: numbers dialled or seen that begin as it does.
+    /// The contacts that fit what is typed on their page.
+    pub fn contacts(&self) -> Vec<&Contact> {
+        self.snapshot.contacts.matching(self.filter.text())
+    }
+
+    /// The contact under the cursor.
+    pub fn contact(&self) -> Option<&Contact> {
+        let found = self.contacts();
+        found.get(self.contact.min(found.len().saturating_sub(1))).copied()
+    }
+
+    /// The number that is called; of the one under the cursor another may be chosen than the first.
+    pub fn number_of<'c>(&self, contact: &'c Contact, chosen: bool) -> Option<&'c Number> {
+        contact.numbers.get(if chosen { self.number } else { 0 }).or(contact.numbers.first())
+    }
+
+    /// Whom a call of the past was with: by the name the user has for them by now.
+    pub fn past_name<'c>(&'c self, entry: &'c CallSummary) -> &'c str {
+        let withheld = entry.identity.source == Source::Withheld || entry.peer_address.is_empty();
+        let own = entry.identity.from_server || entry.outgoing;
+        let known = self.snapshot.contacts.find(&entry.peer_address, own).filter(|_| !withheld);
+        match known {
+            Some(contact) => &contact.name,
+            None if entry.peer_name.is_empty() => &entry.peer_address,
+            None => &entry.peer_name,
+        }
+    }
+
+    /// What is known of a contact that is watched.
+    pub fn watched(&self, contact: &Contact) -> Option<&WatchView> {
+        self.snapshot.watched.iter().find(|view| view.contact.as_deref() == Some(contact.name.as_str()))
+    }
+
+    /// What the dial line would become by the suggestion: numbers dialled or seen that begin as it does, and names whatever
+    /// their case.
     pub fn suggestion(&self) -> Option<&str> {
         let typed = self.dial.text();
         if typed.is_empty() || !self.dial.is_at_end() {
             return None;
         }
-        let seen = self.recent_calls().map(|c| c.peer_address.as_str());
+        let seen = self.recent_calls().map(|c| c.peer_address.as_str()).filter(|address| !address.is_empty());
         let dialled = self.dial.history().iter().rev().map(String::as_str);
-        dialled.chain(seen).find(|text| text.len() > typed.len() && text.starts_with(typed))
+        let names = self.snapshot.contacts.list().iter().map(|contact| contact.name.as_str());
+        let begins = |text: &&str| text.len() > typed.len() && begins(text, typed);
+        dialled
+            .chain(seen)
+            .find(|text| text.len() > typed.len() && text.starts_with(typed))
+            .or_else(|| names.into_iter().find(begins))
+    }
+
+    /// What the suggestion adds to what is typed.
+    pub fn suggested(&self) -> Option<&str> {
+        self.suggestion()?.get(self.dial.text().len()..)
     }
 
     pub fn notify(&mut self, text: impl Into<String>, is_trouble: bool) {
@@ -379,6 +434,11 @@ impl Model {
         let whole = if self.counts_seconds() { 1 } else { 60 - since_epoch.as_secs() % 60 };
         self.now + (Duration::from_secs(whole) - into_second)
     }
+}
+
+/// Whether it begins so, whatever the case; the rest of it stands behind as many bytes as were typed.
+fn begins(text: &str, typed: &str) -> bool {
+    text.get(..typed.len()).is_some_and(|start| start.to_lowercase() == typed.to_lowercase())
 }
 
 pub fn is_over(call: &CallView) -> bool {

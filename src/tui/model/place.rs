@@ -14,6 +14,7 @@ pub enum Page {
     Account,
     /// The messages of a call or of a registration.
     Messages,
+    Contacts,
     Log,
     Help,
 }
@@ -69,6 +70,8 @@ pub enum Spot {
     /// A row of the message ladder.
     Message(usize),
     Account(usize),
+    /// A row of the contacts.
+    Contact(usize),
     /// The line where numbers are typed.
     DialLine,
 }

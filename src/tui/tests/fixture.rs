@@ -12,11 +12,13 @@ use crate::tui::theme::{Depth, Theme, UNICODE};
 use crate::tui::update::update;
 use crate::tui::view::view;
 use crate::ua::command::Command;
+use crate::ua::contacts::{Contact, Contacts, Number};
 use crate::ua::handling::Forwarding;
 use crate::ua::identity::{Identity, Source};
 use crate::ua::ladder::{LadderEntry, Wire};
 use crate::ua::snapshot::{
-    AccountView, CallEnd, CallState, CallSummary, CallView, DeviceView, FlowView, RegistrationState, Snapshot,
+    AccountView, CallEnd, CallState, CallSummary, CallView, DeviceView, FlowView, Lamp, RegistrationState, Snapshot,
+    WatchView,
 };
 use crossterm::event::{Event, KeyCode, KeyEvent, KeyModifiers};
 use ratatui::Terminal;
@@ -358,6 +360,23 @@ pub fn flow(transport: Transport, host: u8, state: RegistrationState) -> FlowVie
             .map_or(String::new(), |_| "sip:1001@pbx.example;gr=urn:uuid:f81d4fae-7dec-11d0-a765-00a0c91e6bf6".into()),
         service_route: String::new(),
     }
+}
+
+/// Two contacts, one of them watched.
+pub fn known(snapshot: &mut Snapshot) {
+    let number = |address: &str, label: &str| Number { address: address.into(), label: label.into() };
+    let alice = Contact {
+        name: "Alice Nováková".into(),
+        numbers: vec![number("1002", "work"), number("+420 555 123 456", "mobile")],
+        speed: Some("1".into()),
+        note: "sales".into(),
+        ..Contact::default()
+    };
+    let bob = Contact { name: "Bob".into(), numbers: vec![number("888", "")], watch: true, ..Contact::default() };
+    snapshot.contacts = Arc::new(Contacts::new([alice, bob]));
+    let (account, label) = (AccountId(0), "888".to_owned());
+    snapshot.watched =
+        vec![WatchView { account, label, contact: Some("Bob".into()), lamp: Lamp::Busy, note: String::new() }];
 }
 
 /// A party nobody knows more of.

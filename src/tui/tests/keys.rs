@@ -1,10 +1,11 @@
 //! What keys do, from the terminal's event to the command.
-use super::fixture::{Screen, secs};
+use super::fixture::{Screen, known, secs};
 use crate::base::id::{AccountId, CallNumber};
 use crate::tui::action::{Action, Effect};
 use crate::tui::keymap::{Context, Intent, Keymap, ROWS};
 use crate::tui::model::{Knob, Open, Page, Pane, Popup, Quit};
 use crate::ua::command::{Command, Rejection};
+use crate::ua::contacts::{Change, Number};
 use crate::ua::event::Event;
 use crate::ua::handling::When;
 use crate::ua::snapshot::{CallState, Lamp, WatchView};
@@ -439,6 +440,7 @@ fn help_lists_all() {
 fn no_key_hides_another_by_accident() {
     let meant = [
         (Context::Incoming, Intent::Ignore, Intent::Details),
+        (Context::Incoming, Intent::RejectBusy, Intent::Contacts),
         (Context::Question, Intent::No, Intent::Simulation),
         (Context::Log, Intent::Back, Intent::Log),
         (Context::Help, Intent::Back, Intent::Help),
@@ -666,4 +668,38 @@ fn pages_stop_at_their_ends() {
     assert!(screen.picture().contains("2-19 of 60"));
     screen.press(&["end", "down", "down", "up"]);
     assert!(screen.picture().contains("42-59 of 60"));
+}
+
+#[test]
+fn contacts_are_found_called_and_changed() {
+    let mut screen = Screen::used(80, 24);
+    screen.change(known);
+    screen.press(&["b"]);
+    screen.types("ali");
+    screen.press(&["enter"]);
+    assert_eq!(screen.sent(), [call("1002")]);
+    screen.press(&["b"]);
+    screen.types("ali");
+    screen.press(&["tab", "enter"]);
+    assert_eq!(screen.sent(), [call("+420 555 123 456")]);
+    screen.press(&["b", "down"]);
+    screen.press(&["f10"]);
+    assert_eq!(screen.sent(), [Command::Contact(Change::Watch { name: "Bob".into(), on: false })]);
+    screen.press(&["ctrl-x"]);
+    let removed = [Command::Contact(Change::Remove("Bob".into()))];
+    screen.press(&["enter"]);
+    assert_eq!(screen.sent(), removed);
+    screen.press(&["b"]);
+    screen.types("New");
+    screen.press(&["f2"]);
+    screen.types("work=77");
+    let number = Number { address: "77".into(), label: "work".into() };
+    let added = Command::Contact(Change::Add { name: "New".into(), number });
+    screen.press(&["enter"]);
+    assert_eq!(screen.sent(), [added]);
+    // A name is completed in the dial line, and dialled as it is.
+    screen.press(&["c"]);
+    screen.types("ali");
+    screen.press(&["tab", "enter"]);
+    assert_eq!(screen.sent(), [call("Alice Nov\u{e1}kov\u{e1}")]);
 }

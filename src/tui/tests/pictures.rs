@@ -1,5 +1,5 @@
 //! The screen as it looks. Every picture was looked at before it was kept.
-use super::fixture::{Screen, account, flow, identity, quality, secs};
+use super::fixture::{Screen, account, flow, identity, known, quality, secs};
 use crate::base::id::{AccountId, CallNumber};
 use crate::base::net::{Flow, Transport};
 use crate::qos::snapshot::{CallQuality, Fault, Verdict};
@@ -7,7 +7,7 @@ use crate::tui::action::Action;
 use crate::tui::model::Model;
 use crate::tui::theme::{ASCII, Role};
 use crate::ua::handling::When;
-use crate::ua::identity::Source;
+use crate::ua::identity::{Forwarded, Identity, Source};
 use crate::ua::snapshot::{CallEnd, CallState, CallView, Lamp, MailboxView, RegistrationState, WatchView};
 use std::sync::Arc;
 use std::time::Duration;
@@ -414,4 +414,32 @@ fn the_phones_that_are_watched_stand_below_the_accounts() {
         let left = counted.unwrap_or(0);
         assert!(seen + left == 3 || seen + left == 0, "{rows}\n{some}");
     }
+}
+
+#[test]
+fn contacts() {
+    keep_sizes("contacts", |columns, rows| {
+        let mut screen = Screen::used(columns, rows);
+        screen.change(known);
+        screen.press(&["b"]);
+        screen
+    });
+    let mut screen = Screen::used(80, 24);
+    screen.change(known);
+    screen.press(&["c"]);
+    screen.types("ali");
+    keep("dial_name", &screen.picture());
+    let mut screen = Screen::used(80, 24);
+    let call = screen.incoming(7, "Bob");
+    let identity = Identity {
+        contact: Some("Bob".into()),
+        told: "Robert B.".into(),
+        by: "pbx.example".into(),
+        source: Source::Asserted,
+        forwarded: vec![Forwarded { by: "Carol".into(), why: "no answer".into() }],
+        from_server: true,
+        ..call.identity.clone()
+    };
+    screen.change(|s| s.calls.push(CallView { identity, ..call }));
+    keep("incoming_forwarded", &screen.picture());
 }

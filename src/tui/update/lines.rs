@@ -26,6 +26,10 @@ pub fn open(model: &mut Model, intent: Intent) -> Vec<Effect> {
 }
 
 fn line(model: &mut Model) -> Option<&mut Line> {
+    if model.page == Page::Contacts {
+        (model.contact, model.number) = (0, 0);
+        return Some(&mut model.filter);
+    }
     match model.open? {
         Open::Dial => Some(&mut model.dial),
         Open::Command => Some(&mut model.command),
@@ -38,7 +42,7 @@ fn line(model: &mut Model) -> Option<&mut Line> {
 }
 
 pub fn edit(model: &mut Model, intent: Intent, typed: Option<char>) -> Vec<Effect> {
-    let suggestion = (model.open == Some(Open::Dial)).then(|| model.suggestion().map(str::to_owned)).flatten();
+    let suggestion = (model.open_line() == Some(Open::Dial)).then(|| model.suggestion().map(str::to_owned)).flatten();
     let Some(line) = line(model) else { return Vec::new() };
     match (intent, typed) {
         (Intent::Insert, Some(c)) => line.insert(c),
@@ -63,10 +67,11 @@ pub fn edit(model: &mut Model, intent: Intent, typed: Option<char>) -> Vec<Effec
 
 /// Pasted text goes into the open line; without one it opens the dial line.
 pub fn paste(model: &mut Model, text: &str) -> Vec<Effect> {
-    if model.open_line().is_none() && (model.page != Page::Main || model.popup.is_some()) {
+    let filtering = model.page == Page::Contacts;
+    if !filtering && model.open_line().is_none() && (model.page != Page::Main || model.popup.is_some()) {
         return Vec::new();
     }
-    if model.open.is_none() {
+    if model.open.is_none() && !filtering {
         open(model, Intent::Dial);
     }
     if let Some(line) = line(model) {
@@ -200,7 +205,12 @@ pub fn complete(model: &mut Model) -> Vec<Effect> {
     if device { vec![Effect::Send(Command::ListDevices)] } else { Vec::new() }
 }
 
+/// Takes the suggestion; without one, calls are placed from the next account.
 pub fn next_account(model: &mut Model) -> Vec<Effect> {
+    if let Some(text) = model.suggestion().map(str::to_owned) {
+        model.dial.set(&text);
+        return Vec::new();
+    }
     let accounts = &model.snapshot.accounts;
     let current = model.calling_account().map(|a| a.id);
     let at = accounts.iter().position(|a| Some(a.id) == current).unwrap_or(0);

@@ -1,6 +1,7 @@
 //! What every action changes in the model, and what it asks of the world. Pure: no terminal, no clock.
 mod calls;
 pub mod command;
+mod contacts;
 mod facts;
 mod lines;
 mod messages;
@@ -108,7 +109,9 @@ fn perform(model: &mut Model, intent: Intent, key: Key) -> Vec<Effect> {
         I::Submit => lines::submit(model),
         I::Complete => lines::complete(model),
         I::NextAccount => lines::next_account(model),
-        I::Keypad | I::Quality | I::Details | I::Accounts | I::Log | I::Help => pages::go(model, intent),
+        I::Keypad | I::Quality | I::Details | I::Accounts | I::Contacts | I::Log | I::Help => pages::go(model, intent),
+        I::AddContact | I::EditContact | I::WatchContact | I::RemoveContact => contacts::edit(model, intent),
+        I::NextNumber => contacts::next_number(model),
         I::NextPane | I::PreviousPane => pages::turn(model, intent),
         I::Open => pages::open(model),
         I::Back => pages::back(model),

@@ -38,6 +38,7 @@ pub fn click(model: &mut Model, column: u16, row: u16) -> Vec<Effect> {
             model.message = Some(index);
         }
         Spot::Account(index) => model.account = index,
+        Spot::Contact(index) => (model.contact, model.number) = (index, 0),
         Spot::Key(_) | Spot::DialLine => {}
     }
     Vec::new()
@@ -50,6 +51,7 @@ fn selected(model: &Model) -> Option<Spot> {
         (Page::Main, Pane::Calls) => model.selected.map(Spot::Call),
         (Page::Main, Pane::Recent) => Some(Spot::Recent(model.recent)),
         (Page::Main, Pane::Messages) => model.message.map(Spot::Message),
+        (Page::Contacts, _) => Some(Spot::Contact(model.contact)),
         (Page::Accounts, _) => Some(Spot::Account(model.account)),
         (Page::Main, Pane::Watched) => None,
         (Page::Quality | Page::Account | Page::Messages | Page::Log | Page::Help, _) => None,
@@ -63,7 +65,7 @@ pub fn wheel(model: &mut Model, up: bool, column: u16, row: u16) -> Vec<Effect> 
             Some(Spot::Recent(_)) => pages::enter_pane(model, Pane::Recent),
             Some(Spot::Message(_)) => pages::enter_pane(model, Pane::Messages),
             Some(Spot::Call(_)) => pages::enter_pane(model, Pane::Calls),
-            Some(Spot::Key(_) | Spot::Account(_) | Spot::DialLine) | None => {}
+            Some(Spot::Key(_) | Spot::Account(_) | Spot::Contact(_) | Spot::DialLine) | None => {}
         }
     }
     model.dirty = true;

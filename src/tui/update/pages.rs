@@ -1,6 +1,6 @@
 //! Moving between lists, pages and windows, and inside of them.
 use super::facts::select;
-use super::{lines, messages};
+use super::{contacts, lines, messages};
 use crate::qos::snapshot::TIMELINE;
 use crate::tui::action::Effect;
 use crate::tui::keymap::Intent;
@@ -30,6 +30,7 @@ pub fn go(model: &mut Model, intent: Intent) -> Vec<Effect> {
             model.page = Page::Accounts;
             model.account = 0;
         }
+        Intent::Contacts => contacts::enter(model),
         Intent::Log => {
             model.page = Page::Log;
             model.scroll = usize::MAX;
@@ -75,7 +76,15 @@ pub fn open(model: &mut Model) -> Vec<Effect> {
             }
         }
         (Page::Main, Pane::Recent) => {
-            let entry = model.recent_entry().map(|entry| (entry.peer_address.clone(), entry.account));
+            let entry = model.recent_entry().map(|entry| {
+                // Who answered in another's place is reached by whom was called.
+                let dialled = &entry.identity.dialled;
+                (if dialled.is_empty() { &entry.peer_address } else { dialled }.clone(), entry.account)
+            });
+            if entry.as_ref().is_some_and(|(address, _)| address.is_empty()) {
+                model.notify("They did not say who they are: there is nobody to call back.", true);
+                return Vec::new();
+            }
             if let Some((address, account)) = entry {
                 lines::open(model, Intent::Dial);
                 model.dial.set(&address);
@@ -86,6 +95,7 @@ pub fn open(model: &mut Model) -> Vec<Effect> {
         }
         (Page::Messages, _) | (Page::Main, Pane::Messages) => messages::open(model),
         (Page::Main, Pane::Watched) => call_watched(model),
+        (Page::Contacts, _) => contacts::call(model),
         (Page::Quality | Page::Log | Page::Help, _) => Vec::new(),
     }
 }
@@ -159,6 +169,10 @@ pub fn scroll(model: &mut Model, intent: Intent) -> Vec<Effect> {
         }
         (Page::Accounts, ..) => {
             model.account = moved(model.account, model.snapshot.accounts.len(), 4, intent);
+        }
+        (Page::Contacts, ..) => {
+            model.contact = moved(model.contact, model.contacts().len(), 10, intent);
+            model.number = 0;
         }
         (Page::Quality, ..) => {}
         (Page::Main | Page::Account | Page::Messages | Page::Log | Page::Help, ..) => {

@@ -24,7 +24,7 @@ fn incoming(model: &Model, p: &mut Painter<'_>, area: Rect, call: &CallView) {
     let to = format!("for {}", model.account_name(call.account));
     let dot = p.glyphs.dot;
     let forwarded = call.identity.forwarded_words();
-    let trust = [to, words::trust(call), forwarded].into_iter().filter(|words| !words.is_empty()).collect::<Vec<_>>();
+    let trust = [words::trust(call), forwarded, to].into_iter().filter(|words| !words.is_empty()).collect::<Vec<_>>();
     let trust = trust.join(&format!(" {dot} "));
     lines(p, area, title, &rings, call, &trust);
     let keys = [

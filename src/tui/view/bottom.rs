@@ -132,7 +132,7 @@ pub fn input(model: &Model, p: &mut Painter<'_>, area: Rect) -> Option<Position>
         let hint = "number, name or address";
         let hint = away.map_or(hint.to_owned(), |a| format!("{hint}; {} is not reachable now", a.name));
         p.put(x, y, end.saturating_sub(x), &hint, Role::Suggestion);
-    } else if let Some(rest) = model.suggestion().and_then(|text| text.strip_prefix(model.dial.text())) {
+    } else if let Some(rest) = model.suggested() {
         p.put(x, y, end.saturating_sub(x), rest, Role::Suggestion);
     }
     Some(cursor)

@@ -8,7 +8,7 @@ use crate::tui::widget::clock::Local;
 use crate::tui::widget::graph;
 use crate::tui::widget::paint::{Painter, padded};
 use crate::tui::widget::text;
-use crate::ua::snapshot::{AccountView, Lamp, RegistrationState};
+use crate::ua::snapshot::{AccountView, RegistrationState};
 use ratatui::layout::Rect;
 
 /// Columns of the names.
@@ -62,12 +62,7 @@ fn lamps(model: &Model, p: &mut Painter<'_>, area: Rect) {
             p.tint(Rect { x: area.x.saturating_sub(1), y, height: 1, ..area }, Role::Selected);
             p.cell(area.x.saturating_sub(1), y, p.glyphs.cursor, Role::Accent);
         }
-        let (sign, role) = match view.lamp {
-            Lamp::Free => (p.glyphs.good, Role::Good),
-            Lamp::Ringing => (p.glyphs.fair, Role::Fair),
-            Lamp::Busy => (p.glyphs.poor, Role::Poor),
-            Lamp::Unknown | Lamp::Away => (p.glyphs.unknown, Role::Unknown),
-        };
+        let (sign, role) = words::lamp(p.glyphs, view.lamp);
         p.cell(area.x, y, sign, role);
         p.put(area.x + 2, y, NAME - 1, view.name(), Role::Strong);
         let x = area.x + 2 + NAME;

@@ -87,7 +87,7 @@ fn past_call(model: &Model, p: &mut Painter<'_>, area: Rect, entry: &CallSummary
     if entry.end == CallEnd::Missed {
         end = p.put_right(end.saturating_sub(u16::from(!at.starts_with(' '))), y, 9, word, role);
     }
-    let name = if entry.peer_name.is_empty() { &entry.peer_address } else { &entry.peer_name };
+    let name = model.past_name(entry);
     p.put(row.x + 2, y, end.saturating_sub(row.x + 3), name, Role::Text);
 }
 

@@ -3,6 +3,7 @@ mod account;
 mod accounts;
 mod band;
 mod bottom;
+mod contacts;
 mod details;
 mod figures;
 mod header;
@@ -61,6 +62,7 @@ fn paint(model: &Model, p: &mut Painter<'_>) -> Option<Position> {
     if let Some(area) = areas.band {
         band::draw(model, p, area);
     }
+    let mut cursor = None;
     match model.page {
         Page::Main => main_page(model, p, &areas),
         Page::Quality => quality::draw(model, p, areas.middle),
@@ -72,6 +74,7 @@ fn paint(model: &Model, p: &mut Painter<'_>) -> Option<Position> {
                 message::draw(model, p, areas.middle, entry);
             }
         }
+        Page::Contacts => cursor = contacts::draw(model, p, areas.middle),
         Page::Log => log::draw(model, p, areas.middle),
         Page::Help => help::draw(model, p, areas.middle),
     }
@@ -80,7 +83,7 @@ fn paint(model: &Model, p: &mut Painter<'_>) -> Option<Position> {
     }
     bottom::status(model, p, areas.status);
     bottom::keys(model, p, areas.keys);
-    bottom::input(model, p, areas.input)
+    bottom::input(model, p, areas.input).or(cursor)
 }
 
 fn main_page(model: &Model, p: &mut Painter<'_>, areas: &Areas) {
@@ -121,7 +124,7 @@ pub fn extent(model: &Model) -> (usize, usize) {
         (Page::Help, _) => help::extent(model, middle),
         (Page::Main | Page::Messages, Some(Popup::Message { entry, .. })) => message::extent(model, middle, entry),
         (Page::Main, Some(Popup::Details)) => details::extent(model, middle),
-        (Page::Main | Page::Messages | Page::Quality | Page::Accounts, _) => (0, 1),
+        (Page::Main | Page::Messages | Page::Quality | Page::Accounts | Page::Contacts, _) => (0, 1),
     }
 }
 

@@ -2,7 +2,7 @@
 use super::sentence::{self, Sentence};
 use super::{figures, idle, words};
 use crate::tui::model::{Model, Pane, is_over};
-use crate::tui::theme::Role;
+use crate::tui::theme::{Glyphs, Role};
 use crate::tui::widget::clock::{self, Local};
 use crate::tui::widget::paint::{Painter, padded};
 use crate::tui::widget::text;
@@ -89,7 +89,7 @@ fn past_call(model: &Model, p: &mut Painter<'_>, area: Rect, entry: &CallSummary
     let (at, today) = (local(entry.started), local(model.wall));
     let day = if at.day_number == today.day_number { "today".to_owned() } else { at.date() };
     let when = format!("{} {}", day.trim_start(), at.minutes());
-    let inside = padded(p.frame(area, &entry.peer_name, Role::Strong, &[(when.as_str(), Role::Dim)]));
+    let inside = padded(p.frame(area, model.past_name(entry), Role::Strong, &[(when.as_str(), Role::Dim)]));
     let (sign, word, role) = words::past(p.glyphs, entry);
     let way = if entry.outgoing { "you called" } else { "called you" };
     identity(p, inside, &entry.peer_address, &entry.codec, "");
@@ -100,10 +100,22 @@ fn past_call(model: &Model, p: &mut Painter<'_>, area: Rect, entry: &CallSummary
     let line = format!("{sign} {way}{account}{talked}{word}");
     p.put(inside.x, inside.y + 1, inside.width, &line, role);
     p.put(inside.x + 2, inside.y + 2, inside.width.saturating_sub(2), &entry.cause, Role::Text);
+    let who = who_it_was(entry, p.glyphs);
+    p.put(inside.x + 2, inside.y + 3, inside.width.saturating_sub(2), &who, Role::Dim);
     let below = Rect { y: inside.y + 4, height: inside.height.saturating_sub(4), ..inside };
     if entry.duration.is_some() {
         figures::draw(model, p, below, &figures::Shown::past(model.glyphs, &entry.quality));
     }
+}
+
+/// How sure it was who it was, whom the call was for before, and whom the user had called.
+fn who_it_was(entry: &CallSummary, glyphs: &Glyphs) -> String {
+    let identity = &entry.identity;
+    let dialled = if identity.dialled.is_empty() { String::new() } else { format!("you dialled {}", identity.dialled) };
+    let told = words::also_told(identity).unwrap_or_default();
+    let facts = [told, identity.phrase(), identity.forwarded_words(), dialled];
+    let facts: Vec<String> = facts.into_iter().filter(|fact| !fact.is_empty()).collect();
+    facts.join(&format!(" {} ", glyphs.dot))
 }
 
 /// Address on the left; on the right how the sound is carried, or how sure the name is.

@@ -4,7 +4,7 @@ use crate::tui::model::{Model, rings_here};
 use crate::tui::theme::{Glyphs, Role};
 use crate::tui::widget::clock::{self, Local};
 use crate::ua::identity::Identity;
-use crate::ua::snapshot::{AccountView, CallEnd, CallState, CallSummary, CallView, FlowView, RegistrationState};
+use crate::ua::snapshot::{AccountView, CallEnd, CallState, CallSummary, CallView, FlowView, Lamp, RegistrationState};
 use std::time::{Duration, Instant};
 
 /// What the first sound of a call may take.
@@ -176,6 +176,16 @@ pub fn past(glyphs: &Glyphs, entry: &CallSummary) -> (char, &'static str, Role) 
 pub fn medium(call_codec: &str, security: &str) -> String {
     let security = if security.is_empty() || security == "none" { "not encrypted" } else { security };
     if call_codec.is_empty() { String::new() } else { format!("{call_codec}, {security}") }
+}
+
+/// Sign and role of somebody who is watched.
+pub fn lamp(glyphs: &Glyphs, lamp: Lamp) -> (char, Role) {
+    match lamp {
+        Lamp::Free => (glyphs.good, Role::Good),
+        Lamp::Ringing => (glyphs.fair, Role::Fair),
+        Lamp::Busy => (glyphs.poor, Role::Poor),
+        Lamp::Unknown | Lamp::Away => (glyphs.unknown, Role::Unknown),
+    }
 }
 
 /// The name the network told, where the contacts have another one: `"Bob"`.

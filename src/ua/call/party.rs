@@ -37,10 +37,10 @@ pub fn caller(sender: Sender<'_>) -> Identity {
     let hidden = Privacy::of(headers).hides_sender() || asserted.as_ref().is_some_and(|asserted| asserted.withheld);
     let forwarded = forwarded(headers);
     let about = Identity { forwarded, from_server: server.is_some(), ..Identity::default() };
-    if hidden || (asserted.is_none() && is_anonymous(from)) {
+    let named = asserted.as_ref().map_or(from, |asserted| &asserted.address);
+    if hidden || is_anonymous(named) {
         return Identity { source: Source::Withheld, ..about };
     }
-    let named = asserted.as_ref().map_or(from, |asserted| &asserted.address);
     let vouched = asserted.as_ref().is_some_and(|asserted| asserted.vouched);
     let same = asserted.is_none() || named.uri.user == from.uri.user;
     let verification = server.and_then(|_| {
