@@ -6,7 +6,7 @@ use crate::base::id::{AccountId, CallNumber};
 use crate::cli::ExitCode;
 use crate::ua::command::{Command, Rejection};
 use crate::ua::event::Event;
-use crate::ua::snapshot::{AccountView, CallEnd, CallState, CallSummary, RegistrationState, Snapshot};
+use crate::ua::snapshot::{AccountView, CallEnd, CallState, CallSummary, RegistrationState, Snapshot, TextState};
 use crate::ua::words::{self, Chosen};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -34,6 +34,8 @@ pub enum Kind {
     Register,
     Call,
     Answer,
+    /// One text, and what becomes of it.
+    Message,
 }
 
 /// What to do, and when to stop.
@@ -44,6 +46,8 @@ pub struct Job {
     pub registrations: usize,
     /// Whom to call; `None` waits for calls.
     pub target: Option<String>,
+    /// What is written to the target instead of calling it.
+    pub text: Option<String>,
     /// Do not say who calls, whatever the account does by itself.
     pub private: bool,
     pub account: Option<AccountId>,
@@ -174,7 +178,9 @@ impl Run {
 
     /// Registered, or not wanted to be: the call is placed, or waited for.
     fn begin(&mut self) {
-        if let Some(target) = self.job.target.clone() {
+        if let (Some(target), Some(text)) = (self.job.target.clone(), self.job.text.clone()) {
+            self.command(Command::Text { account: self.job.account, target, text });
+        } else if let Some(target) = self.job.target.clone() {
             // Refused only when the queue is full, and nothing was asked before.
             let account = self.job.account;
             self.command(match self.job.private {
@@ -260,7 +266,16 @@ impl Run {
             }
             Event::Parked { slot, .. } => self.tell("parked", &slot, || format!("parked at {slot}")),
             Event::Plan { typed, answer, .. } => self.say_fact("plan", &format!("{typed}: {answer}")),
-            Event::Text(text) => self.say(&report::message(&text), || report::message_line(&text)),
+            Event::Text(text) => {
+                self.say(&report::message(&text), || report::message_line(&text));
+                match &text.state {
+                    TextState::Delivered | TextState::Accepted if self.job.text.is_some() => {
+                        self.code = Some(ExitCode::Ended);
+                    }
+                    TextState::Failed(_) if self.job.text.is_some() => self.code = Some(ExitCode::CallRefused),
+                    _ => {}
+                }
+            }
             Event::Capabilities { target, answer, told } => {
                 let words = format!("{target}: {answer}");
                 self.say(&report::capabilities(&words, &target, told.as_deref()), || words.clone());
@@ -291,7 +306,7 @@ impl Run {
                 match self.job.kind {
                     Kind::Register if self.job.once => self.code = Some(ExitCode::Ended),
                     Kind::Register => {}
-                    Kind::Call | Kind::Answer => self.begin(),
+                    Kind::Call | Kind::Answer | Kind::Message => self.begin(),
                 }
             }
             RegistrationState::Failed { status, .. } => {
@@ -332,7 +347,7 @@ impl Run {
 
     /// A device that does not work is said once. One that was chosen by name has to work.
     fn watch_devices(&mut self) {
-        if self.job.kind == Kind::Register {
+        if matches!(self.job.kind, Kind::Register | Kind::Message) {
             return;
         }
         let devices = self.phone.snapshot().devices.clone();

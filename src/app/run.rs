@@ -115,6 +115,16 @@ fn attempt(cli: &Cli) -> Result<ExitCode, Failure> {
             };
             work(cli, &environment, job, false)
         }
+        Some(Command::Message(message)) => {
+            let job = Job {
+                kind: Kind::Message,
+                target: Some(message.target.clone()),
+                text: Some(message.text.join(" ")),
+                json: message.json,
+                ..Job::default()
+            };
+            work(cli, &environment, job, false)
+        }
         Some(Command::Devices(command)) => {
             let config = configuration(cli, &environment)?.config;
             devices::run(&config, !command.no_tone, &mut io::stdout().lock())
@@ -174,10 +184,10 @@ fn without_account(job: &Job) -> Result<(), Failure> {
     let refuse = |words: String| Err(Failure::new(ExitCode::Configuration, words));
     match (job.kind, &job.target) {
         (Kind::Register, _) => refuse(format!("there is no account to register: {WAY}")),
-        (Kind::Call, Some(target)) => {
+        (Kind::Call | Kind::Message, Some(target)) => {
             target::parse(target, None).map(|_| ()).or_else(|error| refuse(format!("{error}; {WAY}")))
         }
-        (Kind::Call | Kind::Answer, _) => Ok(()),
+        (Kind::Call | Kind::Answer | Kind::Message, _) => Ok(()),
     }
 }
 
@@ -188,8 +198,8 @@ fn work(cli: &Cli, environment: &Environment, mut job: Job, auto_answer: bool) -
         without_account(&job)?;
     }
     let config = with_some_account(configured);
-    // Registering needs no sound.
-    let chosen = |device: &str| job.kind != Kind::Register && device != "default";
+    // Registering and writing need no sound.
+    let chosen = |device: &str| !matches!(job.kind, Kind::Register | Kind::Message) && device != "default";
     (job.microphone_chosen, job.speaker_chosen) = (chosen(&config.audio.microphone), chosen(&config.audio.speaker));
     job.registrations = config.accounts.iter().filter(|a| a.register).count();
     let interrupted = headless::catch_signals()?;

@@ -12,11 +12,11 @@ use crate::config::{Config, Environment};
 use crate::runtime::clock;
 use crate::runtime::journal::Journal;
 use crate::runtime::saving;
-use crate::runtime::storage::{LATEST, Storage, StorageEvent};
+use crate::runtime::storage::{LATEST, Record, Storage, StorageEvent, remember};
 use crate::tui::{self, Link};
 use crate::ua::command::Command;
 use crate::ua::event::Event;
-use crate::ua::snapshot::CallSummary;
+use crate::ua::snapshot::{CallSummary, TextView};
 use std::sync::Arc;
 use tokio::sync::watch;
 
@@ -76,6 +76,7 @@ pub fn show(
         snapshots: phone.snapshots.clone(),
         events: phone.take_events(),
         history: history.calls.clone(),
+        texts: history.texts.clone(),
         log: journal.subscribe(),
         save: |typed, content, replace| saving::save(&saving::path(typed), content, replace),
         configs,
@@ -91,25 +92,34 @@ pub fn show(
     }
 }
 
-/// The calls of the past: on disk where that works, else of this run alone.
+/// The calls and texts of the past: on disk where that works, else of this run alone.
 pub struct History {
     /// Oldest first.
     pub calls: watch::Receiver<Arc<Vec<CallSummary>>>,
-    memory: Arc<watch::Sender<Arc<Vec<CallSummary>>>>,
+    /// Oldest first.
+    pub texts: watch::Receiver<Arc<Vec<TextView>>>,
+    memory: Memory,
     storage: Option<Arc<Storage>>,
+}
+
+/// What the screen is shown.
+#[derive(Clone)]
+struct Memory {
+    calls: Arc<watch::Sender<Arc<Vec<CallSummary>>>>,
+    texts: Arc<watch::Sender<Arc<Vec<TextView>>>>,
 }
 
 impl History {
     pub fn open(config: &Config, environment: &Environment, journal: &Journal) -> Self {
-        let (memory, calls) = watch::channel(Arc::default());
-        let memory = Arc::new(memory);
-        let Some(path) = environment.history_file(&config.files.history) else {
-            return Self { calls, memory, storage: None };
-        };
-        let (told, journal_of_thread) = (Arc::clone(&memory), journal.clone());
+        let history = Self::in_memory();
+        let Some(path) = environment.history_file(&config.files.history) else { return history };
+        let (told, journal_of_thread) = (history.memory.clone(), journal.clone());
         let tell = move |event| match event {
             StorageEvent::History(newest_first) => {
-                told.send_replace(Arc::new(newest_first.iter().rev().cloned().collect()));
+                told.calls.send_replace(Arc::new(newest_first.iter().rev().cloned().collect()));
+            }
+            StorageEvent::Texts(newest_first) => {
+                told.texts.send_replace(Arc::new(newest_first.iter().rev().cloned().collect()));
             }
             StorageEvent::Trouble(words) => journal_of_thread.line(words),
         };
@@ -117,30 +127,36 @@ impl History {
         if let Err(error) = &storage {
             journal.line(format!("the call history is not kept: {error}"));
         }
-        Self { calls, memory, storage: storage.ok().map(Arc::new) }
+        Self { storage: storage.ok().map(Arc::new), ..history }
     }
 
     /// A history that ends with the program.
     pub fn in_memory() -> Self {
-        let (memory, calls) = watch::channel(Arc::default());
-        Self { calls, memory: Arc::new(memory), storage: None }
+        let ((calls_in, calls), (texts_in, texts)) = (watch::channel(Arc::default()), watch::channel(Arc::default()));
+        let memory = Memory { calls: Arc::new(calls_in), texts: Arc::new(texts_in) };
+        Self { calls, texts, memory, storage: None }
     }
 
-    /// Hears of calls that ended.
+    /// Hears of calls that ended, and of texts.
     pub fn recorder(&self) -> Box<dyn Fn(&Event) + Send> {
-        let (memory, storage) = (Arc::clone(&self.memory), self.storage.clone());
-        Box::new(move |event| {
-            let Event::Ended { summary, .. } = event else { return };
-            match &storage {
-                Some(storage) => storage.record((**summary).clone()),
-                None => memory.send_modify(|calls| {
-                    let calls = Arc::make_mut(calls);
-                    if calls.len() >= LATEST {
-                        calls.remove(0);
-                    }
-                    calls.push((**summary).clone());
-                }),
-            }
+        let (memory, storage) = (self.memory.clone(), self.storage.clone());
+        Box::new(move |event| match (event, &storage) {
+            (Event::Ended { summary, .. }, Some(storage)) => storage.record(Record::Call(summary.clone())),
+            (Event::Text(text), Some(storage)) => storage.record(Record::Text(text.clone())),
+            (Event::Ended { summary, .. }, None) => memory.calls.send_modify(|calls| {
+                let calls = Arc::make_mut(calls);
+                if calls.len() >= LATEST {
+                    calls.remove(0);
+                }
+                calls.push((**summary).clone());
+            }),
+            (Event::Text(text), None) => memory.texts.send_modify(|texts| {
+                let texts = Arc::make_mut(texts);
+                texts.reverse();
+                remember(texts, (**text).clone());
+                texts.reverse();
+            }),
+            _ => {}
         })
     }
 

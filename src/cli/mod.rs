@@ -66,6 +66,12 @@ pub enum Command {
     /// server has said yes or no; unregisters then.
     #[command(after_help = EXIT_CODES)]
     Register(Register),
+    /// Send somebody a text, without the screen.
+    ///
+    /// Registers, sends the text, and ends as soon as it is known what became of it: 0 when the other side, or a server for
+    /// it, has it.
+    #[command(after_help = EXIT_CODES)]
+    Message(Message),
     /// List the sound devices and play a test tone.
     ///
     /// Lists every microphone and speaker with the names to use for --microphone and --speaker and in the configuration.
@@ -234,6 +240,21 @@ pub struct Register {
 }
 
 #[derive(Debug, Args)]
+pub struct Message {
+    /// A number, name, user@host or SIP URI.
+    pub target: String,
+    /// The text; words are joined by blanks.
+    #[arg(required = true)]
+    pub text: Vec<String>,
+    /// Do not register: the text goes to the address itself.
+    #[arg(long)]
+    pub no_register: bool,
+    /// Print JSON, one object a line.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
 pub struct Devices {
     /// Only list, play nothing.
     #[arg(long)]
@@ -316,6 +337,7 @@ impl Cli {
         let no_register = match &self.command {
             Some(Command::Call(call)) => call.no_register,
             Some(Command::Answer(answer)) => answer.no_register,
+            Some(Command::Message(message)) => message.no_register,
             Some(Command::Init | Command::Register(_) | Command::Devices(_)) => false,
             Some(Command::Demo(_) | Command::Proxy(_) | Command::Config(_) | Command::Contacts(_)) | None => false,
             Some(Command::Completions { .. } | Command::Man { .. }) => false,
@@ -370,6 +392,7 @@ mod tests {
             "offhook dial",
             "offhook call",
             "offhook call a b",
+            "offhook message a",
             "offhook call a --duration -1",
             "offhook call a --duration x",
             "offhook call a --duration inf",

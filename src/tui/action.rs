@@ -4,7 +4,7 @@ use crate::ua::command::Command;
 use crate::ua::event::Event;
 use crate::ua::ladder::LadderEntry;
 use crate::ua::ladder::capture::Format;
-use crate::ua::snapshot::{CallSummary, Snapshot};
+use crate::ua::snapshot::{CallSummary, Snapshot, TextView};
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
@@ -39,6 +39,7 @@ pub enum Action {
     Event(Event),
     History(Arc<Vec<CallSummary>>),
     Log(Arc<Vec<String>>),
+    Texts(Arc<Vec<TextView>>),
     /// The command queue of the phone was full: the command is lost and the user is told.
     QueueFull(Command),
     /// A file was written, or why it was not.

@@ -14,7 +14,7 @@ use crate::config::{self, Config};
 use crate::ua::command::Command;
 use crate::ua::event::Event;
 use crate::ua::ladder::capture;
-use crate::ua::snapshot::{CallSummary, Snapshot};
+use crate::ua::snapshot::{CallSummary, Snapshot, TextView};
 use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use std::io;
@@ -35,6 +35,8 @@ pub struct Link {
     pub events: mpsc::Receiver<Event>,
     /// Oldest first.
     pub history: watch::Receiver<Arc<Vec<CallSummary>>>,
+    /// Texts, oldest first.
+    pub texts: watch::Receiver<Arc<Vec<TextView>>>,
     /// Oldest first; whoever fills it caps it.
     pub log: watch::Receiver<Arc<Vec<String>>>,
     /// Writes a file: its name as it was typed, its content, and whether another of that name is replaced.
@@ -170,16 +172,19 @@ enum Next {
 
 impl Loop {
     async fn run(mut self, link: Link, mut inputs: mpsc::Receiver<Action>) -> io::Result<()> {
-        let Link { commands: _, mut snapshots, mut events, mut history, mut log, mut configs, save: _ } = link;
+        let Link { commands: _, mut snapshots, mut events, mut history, mut texts, mut log, mut configs, save: _ } =
+            link;
         let first = [
             Action::History(history.borrow_and_update().clone()),
+            Action::Texts(texts.borrow_and_update().clone()),
             Action::Log(log.borrow_and_update().clone()),
             Action::Snapshot(snapshots.borrow_and_update().clone()),
         ];
         for action in first {
             self.handle(action)?;
         }
-        let (mut has_events, mut has_history, mut has_log, mut has_configs) = (true, true, true, true);
+        let (mut has_events, mut has_history, mut has_texts, mut has_log, mut has_configs) =
+            (true, true, true, true, true);
         let (mut drawn, mut hurry) = (None::<Instant>, true);
         loop {
             let now = Instant::now();
@@ -208,6 +213,10 @@ impl Loop {
                 changed = history.changed(), if has_history => {
                     has_history = changed.is_ok();
                     Some(Action::History(history.borrow_and_update().clone()))
+                }
+                changed = texts.changed(), if has_texts => {
+                    has_texts = changed.is_ok();
+                    Some(Action::Texts(texts.borrow_and_update().clone()))
                 }
                 changed = log.changed(), if has_log => {
                     has_log = changed.is_ok();

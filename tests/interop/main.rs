@@ -23,6 +23,7 @@ mod process;
 mod tools;
 
 mod answering;
+mod availability;
 mod browsers;
 mod calling;
 mod compare;
@@ -67,6 +68,7 @@ fn main() -> std::process::ExitCode {
         explained::CASES,
         identity::CASES,
         watching::CASES,
+        availability::CASES,
         secure::CASES,
         dtls::CASES,
         proxy::CASES,

@@ -20,7 +20,8 @@ pub fn missing() -> Option<String> {
     // Programs for administrators are not on everybody's path.
     let programs = ["/usr/sbin/kamailio", "/usr/sbin/kamcmd"].map(PathBuf::from);
     let libraries = PathBuf::from("/usr/lib").join(format!("{}-linux-gnu", std::env::consts::ARCH));
-    let modules = ["tls.so", "websocket.so", "outbound.so"].map(|name| libraries.join("kamailio/modules").join(name));
+    let modules = ["tls.so", "websocket.so", "outbound.so", "presence.so"]
+        .map(|name| libraries.join("kamailio/modules").join(name));
     let absent = programs.into_iter().chain(modules).find(|path| !path.is_file());
     absent.map(|path| format!("{} is not installed", path.display()))
 }
@@ -36,6 +37,8 @@ pub struct Options<'a> {
     pub gruu: bool,
     /// How long a nonce may be used.
     pub nonce_seconds: u32,
+    /// It keeps the state of users for those who watch them.
+    pub presence: bool,
     /// It is an edge proxy before this registrar.
     pub edge_of: Option<SocketAddr>,
 }
@@ -43,7 +46,15 @@ pub struct Options<'a> {
 impl Default for Options<'_> {
     fn default() -> Self {
         let identity = |authority: &Authority| authority.identity(&[DOMAIN, "127.0.0.1"]);
-        Self { name: "kamailio", identity, mutual: false, gruu: true, nonce_seconds: 300, edge_of: None }
+        Self {
+            name: "kamailio",
+            identity,
+            mutual: false,
+            gruu: true,
+            nonce_seconds: 300,
+            presence: false,
+            edge_of: None,
+        }
     }
 }
 
@@ -54,6 +65,7 @@ pub struct Kamailio {
     folder: PathBuf,
     log: PathBuf,
     edge: bool,
+    presence: bool,
     process: Option<Process>,
     /// Who signed its certificate, and whom it believes on phones.
     pub authority: Authority,
@@ -86,13 +98,27 @@ impl Kamailio {
             ("GRUU", u8::from(options.gruu).to_string()),
             ("NONCE_SECONDS", options.nonce_seconds.to_string()),
             ("REGISTRAR", registrar),
+            ("TABLES", folder.join("tables").display().to_string()),
         ];
         tools::render(&tools::peers().join("kamailio"), &folder, &values);
         let log = case.folder().join(format!("{}.log", options.name));
         let edge = options.edge_of.is_some();
-        let mut kamailio = Self { ports, control, folder, log, edge, process: None, authority };
+        let presence = options.presence;
+        let mut kamailio = Self { ports, control, folder, log, edge, presence, process: None, authority };
+        kamailio.forget();
         kamailio.boot();
         kamailio
+    }
+
+    /// Whom it has known: nobody any more. It must not run.
+    pub fn forget(&self) {
+        let tables = self.folder.join("tables");
+        fs::remove_dir_all(&tables).ok();
+        fs::create_dir_all(&tables).expect("a folder");
+        for table in ["version", "presentity", "active_watchers", "watchers", "xcap", "pua"] {
+            let empty = PathBuf::from("/usr/share/kamailio/dbtext/kamailio").join(table);
+            fs::copy(&empty, tables.join(table)).unwrap_or_else(|error| panic!("{}: {error}", empty.display()));
+        }
     }
 
     /// Starts it again after [`Kamailio::kill`]; it remembers nobody.
@@ -100,8 +126,10 @@ impl Kamailio {
         let mut command = Command::new("/usr/sbin/kamailio");
         command.args(["-DD", "-E", "-m", "32", "-M", "8", "-f"]).arg(self.folder.join("kamailio.cfg"));
         command.arg("-Y").arg(&self.folder).arg("-P").arg(self.folder.join("kamailio.pid"));
-        if self.edge {
-            command.args(["-A", "EDGE"]);
+        for (define, wanted) in [("EDGE", self.edge), ("PRESENCE", self.presence)] {
+            if wanted {
+                command.args(["-A", define]);
+            }
         }
         command.process_group(0);
         let process = self.process.insert(Process::start("kamailio", &mut command, &self.log));

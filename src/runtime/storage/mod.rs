@@ -4,7 +4,7 @@
 //! When the disk fails, that is said once and the history lives on in memory.
 mod store;
 
-use crate::ua::snapshot::CallSummary;
+use crate::ua::snapshot::{CallSummary, TextView};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,7 +14,9 @@ use store::Store;
 
 /// Calls handed out, the newest first.
 pub const LATEST: usize = 200;
-/// Calls that may wait for the disk.
+/// Texts handed out, the newest first.
+pub const LATEST_TEXTS: usize = 500;
+/// Calls and texts that may wait for the disk.
 const QUEUE: usize = 64;
 
 /// What the storage thread tells.
@@ -22,14 +24,23 @@ const QUEUE: usize = 64;
 pub enum StorageEvent {
     /// The last [`LATEST`] calls, the newest first.
     History(Arc<Vec<CallSummary>>),
+    /// The last [`LATEST_TEXTS`] texts, the newest first.
+    Texts(Arc<Vec<TextView>>),
     /// A sentence for the user: what is wrong with the file and what was done.
     Trouble(String),
+}
+
+/// What is kept.
+#[derive(Clone, Debug)]
+pub enum Record {
+    Call(Box<CallSummary>),
+    Text(Box<TextView>),
 }
 
 /// A handle to the storage thread.
 #[derive(Debug)]
 pub struct Storage {
-    queue: SyncSender<CallSummary>,
+    queue: SyncSender<Record>,
     /// Calls that found the queue full.
     dropped: Arc<AtomicU64>,
     thread: JoinHandle<()>,
@@ -41,17 +52,17 @@ impl Storage {
     /// # Errors
     /// If no thread can be started.
     pub fn start(path: PathBuf, tell: impl Fn(StorageEvent) + Send + 'static) -> std::io::Result<Self> {
-        let (queue, calls) = sync_channel(QUEUE);
+        let (queue, records) = sync_channel(QUEUE);
         let dropped = Arc::new(AtomicU64::new(0));
         let count = Arc::clone(&dropped);
-        let thread = Builder::new().name("storage".to_owned()).spawn(move || run(&path, &calls, &count, tell))?;
+        let thread = Builder::new().name("storage".to_owned()).spawn(move || run(&path, &records, &count, tell))?;
         Ok(Self { queue, dropped, thread })
     }
 
-    /// Hands a finished call over. Never waits: when the disk is that far behind, the call is not kept, and that is
+    /// Hands a finished call or a text over. Never waits: when the disk is that far behind, it is not kept, and that is
     /// said.
-    pub fn record(&self, call: CallSummary) {
-        if self.queue.try_send(call).is_err() {
+    pub fn record(&self, record: Record) {
+        if self.queue.try_send(record).is_err() {
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -64,7 +75,7 @@ impl Storage {
     }
 }
 
-fn run(path: &Path, calls: &Receiver<CallSummary>, dropped: &AtomicU64, tell: impl Fn(StorageEvent)) {
+fn run(path: &Path, records: &Receiver<Record>, dropped: &AtomicU64, tell: impl Fn(StorageEvent)) {
     let trouble = |text: String| tell(StorageEvent::Trouble(text));
     let mut store = match Store::open(path) {
         Ok((store, None)) => Some(store),
@@ -85,10 +96,17 @@ fn run(path: &Path, calls: &Receiver<CallSummary>, dropped: &AtomicU64, tell: im
         }
         None => Vec::new(),
     };
+    let mut texts = store.as_ref().and_then(|store| store.latest_texts(LATEST_TEXTS).ok()).unwrap_or_default();
     tell(StorageEvent::History(Arc::new(latest.clone())));
+    if !texts.is_empty() {
+        tell(StorageEvent::Texts(Arc::new(texts.clone())));
+    }
     let mut failing = false;
-    while let Ok(call) = calls.recv() {
-        let written = store.as_mut().map_or(Ok(()), |store| store.insert(&call));
+    while let Ok(record) = records.recv() {
+        let written = store.as_mut().map_or(Ok(()), |store| match &record {
+            Record::Call(call) => store.insert(call),
+            Record::Text(text) => store.insert_text(text),
+        });
         if let Err(error) = &written
             && !failing
         {
@@ -98,9 +116,17 @@ fn run(path: &Path, calls: &Receiver<CallSummary>, dropped: &AtomicU64, tell: im
             ));
         }
         failing = written.is_err();
-        latest.insert(0, call);
-        latest.truncate(LATEST);
-        tell(StorageEvent::History(Arc::new(latest.clone())));
+        match record {
+            Record::Call(call) => {
+                latest.insert(0, *call);
+                latest.truncate(LATEST);
+                tell(StorageEvent::History(Arc::new(latest.clone())));
+            }
+            Record::Text(text) => {
+                remember(&mut texts, *text);
+                tell(StorageEvent::Texts(Arc::new(texts.clone())));
+            }
+        }
         match dropped.swap(0, Ordering::Relaxed) {
             0 => (),
             lost => {
@@ -110,10 +136,22 @@ fn run(path: &Path, calls: &Receiver<CallSummary>, dropped: &AtomicU64, tell: im
     }
 }
 
+/// Puts a text before the others, or what became of it in its place.
+pub fn remember(texts: &mut Vec<TextView>, text: TextView) {
+    match texts.iter_mut().find(|known| known.key == text.key) {
+        Some(known) => *known = text,
+        None => {
+            texts.insert(0, text);
+            texts.truncate(LATEST_TEXTS);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use store::tests::{call, scratch};
+    use crate::ua::snapshot::TextState;
+    use store::tests::{call, scratch, text};
 
     /// Runs `with` on a storage at `path`; what was told.
     fn session(path: PathBuf, with: impl FnOnce(&Storage)) -> Vec<StorageEvent> {
@@ -127,14 +165,14 @@ mod tests {
     fn last_history(events: &[StorageEvent]) -> Vec<CallSummary> {
         let mut histories = events.iter().filter_map(|event| match event {
             StorageEvent::History(calls) => Some(calls.to_vec()),
-            StorageEvent::Trouble(_) => None,
+            StorageEvent::Trouble(_) | StorageEvent::Texts(_) => None,
         });
         histories.next_back().expect("a history is told at the start")
     }
 
     fn troubles(events: &[StorageEvent]) -> Vec<&str> {
         let troubles = events.iter().filter_map(|event| match event {
-            StorageEvent::History(_) => None,
+            StorageEvent::History(_) | StorageEvent::Texts(_) => None,
             StorageEvent::Trouble(text) => Some(text.as_str()),
         });
         troubles.collect()
@@ -144,7 +182,8 @@ mod tests {
     fn calls_outlive_the_program() {
         let dir = scratch();
         let path = dir.path().join("deep/er/history.db");
-        let first = session(path.clone(), |storage| (1..=3).for_each(|n| storage.record(call(n))));
+        let first =
+            session(path.clone(), |storage| (1..=3).for_each(|n| storage.record(Record::Call(Box::new(call(n))))));
         assert_eq!((first.len(), troubles(&first)), (4, vec![]));
         let second = session(path, |_| ());
         assert_eq!(second, [StorageEvent::History(Arc::new(vec![call(3), call(2), call(1)]))]);
@@ -154,8 +193,9 @@ mod tests {
     fn a_place_that_cannot_be_written_is_said_once_and_calls_are_remembered() {
         let dir = scratch();
         std::fs::write(dir.path().join("file"), "").expect("write");
-        let events =
-            session(dir.path().join("file/history.db"), |storage| (1..=3).for_each(|n| storage.record(call(n))));
+        let events = session(dir.path().join("file/history.db"), |storage| {
+            (1..=3).for_each(|n| storage.record(Record::Call(Box::new(call(n)))))
+        });
         assert_eq!(troubles(&events).len(), 1, "{events:?}");
         assert_eq!(last_history(&events), [call(3), call(2), call(1)]);
     }
@@ -168,7 +208,7 @@ mod tests {
         let tell = move |event| sender.send(event).expect("listener lives");
         let storage = Storage::start(path.clone(), tell).expect("thread");
         let record = |n| {
-            storage.record(call(n));
+            storage.record(Record::Call(Box::new(call(n))));
             let events = std::iter::from_fn(|| told.recv().ok());
             // Each call is followed by the history with it.
             let until = |event: &StorageEvent| matches!(event, StorageEvent::History(c) if c.first() == Some(&call(n)));
@@ -193,12 +233,27 @@ mod tests {
     }
 
     #[test]
+    fn texts_outlive_the_program_with_what_became_of_them() {
+        let dir = scratch();
+        let path = dir.path().join("history.db");
+        let (sent, heard) = (|state| text(1, state), text(2, TextState::Received));
+        session(path.clone(), |storage| {
+            for text in [sent(TextState::Sending), heard.clone(), sent(TextState::Delivered)] {
+                storage.record(Record::Text(Box::new(text)));
+            }
+        });
+        let told = session(path, |_| ());
+        let kept = StorageEvent::Texts(Arc::new(vec![heard, sent(TextState::Delivered)]));
+        assert_eq!(told, [StorageEvent::History(Arc::default()), kept]);
+    }
+
+    #[test]
     fn a_broken_file_is_moved_aside() {
         let dir = scratch();
         let path = dir.path().join("history.db");
         std::fs::write(&path, "this is no database, and long enough to be looked at as one".repeat(100))
             .expect("write");
-        let events = session(path.clone(), |storage| storage.record(call(1)));
+        let events = session(path.clone(), |storage| storage.record(Record::Call(Box::new(call(1)))));
         assert!(matches!(troubles(&events)[..], [text] if text.contains("history.db.broken")), "{events:?}");
         assert!(dir.path().join("history.db.broken").exists());
         assert_eq!(last_history(&session(path, |_| ())), [call(1)]);

@@ -41,6 +41,10 @@ pub enum Context {
     Account,
     Contacts,
     Log,
+    /// Texts to others and from them.
+    Texts,
+    /// The line one is written in.
+    Text,
     Help,
     /// Everything that is longer than its window.
     Scroll,
@@ -48,7 +52,7 @@ pub enum Context {
 }
 
 impl Context {
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 31] = [
         Self::Incoming,
         Self::Question,
         Self::Main,
@@ -75,6 +79,8 @@ impl Context {
         Self::Account,
         Self::Contacts,
         Self::Log,
+        Self::Texts,
+        Self::Text,
         Self::Help,
         Self::Scroll,
         Self::Global,
@@ -109,6 +115,8 @@ impl Context {
             Self::Account => "One account",
             Self::Contacts => "Contacts page (letters narrow the list)",
             Self::Log => "Log page",
+            Self::Texts => "Texts page",
+            Self::Text => "Writing a text",
             Self::Help => "Help page",
             Self::Scroll => "Lists and pages",
             Self::Global => "Everywhere",

@@ -17,6 +17,7 @@ pub enum Intent {
     Mute,
     Swap,
     Transfer,
+    Write,
     Connect,
     Conference,
     Park,

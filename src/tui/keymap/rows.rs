@@ -61,6 +61,7 @@ rows! {
         ["z"] => DoNotDisturb Idle "dnd" "do not disturb: refuse all calls as busy, or no more",
         ["u"] => Accounts Idle "accounts" "the accounts, and why one is not reachable",
         ["b"] => Contacts Idle "contacts" "the contacts, and who of them is on the phone",
+        ["w"] => Write Hidden "" "texts to others and from them; write one to whom the cursor is on",
         ["g"] => Log Idle "log" "what happened",
         ["]"] => SoundUp Hidden "" "sound louder by 3 dB",
         ["["] => SoundDown Hidden "" "sound quieter by 3 dB",
@@ -177,6 +178,15 @@ rows! {
     }
     Log {
         ["g"] => Back Hidden "" "back to the main screen",
+    }
+    Texts {
+        ["enter", "w"] => Write Always "write" "write a text",
+        ["up", "k"] => Up Always "other" "the one before",
+        ["down", "j"] => Down Hidden "" "the next one",
+    }
+    Text {
+        ["enter"] => Submit Always "send" "send the text",
+        ["esc"] => Back Always "back" "leave the line, keep the text",
     }
     Help {
         ["?", "f1"] => Back Hidden "" "back to where you were",

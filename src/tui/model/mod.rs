@@ -3,6 +3,7 @@ pub mod line;
 pub mod messages;
 pub mod meter;
 mod place;
+mod texts;
 
 use crate::base::id::{AccountId, CallNumber};
 use crate::tui::keymap::{Context, Keymap, When};
@@ -13,10 +14,13 @@ use crate::tui::theme::{Glyphs, Theme};
 use crate::ua::contacts::{Contact, Number};
 use crate::ua::identity::Source;
 use crate::ua::ladder::{self, LadderEntry};
-use crate::ua::snapshot::{CallEnd, CallState, CallSummary, CallView, RegistrationState, Snapshot, WatchView};
+use crate::ua::snapshot::{
+    CallEnd, CallState, CallSummary, CallView, RegistrationState, Snapshot, TextView, WatchView,
+};
 pub use place::{Knob, Open, Page, Pane, Popup, Spot};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+pub use texts::{Peer, Reading, Thread};
 
 /// How long an ended call stays on the main screen.
 pub const ENDED_STAYS: Duration = Duration::from_secs(8);
@@ -67,6 +71,9 @@ pub struct Model {
     pub snapshot_at: Instant,
     pub history: Arc<Vec<CallSummary>>,
     pub log: Arc<Vec<String>>,
+    /// Texts sent and received, oldest first.
+    pub texts: Arc<Vec<TextView>>,
+    pub reading: Reading,
     pub page: Page,
     /// The page the help page covers.
     pub below_help: Page,
@@ -81,6 +88,8 @@ pub struct Model {
     pub command: Line,
     pub transfer: Line,
     pub forward: Line,
+    /// The text that is written.
+    pub text: Line,
     pub knob: Option<Knob>,
     pub selected: Option<CallNumber>,
     /// Row in the list of recent calls, 0 is the newest.
@@ -150,6 +159,8 @@ impl Model {
             snapshot_at: now,
             history: Arc::default(),
             log: Arc::default(),
+            texts: Arc::default(),
+            reading: Reading::new(wall),
             page: Page::Main,
             below_help: Page::Main,
             below_messages: Page::Main,
@@ -162,6 +173,7 @@ impl Model {
             command: Line::default(),
             transfer: Line::default(),
             forward: Line::default(),
+            text: Line::default(),
             knob: None,
             selected: None,
             recent: 0,
@@ -251,6 +263,7 @@ impl Model {
             Page::Main => keypad || (self.open.is_some() && self.popup.is_none()),
             Page::Contacts => true,
             Page::Messages => self.open.is_some(),
+            Page::Texts => self.open == Some(Open::Text),
             Page::Quality | Page::Accounts | Page::Account | Page::Log | Page::Help => false,
         }
     }
@@ -260,6 +273,7 @@ impl Model {
         let covered = match self.page {
             Page::Main => self.popup.is_some(),
             Page::Messages => false,
+            Page::Texts => self.open != Some(Open::Text),
             Page::Quality | Page::Accounts | Page::Account | Page::Contacts | Page::Log | Page::Help => true,
         };
         self.open.filter(|_| !covered)
@@ -292,6 +306,8 @@ impl Model {
             (Page::Account, ..) => &[C::Account, C::Scroll],
             (Page::Contacts, ..) => &[C::Contacts, C::Edit],
             (Page::Log, ..) => &[C::Log, C::Scroll],
+            (Page::Texts, _, Some(Open::Text), ..) => &[C::Text, C::Edit],
+            (Page::Texts, ..) => &[C::Texts, C::Scroll],
             (Page::Help, ..) => &[C::Help, C::Scroll],
             (Page::Messages, _, Some(Open::Search), ..) => &[C::Search, C::Edit],
             (Page::Messages, _, Some(Open::Export), ..) => &[C::Export, C::Edit],
@@ -308,6 +324,7 @@ impl Model {
             (Page::Main, None, Some(Open::Connect(..)), ..) => &[C::Connect],
             (Page::Main, None, Some(Open::Search), ..) => &[C::Search, C::Edit],
             (Page::Main, None, Some(Open::Export), ..) => &[C::Export, C::Edit],
+            (Page::Main, None, Some(Open::Text), ..) => &[C::Scroll],
             (Page::Main, None, None, Some(_), _) => &[C::Simulation],
             (Page::Main, None, None, None, Pane::Calls) => &[C::Calls, C::Main, C::Scroll],
             (Page::Main, None, None, None, Pane::Recent) => &[C::Recent, C::Main, C::Scroll],

@@ -16,6 +16,8 @@ pub enum Page {
     Messages,
     Contacts,
     Log,
+    /// What was written with others.
+    Texts,
     Help,
 }
 
@@ -51,6 +53,8 @@ pub enum Open {
     Transfer(CallNumber),
     /// Where calls shall go instead of ringing here.
     Forward(When),
+    /// A text to whom the page of texts shows.
+    Text,
     /// Whether the peers of these two calls shall be connected; nothing is typed.
     Connect(CallNumber, CallNumber),
     /// What is looked for in messages.

@@ -6,4 +6,5 @@ mod mouse;
 mod pictures;
 mod robust;
 mod terminal;
+mod texts;
 mod time;

@@ -12,7 +12,7 @@ use crate::ua::snapshot::{CallEnd, CallState, CallView, Lamp, MailboxView, Regis
 use std::sync::Arc;
 use std::time::Duration;
 
-fn keep(name: &str, content: &str) {
+pub(super) fn keep(name: &str, content: &str) {
     insta::with_settings!({ snapshot_path => "../snapshots", prepend_module_to_snapshot => false, omit_expression => true }, {
         insta::assert_snapshot!(name, content);
     });
@@ -21,7 +21,7 @@ fn keep(name: &str, content: &str) {
 const SIZES: [(u16, u16); 3] = [(60, 20), (80, 24), (120, 40)];
 
 /// Keeps the same scene at the three sizes.
-fn keep_sizes(name: &str, scene: impl Fn(u16, u16) -> Screen) {
+pub(super) fn keep_sizes(name: &str, scene: impl Fn(u16, u16) -> Screen) {
     for (columns, rows) in SIZES {
         keep(&format!("{name}_{columns}x{rows}"), &scene(columns, rows).picture());
     }

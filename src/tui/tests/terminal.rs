@@ -49,9 +49,10 @@ fn phone() -> Link {
         }
         drop(snapshot);
     });
+    let (_, texts) = watch::channel(Arc::default());
     let screen = Chosen { ascii: Some(true), ..Chosen::default() };
     let (_, configs) = watch::channel(Arc::new(Config { screen, ..Config::default() }));
-    Link { commands, snapshots, events, history, log, configs, save: |_, _, _| Ok(()) }
+    Link { commands, snapshots, events, history, texts, log, configs, save: |_, _, _| Ok(()) }
 }
 
 /// The child with the other side of its terminal.

@@ -99,6 +99,7 @@ pub fn event(model: &mut Model, event: Event) -> Vec<Effect> {
         Event::Contacts(change) => model.notify(change.to_string(), false),
         Event::Reloaded { later } if later.is_empty() => model.notify("The configuration was read again.", false),
         Event::Reloaded { later } => model.notify(format!("The configuration was read again. {later}"), false),
+        Event::Text(text) => return super::texts::news(model, &text),
         Event::Finished => return vec![Effect::Leave],
         Event::Ended { summary, .. } if summary.end == CallEnd::Missed => {
             let title = format!("Missed call from {}", summary.peer_name);
@@ -117,7 +118,6 @@ pub fn event(model: &mut Model, event: Event) -> Vec<Effect> {
         | Event::Transfer { .. }
         | Event::Mailbox { .. }
         | Event::Watched(_)
-        | Event::Text(_)
         | Event::Ended { .. } => {}
     }
     Vec::new()

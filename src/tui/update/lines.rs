@@ -37,6 +37,7 @@ fn line(model: &mut Model) -> Option<&mut Line> {
         Open::Forward(_) => Some(&mut model.forward),
         Open::Search => Some(&mut model.messages.search),
         Open::Export => Some(&mut model.messages.file),
+        Open::Text => Some(&mut model.text),
         Open::Connect(..) => None,
     }
 }
@@ -114,6 +115,7 @@ pub fn submit(model: &mut Model) -> Vec<Effect> {
             model.open = None;
             vec![Effect::Send(Command::Forward { account: model.dial_account, when: Some(when), to, after: None })]
         }
+        Some(Open::Text) => super::texts::submit(model),
         Some(Open::Connect(held, other)) => {
             model.open = None;
             send_if_up(model, &[held, other], Command::Connect(held, other))

@@ -8,6 +8,7 @@ mod messages;
 mod mouse;
 mod pages;
 pub mod simulation;
+mod texts;
 
 use crate::tui::action::{Action, Effect};
 use crate::tui::keymap::Intent;
@@ -46,6 +47,7 @@ pub fn update(model: &mut Model, action: Action) -> Vec<Effect> {
             model.log = log;
             Vec::new()
         }
+        Action::Texts(list) => texts::told(model, list),
         Action::QueueFull(command) => facts::queue_full(model, &command),
         Action::Saved(outcome) => {
             let is_trouble = outcome.is_err();
@@ -89,6 +91,7 @@ fn perform(model: &mut Model, intent: Intent, key: Key) -> Vec<Effect> {
         I::SoundUp | I::SoundDown | I::MicUp | I::MicDown => calls::gain(model, intent),
         I::Digit => calls::digit(model, typed),
         I::Transfer => lines::transfer(model),
+        I::Write => texts::write(model),
         I::Connect => lines::connect(model),
         I::Forward => lines::forward(model, When::Always),
         I::NextRule => lines::next_rule(model),

@@ -54,7 +54,7 @@ fn selected(model: &Model) -> Option<Spot> {
         (Page::Contacts, _) => Some(Spot::Contact(model.contact)),
         (Page::Accounts, _) => Some(Spot::Account(model.account)),
         (Page::Main, Pane::Watched) => None,
-        (Page::Quality | Page::Account | Page::Messages | Page::Log | Page::Help, _) => None,
+        (Page::Quality | Page::Account | Page::Messages | Page::Log | Page::Texts | Page::Help, _) => None,
     }
 }
 

@@ -96,7 +96,7 @@ pub fn open(model: &mut Model) -> Vec<Effect> {
         (Page::Messages, _) | (Page::Main, Pane::Messages) => messages::open(model),
         (Page::Main, Pane::Watched) => call_watched(model),
         (Page::Contacts, _) => contacts::call(model),
-        (Page::Quality | Page::Log | Page::Help, _) => Vec::new(),
+        (Page::Quality | Page::Log | Page::Texts | Page::Help, _) => Vec::new(),
     }
 }
 
@@ -127,7 +127,9 @@ pub fn back(model: &mut Model) -> Vec<Effect> {
         model.scroll = 0;
     } else if model.page == Page::Account {
         model.page = Page::Accounts;
-    } else if (model.page == Page::Messages && model.open.take().is_some()) || model.popup.take().is_some() {
+    } else if (matches!(model.page, Page::Messages | Page::Texts) && model.open.take().is_some())
+        || model.popup.take().is_some()
+    {
     } else if model.page == Page::Messages {
         model.page = std::mem::replace(&mut model.below_messages, Page::Main);
     } else if model.page != Page::Main {
@@ -174,6 +176,7 @@ pub fn scroll(model: &mut Model, intent: Intent) -> Vec<Effect> {
             model.contact = moved(model.contact, model.contacts().len(), 10, intent);
             model.number = 0;
         }
+        (Page::Texts, ..) => super::texts::choose(model, intent),
         (Page::Quality, ..) => {}
         (Page::Main | Page::Account | Page::Messages | Page::Log | Page::Help, ..) => {
             let (lines, height) = view::extent(model);

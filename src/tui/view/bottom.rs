@@ -110,6 +110,16 @@ pub fn input(model: &Model, p: &mut Painter<'_>, area: Rect) -> Option<Position>
         }
         Some(Open::Search) => return Some(typed(p, area, "Find: ", &model.messages.search)),
         Some(Open::Export) => return Some(typed(p, area, "Save as: ", &model.messages.file)),
+        Some(Open::Text) => {
+            let label = format!("{} ", p.glyphs.prompt);
+            let x = p.put(area.x + 1, y, 3, &label, Role::Accent);
+            let end = area.right().saturating_sub(1);
+            let (cursor, x) = line(p, x, y, end, &model.text);
+            if model.text.is_empty() {
+                p.put(x, y, end.saturating_sub(x), "a text; Enter sends it", Role::Suggestion);
+            }
+            return Some(cursor);
+        }
         Some(Open::Dial | Open::Command) | None => {}
     }
     if open.is_none() {

@@ -5,6 +5,7 @@ use crate::tui::theme::Role;
 use crate::tui::widget::clock::Local;
 use crate::tui::widget::paint::Painter;
 use crate::tui::widget::text;
+use crate::ua::snapshot::OwnState;
 use ratatui::layout::Rect;
 
 /// How much is said of each account.
@@ -31,6 +32,15 @@ pub fn draw(model: &Model, p: &mut Painter<'_>, area: Rect) {
     }
     for rule in words::away(&model.snapshot.accounts) {
         remark(p, format!("{} {rule}", p.glyphs.fair), Role::Fair);
+    }
+    if model.unread() > 0 {
+        let many = if model.unread() == 1 { "text" } else { "texts" };
+        remark(p, format!("{} {} {many}", p.glyphs.mail, model.unread()), Role::Accent);
+    }
+    let own = &model.snapshot.presence;
+    if !matches!(own.state, OwnState::Free | OwnState::OnThePhone | OwnState::DoNotDisturb) {
+        let note = if own.note.is_empty() { String::new() } else { format!(": {}", own.note) };
+        remark(p, format!("{} {}{note}", p.glyphs.fair, own.state.word()), Role::Fair);
     }
     if model.missed() > 0 {
         remark(p, format!("{} {} missed", p.glyphs.poor, model.missed()), Role::Poor);

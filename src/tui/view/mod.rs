@@ -20,6 +20,7 @@ mod panel;
 mod quality;
 mod sentence;
 mod simulation;
+mod texts;
 mod words;
 
 use crate::tui::model::{Model, Page, Popup, Spot};
@@ -76,6 +77,7 @@ fn paint(model: &Model, p: &mut Painter<'_>) -> Option<Position> {
         }
         Page::Contacts => cursor = contacts::draw(model, p, areas.middle),
         Page::Log => log::draw(model, p, areas.middle),
+        Page::Texts => texts::draw(model, p, areas.middle),
         Page::Help => help::draw(model, p, areas.middle),
     }
     if let Some(area) = areas.simulation {
@@ -124,7 +126,7 @@ pub fn extent(model: &Model) -> (usize, usize) {
         (Page::Help, _) => help::extent(model, middle),
         (Page::Main | Page::Messages, Some(Popup::Message { entry, .. })) => message::extent(model, middle, entry),
         (Page::Main, Some(Popup::Details)) => details::extent(model, middle),
-        (Page::Main | Page::Messages | Page::Quality | Page::Accounts | Page::Contacts, _) => (0, 1),
+        (Page::Main | Page::Messages | Page::Quality | Page::Accounts | Page::Contacts | Page::Texts, _) => (0, 1),
     }
 }
 
