@@ -369,18 +369,20 @@ fn a_held_call_sends_rtcp_only_and_comes_back() {
     // The first phone holds: it still sends, to nobody's ear; the second sends nothing.
     pair.renegotiate(|n, spec| spec.direction = if n == 0 { Direction::SendOnly } else { Direction::RecvOnly });
     pair.run(seconds(20));
-    assert_eq!(pair.sides[1].rtp_sent(held).len(), 0);
+    // What keeps the way through a NAT open is no sound: nobody knows its payload type.
+    let kept = pair.sides[1].rtp_sent(held);
+    assert!(kept.len() == 1 && kept[0].payload_type == 127, "{kept:?}");
     assert!(pair.sides[0].rtp_sent(held).len() >= 999);
     assert!(pair.sides[1].rtcp_sent(held).len() >= 2);
     assert_eq!(pair.sides[0].level_of(1000.0, 100), -90.0, "silence");
     let resumed = pair.now;
     pair.renegotiate(|_, spec| spec.direction = Direction::SendRecv);
     pair.run(seconds(2));
-    let sent = pair.sides[1].rtp_sent(pair.t0);
+    let sent: Vec<Header> = pair.sides[1].rtp_sent(pair.t0).into_iter().filter(|sent| sent.payload_type == 0).collect();
     let back = sent.len() - pair.sides[1].rtp_sent(resumed).len();
     let (before, first) = (sent[back - 1], sent[back]);
     assert!(first.marker && !sent[back + 1].marker);
-    assert_eq!(first.sequence, before.sequence.wrapping_add(1));
+    assert_eq!(first.sequence, before.sequence.wrapping_add(2), "the one that kept the way stands between");
     assert_eq!(first.timestamp.wrapping_sub(before.timestamp), 20 * 8000 + 160);
     assert_eq!(pair.sides[0].last().receive.lost, 0);
     assert!(pair.sides[0].level_of(1000.0, 500).abs() < 1.0);
@@ -531,7 +533,8 @@ fn strangers_and_nonsense_are_counted_and_change_nothing() {
     let side = &pair.sides[0];
     let after = &side.last().receive;
     assert_eq!(after.foreign - before.foreign, 4);
-    assert_eq!(after.malformed - before.malformed, 8);
+    // The hello of DTLS is none of them: the answer that tells of it may be on its way.
+    assert_eq!(after.malformed - before.malformed, 7);
     assert_eq!((after.ssrc, after.lost, after.ssrc_changes), (before.ssrc, 0, 0));
     assert!(!side.events.iter().any(|event| matches!(event, MediaEvent::Goodbye { .. })));
     assert!(side.level_of(1000.0, 500).abs() < 1.0);

@@ -130,6 +130,7 @@ pub enum ContactsCommand {
     },
     /// Take over the names and numbers of a vCard file (.vcf); those of a name that is known are added to it.
     Import {
+        /// The vCard file.
         #[arg(value_name = "FILE")]
         file: PathBuf,
     },
