@@ -320,7 +320,7 @@ fn a_file_may_be_absent_unless_it_was_named() {
         error,
         format!(
             "{at}:2: calls: ptime 5: a whole number from 10 to 60 milliseconds expected\n\
-             {at}:3: calls: nope: unknown key; known are ptime, no_media_timeout, rtcp_mux, dial_plan, emergency_numbers"
+             {at}:3: calls: nope: unknown key; known are ptime, no_media_timeout, rtcp_mux, hold_music, record, recording_notice, dial_plan, emergency_numbers"
         )
     );
 }

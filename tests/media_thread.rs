@@ -36,6 +36,7 @@ impl Side {
             impairment,
             echo: false,
             realtime: false,
+            recordings: Some(std::env::temp_dir().join(format!("offhook-recordings-{}", std::process::id()))),
             journal: Journal::without_file(),
         })
         .expect("a thread");

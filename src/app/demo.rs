@@ -34,7 +34,7 @@ use crate::ua::caller_id::CallerId;
 use crate::ua::command::Command;
 use crate::ua::contacts::Contacts;
 use crate::ua::handling::Handling;
-use crate::ua::settings::{AccountSettings, Agreement, Policy, Settings};
+use crate::ua::settings::{AccountSettings, Agreement, Policy, RecordingSettings, Settings};
 use crate::ua::snapshot::RegistrationState;
 use std::collections::BTreeMap;
 use std::fs::OpenOptions;
@@ -235,6 +235,7 @@ impl Stage {
             impairment: Some(self.network.impairment()),
             echo,
             realtime: true,
+            recordings: None,
             journal: Journal::without_file(),
         })?;
         let sender = sound.handle.sender();
@@ -280,6 +281,7 @@ impl Stage {
                 no_media_timeout: Duration::from_secs(30),
                 contacts: Contacts::default(),
                 certificate: None,
+                recording: RecordingSettings::default(),
             },
             net: NetConfig { address: Some(HERE), ..NetConfig::default() },
             media: sound.handle.sender(),

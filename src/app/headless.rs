@@ -237,6 +237,12 @@ impl Run {
                 let numbers: Vec<String> = calls.iter().map(ToString::to_string).collect();
                 self.say_fact("conference", &format!("conference of the calls {}", numbers.join(", ")));
             }
+            Event::Recording { file, .. } => self.tell("recording", &file, || format!("recorded into {file}")),
+            Event::Recorded { file, missing, .. } if missing > Duration::ZERO => {
+                let words = format!("{file}, without {:.1} s the disk was too slow for", missing.as_secs_f64());
+                self.tell("recorded", &words, || format!("recorded: {words}"));
+            }
+            Event::Recorded { file, .. } => self.tell("recorded", &file, || format!("recorded: {file}")),
             Event::Transfer { to, status, over, .. } => match (status, over) {
                 (200..=299, true) => self.say_fact("transferred", &format!("transferred to {to}")),
                 (_, true) => self.say_fact("transfer_failed", &format!("the transfer to {to} failed ({status})")),

@@ -30,6 +30,7 @@ pub fn progress(call: &CallView, now: Instant) -> Value {
         "held_by_us": call.held_by_us,
         "held_by_peer": call.held_by_peer,
         "conference": call.in_conference,
+        "recording": call.recording.as_deref(),
         "digits_received": call.digits_received,
         "media_flowing": call.media_flowing,
     });

@@ -3,7 +3,7 @@ use crate::app::run::Failure;
 use crate::audio::choice::{DeviceChoice, Direction};
 use crate::base::rng::Rng;
 use crate::cli::ExitCode;
-use crate::config::Config;
+use crate::config::{Config, FileChoice};
 use crate::media::event::MediaEvent;
 use crate::runtime::clock;
 use crate::runtime::journal::Journal;
@@ -36,6 +36,10 @@ pub fn start(config: &Config, rng: Rng, journal: &Journal) -> Result<Sound, Fail
         impairment: None,
         echo: false,
         realtime: true,
+        recordings: match &config.files.recordings {
+            FileChoice::Path(folder) => Some(folder.clone()),
+            FileChoice::Auto | FileChoice::None => None,
+        },
         journal: journal.clone(),
     })
 }

@@ -9,7 +9,7 @@ use crate::sip::auth::Password;
 use crate::sip::message;
 use crate::ua::contacts::Contacts;
 use crate::ua::dial_plan::DialPlan;
-use crate::ua::settings::{AccountSettings, Agreement, Policy, Settings};
+use crate::ua::settings::{AccountSettings, Agreement, Policy, RecordingSettings, Settings};
 use std::sync::Arc;
 
 /// What other phones learn of us: name and version.
@@ -52,6 +52,7 @@ pub fn settings(config: &Config, auto_answer: bool, rng: &mut Rng) -> Result<Set
         no_media_timeout: config.calls.no_media_timeout,
         contacts: Contacts::default(),
         certificate: certificate(config)?,
+        recording: RecordingSettings { always: config.calls.record, notice: config.calls.recording_notice },
     })
 }
 

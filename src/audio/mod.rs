@@ -7,6 +7,7 @@ pub mod keeper;
 pub mod port;
 pub mod resample;
 pub mod ring;
+pub mod stereo;
 pub mod stream;
 pub mod supervisor;
 pub mod virtual_device;

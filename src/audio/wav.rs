@@ -12,15 +12,23 @@ use std::time::Instant;
 /// Octets of the header: RIFF, `fmt ` and `data` without their contents.
 const HEADER: u64 = 44;
 const BYTES_PER_SAMPLE: u32 = 2;
-/// What a 32-bit length can tell, the header included: twelve hours.
+/// What a 32-bit length can tell, the header included.
 const MAX_DATA: u64 = u32::MAX as u64 - 64;
 
-/// A 16-bit mono file of 48 kHz.
+/// Channels, and samples a second of each \[Hz\].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Format {
+    pub channels: u16,
+    pub rate: u32,
+}
+
+/// A file of 16-bit samples.
 ///
 /// Each sample has its place: what a full disk refused is silence when there is room again, and nothing shifts.
 #[derive(Debug)]
 pub struct WavWriter {
     file: File,
+    format: Format,
     /// Samples handed in so far.
     position: u64,
     /// Octets of sound that are in the file for certain.
@@ -29,8 +37,14 @@ pub struct WavWriter {
 }
 
 impl WavWriter {
+    /// Mono of 48 kHz.
     pub fn create(path: &Path) -> io::Result<Self> {
-        let mut writer = Self { file: File::create(path)?, position: 0, written: 0, bytes: Vec::new() };
+        Self::new(File::create(path)?, Format { channels: 1, rate: FRAME_RATE })
+    }
+
+    /// - `file`: an empty one.
+    pub fn new(file: File, format: Format) -> io::Result<Self> {
+        let mut writer = Self { file, format, position: 0, written: 0, bytes: Vec::new() };
         writer.update_header()?;
         Ok(writer)
     }
@@ -45,16 +59,21 @@ impl WavWriter {
         let end = at + self.bytes.len() as u64;
         self.position += (self.bytes.len() / BYTES_PER_SAMPLE as usize) as u64;
         if end > MAX_DATA {
-            return Err(io::Error::new(io::ErrorKind::FileTooLarge, "a WAV file holds 12 hours"));
+            return Err(io::Error::new(io::ErrorKind::FileTooLarge, "a WAV file holds 4 GiB"));
         }
         self.file.write_all_at(&self.bytes, HEADER + at)?;
         self.written = end;
         Ok(())
     }
 
+    /// Leaves so many samples silent.
+    pub fn skip(&mut self, samples: u64) {
+        self.position += samples;
+    }
+
     /// Makes the file whole: the header tells what is in it now.
     pub fn update_header(&mut self) -> io::Result<()> {
-        self.file.write_all_at(&header(self.written as u32), 0)
+        self.file.write_all_at(&header(self.format, self.written as u32), 0)
     }
 }
 
@@ -62,20 +81,21 @@ fn to_i16(sample: f32) -> i16 {
     (sample * 32_768.0).round().clamp(-32_768.0, 32_767.0) as i16
 }
 
-fn header(data: u32) -> [u8; HEADER as usize] {
+fn header(format: Format, data: u32) -> [u8; HEADER as usize] {
     let mut out = [0; HEADER as usize];
+    let frame = u32::from(format.channels) * BYTES_PER_SAMPLE;
     let fields: [&[u8]; 13] = [
         b"RIFF",
         &(data + HEADER as u32 - 8).to_le_bytes(),
         b"WAVE",
         b"fmt ",
         &16_u32.to_le_bytes(),
-        // PCM, one channel.
+        // PCM.
         &1_u16.to_le_bytes(),
-        &1_u16.to_le_bytes(),
-        &FRAME_RATE.to_le_bytes(),
-        &(FRAME_RATE * BYTES_PER_SAMPLE).to_le_bytes(),
-        &(BYTES_PER_SAMPLE as u16).to_le_bytes(),
+        &format.channels.to_le_bytes(),
+        &format.rate.to_le_bytes(),
+        &(format.rate * frame).to_le_bytes(),
+        &(frame as u16).to_le_bytes(),
         &(8 * BYTES_PER_SAMPLE as u16).to_le_bytes(),
         b"data",
         &data.to_le_bytes(),

@@ -162,6 +162,9 @@ pub struct Call {
     /// Call nobody: tell what would be called, by the dial plan of the account.
     #[arg(long)]
     pub dry_run: bool,
+    /// Record the call into a WAV file in this folder: left what the other side is told, right what it says.
+    #[arg(long, value_name = "FOLDER")]
+    pub record: Option<PathBuf>,
     /// Call without registering first.
     #[arg(long)]
     pub no_register: bool,
@@ -192,6 +195,9 @@ pub struct Answer {
     /// End after the first call, with its exit code.
     #[arg(long)]
     pub once: bool,
+    /// Record each call into a WAV file in this folder: left what the other side is told, right what it says.
+    #[arg(long, value_name = "FOLDER")]
+    pub record: Option<PathBuf>,
     /// Wait without registering, for calls that come directly.
     #[arg(long)]
     pub no_register: bool,
@@ -345,7 +351,24 @@ impl Cli {
         };
         // Who waits without registering waits for calls that come directly.
         let direct_calls = matches!(&self.command, Some(Command::Answer(answer)) if answer.no_register);
-        Overrides { account, bind, transport, codecs, rtp_ports, microphone, speaker, log, no_register, direct_calls }
+        let record = match &self.command {
+            Some(Command::Call(call)) => call.record.clone(),
+            Some(Command::Answer(answer)) => answer.record.clone(),
+            _ => None,
+        };
+        Overrides {
+            account,
+            bind,
+            transport,
+            codecs,
+            rtp_ports,
+            microphone,
+            speaker,
+            log,
+            record,
+            no_register,
+            direct_calls,
+        }
     }
 }
 

@@ -26,6 +26,9 @@ impl Default for Calls {
             ptime: Duration::from_millis(20),
             no_media_timeout: Duration::from_secs(30),
             rtcp_mux: false,
+            hold_music: None,
+            record: false,
+            recording_notice: false,
             dial_plan: DialPlan { rules: Vec::new(), emergency: EMERGENCY.map(str::to_owned).to_vec() },
         }
     }
@@ -39,6 +42,7 @@ impl Default for Screen {
 
 impl Default for Files {
     fn default() -> Self {
-        Self { history: FileChoice::Auto, contacts: FileChoice::Auto, log: FileChoice::Auto }
+        let auto = FileChoice::Auto;
+        Self { history: auto.clone(), contacts: auto.clone(), log: auto.clone(), recordings: auto }
     }
 }

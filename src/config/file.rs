@@ -70,10 +70,22 @@ pub const KEYS: &[(&str, &[&str])] = &[
     ),
     ("[network]", &["local_address", "sip_port", "rtp_ports", "sip_dscp", "rtp_dscp", "name_server"]),
     ("[audio]", &["microphone", "speaker", "microphone_gain", "speaker_gain"]),
-    ("[calls]", &["ptime", "no_media_timeout", "rtcp_mux", "dial_plan", "emergency_numbers"]),
+    (
+        "[calls]",
+        &[
+            "ptime",
+            "no_media_timeout",
+            "rtcp_mux",
+            "hold_music",
+            "record",
+            "recording_notice",
+            "dial_plan",
+            "emergency_numbers",
+        ],
+    ),
     ("[about_me]", &["name", "email", "phone", "location", "note"]),
     ("[screen]", &["theme", "characters", "bell", "notify", "mouse", "keys"]),
-    ("[files]", &["history", "contacts", "log"]),
+    ("[files]", &["history", "contacts", "log", "recordings"]),
 ];
 
 /// The names of the sections themselves.
@@ -250,6 +262,9 @@ fn read_calls<'t>(reader: &mut Reader<'t>, section: &Section<'_, 't>) -> Calls {
     set(&mut calls.ptime, ptime.and_then(|ms| u64::try_from(ms).ok()).map(Duration::from_millis));
     set(&mut calls.no_media_timeout, reader.integer(section, "no_media_timeout", 0..=3_600, " seconds").map(seconds));
     set(&mut calls.rtcp_mux, reader.boolean(section, "rtcp_mux"));
+    calls.hold_music = reader.read(section, "hold_music", path);
+    set(&mut calls.record, reader.boolean(section, "record"));
+    set(&mut calls.recording_notice, reader.boolean(section, "recording_notice"));
     calls.dial_plan = super::handling::read_common(reader, section);
     calls
 }
@@ -297,6 +312,7 @@ fn read_files<'t>(reader: &mut Reader<'t>, section: &Section<'_, 't>) -> Files {
     set(&mut files.history, reader.read(section, "history", file_choice));
     set(&mut files.contacts, reader.read(section, "contacts", file_choice));
     set(&mut files.log, reader.read(section, "log", file_choice));
+    set(&mut files.recordings, reader.read(section, "recordings", file_choice));
     files
 }
 

@@ -82,6 +82,12 @@ pub struct Calls {
     pub no_media_timeout: Duration,
     /// Offer RTP and RTCP on one port (RFC 5761).
     pub rtcp_mux: bool,
+    /// What held calls hear (WAV); `None`: nothing.
+    pub hold_music: Option<PathBuf>,
+    /// Record every call.
+    pub record: bool,
+    /// The other side of a recorded call hears a short tone now and then.
+    pub recording_notice: bool,
     /// For all accounts; their own rules come first.
     pub dial_plan: DialPlan,
 }
@@ -128,6 +134,8 @@ pub struct Files {
     pub history: FileChoice,
     pub contacts: FileChoice,
     pub log: FileChoice,
+    /// A folder.
+    pub recordings: FileChoice,
 }
 
 /// A configuration, and what the user should hear about it.
@@ -168,6 +176,10 @@ pub fn load(path: Option<&Path>, overrides: &Overrides, environment: &Environmen
         for file in [&mut account.tls_ca, &mut account.tls_certificate, &mut account.tls_key].into_iter().flatten() {
             *file = environment.expand(file);
         }
+    }
+    config.calls.hold_music = config.calls.hold_music.map(|file| environment.expand(&file));
+    if let Some(folder) = environment.recordings_folder(&config.files.recordings) {
+        config.files.recordings = FileChoice::Path(folder);
     }
     if !mistakes.is_empty() {
         return Err(ConfigError::Mistakes { file: None, mistakes });

@@ -17,6 +17,8 @@ pub struct Overrides {
     pub microphone: Option<String>,
     pub speaker: Option<String>,
     pub log: Option<PathBuf>,
+    /// Record every call, into this folder.
+    pub record: Option<PathBuf>,
     /// Register with no server.
     pub no_register: bool,
     /// Take calls from anybody.
@@ -49,6 +51,10 @@ impl Overrides {
         audio.speaker = self.speaker.clone().unwrap_or(std::mem::take(&mut audio.speaker));
         if let Some(log) = &self.log {
             config.files.log = FileChoice::Path(log.clone());
+        }
+        if let Some(folder) = &self.record {
+            config.files.recordings = FileChoice::Path(folder.clone());
+            config.calls.record = true;
         }
         for account in &mut config.accounts {
             account.transport = self.transport.map_or(account.transport, |TransportChoice(transport)| transport);

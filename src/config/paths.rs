@@ -69,6 +69,11 @@ impl Environment {
         self.chosen(choice, self.xdg_state_home.as_ref(), ".local/state", "offhook.log")
     }
 
+    /// Where recordings go, if anywhere.
+    pub fn recordings_folder(&self, choice: &FileChoice) -> Option<PathBuf> {
+        self.chosen(choice, self.xdg_data_home.as_ref(), ".local/share", "recordings")
+    }
+
     /// Where the name of this phone is kept, if there is a place for such things.
     pub fn instance_file(&self) -> Option<PathBuf> {
         self.chosen(&FileChoice::Auto, self.xdg_state_home.as_ref(), ".local/state", "instance")

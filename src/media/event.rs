@@ -63,6 +63,21 @@ pub enum MediaEvent {
         stream: StreamId,
         report: Box<StreamReport>,
     },
+    /// A stream is being recorded into this file.
+    Recording {
+        stream: StreamId,
+        file: String,
+    },
+    /// A recording is over.
+    ///
+    /// - `missing`: what is silence in it because the disk was too slow.
+    /// - `trouble`: why it ended, or never began, other than by being stopped.
+    Recorded {
+        stream: StreamId,
+        file: String,
+        missing: Duration,
+        trouble: Option<String>,
+    },
     /// Peak levels of the last 100 ms \[dBov\], for the meters.
     Levels {
         capture: f32,

@@ -10,6 +10,7 @@ pub mod frame;
 pub mod jitter;
 pub mod mix;
 pub mod path;
+pub mod record;
 pub mod rtcp;
 pub mod rtp;
 pub mod session;

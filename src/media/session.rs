@@ -10,6 +10,7 @@ use crate::media::event::MediaEvent;
 use crate::media::frame::{Frame, SILENCE};
 use crate::media::mix::Mixer;
 pub use crate::media::path::{Component, Datagram, MediaTransmit};
+use crate::media::record::Tap;
 use crate::media::spec::MediaCommand;
 use crate::media::stats::DeviceReport;
 use crate::media::stream::Stream;
@@ -30,6 +31,8 @@ pub struct Engine {
     streams: BTreeMap<StreamId, Stream>,
     conference: Conference,
     mixer: Mixer,
+    /// Of the streams that are recorded.
+    taps: BTreeMap<StreamId, Tap>,
     muted: bool,
     shared: Shared,
     closed: VecDeque<StreamId>,
@@ -42,6 +45,7 @@ impl Engine {
             streams: BTreeMap::new(),
             conference: Conference::default(),
             mixer: Mixer::default(),
+            taps: BTreeMap::new(),
             muted: false,
             shared: Shared::new(anchor),
             closed: VecDeque::new(),
@@ -65,9 +69,16 @@ impl Engine {
                 }
             }
             MediaCommand::Close { stream, reason } => {
+                self.taps.remove(&stream);
                 if let Some(mut open) = self.streams.remove(&stream) {
                     open.close(now, &reason, &mut self.shared);
                     self.closed.push_back(stream);
+                }
+            }
+            MediaCommand::Record { stream, recording } => {
+                match recording.filter(|_| self.streams.contains_key(&stream)) {
+                    Some(recording) => drop(self.taps.insert(stream, Tap::new(recording.notice))),
+                    None => drop(self.taps.remove(&stream)),
                 }
             }
             MediaCommand::Play(tone) => self.mixer.play(tone),
@@ -141,7 +152,14 @@ impl Engine {
     pub fn handle_capture(&mut self, now: Instant, frame: &Frame) {
         let heard = self.mixer.capture(frame);
         for (id, stream) in &mut self.streams {
-            let frame = self.conference.tell(*id, &heard).unwrap_or(SILENCE);
+            let mut frame = self.conference.tell(*id, &heard).unwrap_or(SILENCE);
+            if let Some(tap) = self.taps.get_mut(id) {
+                if stream.sends() {
+                    tap.tell(&mut frame);
+                } else {
+                    tap.told = SILENCE;
+                }
+            }
             stream.handle_capture(now, &frame, &mut self.shared);
         }
         self.meter(now);
@@ -157,10 +175,18 @@ impl Engine {
             if plays && self.conference.has(*id) {
                 self.mixer.add(frame, &sound);
             }
+            if let Some(tap) = self.taps.get_mut(id) {
+                tap.said = sound;
+            }
             self.conference.hear(*id, plays.then_some(&sound));
         }
         self.mixer.finish(frame);
         self.meter(now);
+    }
+
+    /// Both sides of a stream that is recorded, as they were in the frame captured and played last.
+    pub fn tap(&self, stream: StreamId) -> Option<&Tap> {
+        self.taps.get(&stream)
     }
 
     fn meter(&mut self, now: Instant) {

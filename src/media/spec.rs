@@ -240,6 +240,17 @@ impl Digit {
     }
 }
 
+/// How a stream is to be recorded.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Recording {
+    /// Who is recorded, for the name of the file.
+    pub label: String,
+    /// The name the user gave; else it is made of the time and the label.
+    pub file: Option<String>,
+    /// The peer hears a short tone now and then.
+    pub notice: bool,
+}
+
 /// Signalling to media.
 #[derive(Clone, Debug, PartialEq)]
 pub enum MediaCommand {
@@ -266,6 +277,11 @@ pub enum MediaCommand {
         stream: StreamId,
         digit: Digit,
         duration: Duration,
+    },
+    /// Record a stream from now on, or stop (`None`).
+    Record {
+        stream: StreamId,
+        recording: Option<Recording>,
     },
     /// Say goodbye (RTCP BYE with `reason`) and release the ports.
     Close {

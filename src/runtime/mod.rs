@@ -8,6 +8,7 @@ pub mod media_socket;
 pub mod media_thread;
 mod network;
 pub mod proxy_server;
+pub mod recorder;
 pub mod saving;
 pub mod signalling;
 pub mod storage;

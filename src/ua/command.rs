@@ -36,6 +36,9 @@ pub enum Command {
     Join(CallNumber, CallNumber),
     /// Take a call out of the conference; it is held.
     Split(CallNumber),
+    /// Record a call, into a file of this name or of one made of time and peer.
+    Record(CallNumber, Option<String>),
+    StopRecording(CallNumber),
     /// Answer the question a 3xx response raised: call the new target or end.
     Follow(CallNumber, bool),
     /// Ask the peer to call somebody else in our place (blind transfer); `target` as in `Call`.

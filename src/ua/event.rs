@@ -4,6 +4,7 @@ use crate::ua::contacts::Change;
 use crate::ua::handling::Forwarding;
 use crate::ua::identity::Identity;
 use crate::ua::snapshot::{CallSummary, CapabilitiesView, RegistrationState, TextView, WatchView};
+use std::time::Duration;
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
@@ -37,6 +38,17 @@ pub enum Event {
     /// These calls hear each other from now on; empty: none do.
     Conference {
         calls: Vec<CallNumber>,
+    },
+    /// A call is being recorded into a file.
+    Recording {
+        call: CallNumber,
+        file: String,
+    },
+    /// A recording is over; `missing` of it is silent because the disk was too slow.
+    Recorded {
+        call: CallNumber,
+        file: String,
+        missing: Duration,
     },
     /// A 3xx asks to call somebody else.
     Redirected {

@@ -30,6 +30,7 @@ mod parties;
 mod pickup;
 mod plan;
 mod queries;
+mod recording;
 mod recovery;
 mod refusal;
 mod registering;
@@ -220,6 +221,8 @@ impl UserAgent {
             Command::Join(call, other) => self.join(now, call, other),
             Command::Split(call) => self.split(now, call),
             Command::Follow(call, yes) => self.follow(now, call, yes),
+            Command::Record(call, file) => self.record(call, file),
+            Command::StopRecording(call) => self.stop_recording(call),
             Command::Transfer { call, target } => self.transfer(now, call, &target),
             Command::Connect(call, other) => self.connect(now, call, other),
             Command::Forward { account, when, to, after } => self.forward(account, when, to.as_deref(), after),
@@ -299,6 +302,7 @@ impl UserAgent {
                 }
                 self.media_opened(now, CallNumber(stream.0), rtp, rtcp);
             }
+            MediaEvent::Recording { .. } | MediaEvent::Recorded { .. } => self.handle_recording(event),
             MediaEvent::OpenFailed { stream, error } => {
                 if let Some(call) = self.calls.get_mut(&CallNumber(stream.0)) {
                     call.handle_open_failed(now, &self.anchor, &error, &mut self.out);
@@ -510,6 +514,7 @@ impl UserAgent {
         self.weave_notes(now);
         self.bury();
         self.set_sound(now);
+        self.record_all();
         self.watch_flows(now);
         self.say_farewell(now);
     }

@@ -9,6 +9,7 @@ use crate::sip::message::Host;
 use crate::ua::caller_id::CallerId;
 use crate::ua::contacts::Contacts;
 use crate::ua::handling::Handling;
+pub use crate::ua::recording::RecordingSettings;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,6 +36,7 @@ pub struct Settings {
     pub contacts: Contacts,
     /// What this run of the phone shows in DTLS handshakes; none are made without.
     pub certificate: Option<Arc<Certificate>>,
+    pub recording: RecordingSettings,
 }
 
 #[derive(Clone, Debug, PartialEq)]

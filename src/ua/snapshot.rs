@@ -250,6 +250,8 @@ pub struct CallView {
     pub held_by_peer: bool,
     /// It and all others marked so hear each other.
     pub in_conference: bool,
+    /// The file it is recorded into, empty until that is there; `None` while it is not recorded.
+    pub recording: Option<String>,
     /// An incoming call the user silenced.
     pub ignored: bool,
     /// `PCMU 8k`, `Opus 48k`; empty until negotiated.

@@ -41,6 +41,7 @@ pub const WORDS: &[Word] = &[
     Word::new("switch", "[CALL]", "talk on the other call, or on the one with this number"),
     Word::new("join", "[CALL | all]", "talk with both calls at once: they hear each other"),
     Word::new("split", "[CALL]", "take a call out of the conference; it is held"),
+    Word::new("record", "[FILE | off]", "record the call, or stop"),
     Word::new("transfer", "TARGET", "let the other side call somebody else in your place"),
     Word::new("connect", "[CALL]", "connect the other side with that of your other call"),
     Word::new("forward", "WHEN TARGET [SECONDS]", "send calls elsewhere: always, busy, noanswer; forward off"),
@@ -124,6 +125,19 @@ pub fn commands(snapshot: &Snapshot, chosen: Chosen, line: &str) -> Result<Vec<C
         ("switch", [number]) => Command::Switch(here.numbered(number)?),
         ("join", names) => return here.join(names),
         ("split", names) => Command::Split(here.split(names)?),
+        ("record", ["off"]) => Command::StopRecording(here.talked("No call is recorded.")?),
+        ("record", []) => {
+            let call = here.talked("Only a call that is up can be recorded.")?;
+            if here.call().is_some_and(|call| call.recording.is_some()) {
+                Command::StopRecording(call)
+            } else {
+                Command::Record(call, None)
+            }
+        }
+        ("record", [_, ..]) => {
+            let call = here.talked("Only a call that is up can be recorded.")?;
+            Command::Record(call, Some(arguments.join(" ")))
+        }
         ("transfer", [_, ..]) => {
             let call = here.talked("Only a call that is talked on can be transferred.")?;
             Command::Transfer { call, target: arguments.join(" ") }

@@ -47,6 +47,7 @@ mod quality;
 mod recovering;
 mod registering;
 mod secure;
+mod taping;
 mod transfer;
 mod transports;
 mod watching;
@@ -63,6 +64,7 @@ fn main() -> std::process::ExitCode {
         answering::CASES,
         freeswitch::CASES,
         conferring::CASES,
+        taping::CASES,
         transfer::CASES,
         handling::CASES,
         explained::CASES,

@@ -10,6 +10,7 @@ mod identity;
 mod media_host;
 mod peer;
 mod presence;
+mod recording;
 mod recovery;
 mod registering;
 mod reload;

@@ -14,7 +14,7 @@ use offhook::ua::availability::Availability;
 use offhook::ua::command::Command;
 use offhook::ua::event::Event;
 use offhook::ua::handling::Handling;
-use offhook::ua::settings::{AccountSettings, Agreement, Password, Policy, Settings};
+use offhook::ua::settings::{AccountSettings, Agreement, Password, Policy, RecordingSettings, Settings};
 use offhook::ua::snapshot::{CallState, CallView};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -97,6 +97,7 @@ pub fn settings(accounts: Vec<AccountSettings>) -> Settings {
         no_media_timeout: Duration::ZERO,
         contacts: Default::default(),
         certificate: None,
+        recording: RecordingSettings::default(),
     }
 }
 

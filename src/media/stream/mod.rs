@@ -404,6 +404,11 @@ impl Stream {
         }
     }
 
+    /// Whether sound goes to the peer.
+    pub fn sends(&self) -> bool {
+        self.running.as_ref().is_some_and(|running| running.spec.direction.sends())
+    }
+
     /// One frame from the microphone; silence where the user does not speak to this stream.
     pub fn handle_capture(&mut self, now: Instant, frame: &Frame, shared: &mut Shared) {
         let destination = self

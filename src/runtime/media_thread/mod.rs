@@ -17,13 +17,15 @@ use crate::base::time::WallAnchor;
 use crate::media::event::MediaEvent;
 use crate::media::frame::SILENCE;
 use crate::media::session::{Done, Engine};
-use crate::media::spec::MediaCommand;
+use crate::media::spec::{MediaCommand, Recording};
 use crate::runtime::helpers::Helpers;
 use crate::runtime::journal::Journal;
+use crate::runtime::recorder::{Recorder, RecorderSender, Tape};
 use crate::runtime::signalling::Media;
 use std::collections::BTreeMap;
 use std::io;
 use std::ops::RangeInclusive;
+use std::path::PathBuf;
 use std::sync::mpsc::{self as std_mpsc};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -47,6 +49,8 @@ pub struct MediaThreadConfig {
     pub echo: bool,
     /// Ask the system for real-time priority.
     pub realtime: bool,
+    /// Where recordings go; `None`: nowhere.
+    pub recordings: Option<PathBuf>,
     pub journal: Journal,
 }
 
@@ -58,6 +62,10 @@ enum Order {
     Devices {
         microphone: Option<DeviceChoice>,
         speaker: Option<DeviceChoice>,
+    },
+    Record {
+        stream: StreamId,
+        recording: Option<(Recording, Tape)>,
     },
     Impair(Impairment),
     /// What a server or a name server told for a stream.
@@ -71,11 +79,20 @@ pub struct MediaSender {
     orders: std_mpsc::Sender<Order>,
     waker: Arc<system::Waker>,
     truths: Arc<Mutex<Truths>>,
+    recorder: RecorderSender,
 }
 
 impl MediaSender {
     pub fn command(&self, command: MediaCommand) {
-        self.order(Order::Media(command));
+        let order = match command {
+            // The ring is made here, where it disturbs no sound.
+            MediaCommand::Record { stream, recording } => {
+                let taped = |recording: Recording| (recording.clone(), self.recorder.begin(stream, recording));
+                Order::Record { stream, recording: recording.map(taped) }
+            }
+            command => Order::Media(command),
+        };
+        self.order(order);
     }
 
     /// Changes devices while they run; `None` leaves one as it is.
@@ -110,6 +127,8 @@ impl Media for MediaSender {
 pub struct MediaHandle {
     sender: MediaSender,
     thread: Option<JoinHandle<()>>,
+    /// Dropped after the media thread has ended.
+    _recorder: Recorder,
 }
 
 impl MediaHandle {
@@ -154,9 +173,15 @@ impl MediaThread {
         };
         let microphone = Microphone::start(Arc::clone(&systems), microphone, Arc::clone(&wake))?;
         let speaker = Speaker::start(systems, speaker, wake)?;
+        let recorder = Recorder::spawn(config.recordings, events.clone())?;
         let (wires_rng, engine_rng) = (rng.fork(), rng.fork());
         let helpers = {
-            let sender = MediaSender { orders: orders.clone(), waker: Arc::clone(&waker), truths: Arc::clone(&truths) };
+            let sender = MediaSender {
+                orders: orders.clone(),
+                waker: Arc::clone(&waker),
+                truths: Arc::clone(&truths),
+                recorder: recorder.sender(),
+            };
             Helpers::new(move |stream, done| sender.order(Order::Done(stream, done)))
         };
         let machine = run::Machine {
@@ -167,6 +192,7 @@ impl MediaThread {
             activity: ticks::Activity::default(),
             microphone,
             speaker,
+            tapes: BTreeMap::new(),
             orders: order_queue,
             waker: Arc::clone(&waker),
             truths: Arc::clone(&truths),
@@ -181,7 +207,7 @@ impl MediaThread {
             }
             machine.run();
         })?;
-        let sender = MediaSender { orders, waker, truths };
-        Ok((MediaHandle { sender, thread: Some(thread) }, event_queue))
+        let sender = MediaSender { orders, waker, truths, recorder: recorder.sender() };
+        Ok((MediaHandle { sender, thread: Some(thread), _recorder: recorder }, event_queue))
     }
 }

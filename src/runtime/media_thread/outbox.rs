@@ -57,6 +57,8 @@ fn is_repeated(event: &MediaEvent) -> bool {
         | MediaEvent::Unsecured { .. }
         | MediaEvent::Digit { .. }
         | MediaEvent::Goodbye { .. }
+        | MediaEvent::Recording { .. }
+        | MediaEvent::Recorded { .. }
         | MediaEvent::Device(_) => false,
     }
 }

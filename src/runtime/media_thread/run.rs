@@ -14,7 +14,8 @@ use crate::runtime::media_thread::system::{Waker, pollfd, wait};
 use crate::runtime::media_thread::ticks::{Activity, Change, TICK, Ticks};
 use crate::runtime::media_thread::wires::{Sent, Wires};
 use crate::runtime::media_thread::{Order, Truths};
-use std::collections::BTreeSet;
+use crate::runtime::recorder::Tape;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -33,6 +34,7 @@ pub struct Machine {
     pub activity: Activity,
     pub microphone: Microphone,
     pub speaker: Speaker,
+    pub tapes: BTreeMap<StreamId, Tape>,
     pub orders: Receiver<Order>,
     pub waker: Arc<Waker>,
     pub truths: Arc<Mutex<Truths>>,
@@ -121,6 +123,15 @@ impl Machine {
     fn handle_order(&mut self, now: Instant, order: Order, open: &mut BTreeSet<StreamId>) {
         match order {
             Order::Media(command) => self.handle_command(now, command, open),
+            Order::Record { stream, recording } => {
+                let (recording, tape) = recording.unzip();
+                self.engine.handle_command(now, MediaCommand::Record { stream, recording });
+                // A stream that was closed meanwhile has nothing to record.
+                match tape.filter(|_| self.engine.tap(stream).is_some()) {
+                    Some(tape) => drop(self.tapes.insert(stream, tape)),
+                    None => drop(self.tapes.remove(&stream)),
+                }
+            }
             Order::Devices { microphone, speaker } => {
                 if let Some(choice) = microphone {
                     self.microphone.choose(choice);
@@ -193,6 +204,11 @@ impl Machine {
         }
         self.engine.handle_capture(now, &frame);
         self.engine.handle_playout(now, self.speaker.plays_at(at), &mut frame);
+        for (stream, tape) in &mut self.tapes {
+            if let Some(tap) = self.engine.tap(*stream) {
+                tape.push(at, tap);
+            }
+        }
         if let Some(heard) = &mut self.echo {
             **heard = frame;
         }
@@ -216,6 +232,7 @@ impl Machine {
             self.outbox.push(event);
         }
         while let Some(stream) = self.engine.poll_closed() {
+            self.tapes.remove(&stream);
             self.activity.closed(stream);
             self.helpers.forget(stream);
             self.wires.close(stream);

@@ -95,6 +95,7 @@ impl Activity {
                 }
             }
             MediaCommand::Close { stream, .. } => self.closed(*stream),
+            MediaCommand::Record { .. } => {}
             MediaCommand::Play(tone) => {
                 // A digit's tone ends by itself.
                 self.tone = tone.is_some_and(|tone| !matches!(tone, Tone::Digit(_)));

@@ -25,6 +25,7 @@ pub enum Intent {
     Forward,
     NextRule,
     DoNotDisturb,
+    Record,
     Keypad,
     Quality,
     Messages,

@@ -52,6 +52,7 @@ rows! {
         ["p"] => Park Established "park" "let the call wait at the server",
         ["d"] => Keypad Established "keypad" "send tones to the other side",
         ["q"] => Quality Established "quality" "the quality of the call over time",
+        ["r"] => Record Established "record" "record the call into a file, or stop",
         ["l"] => Messages Call "messages" "all messages of the call, or of the call in the list of recent ones",
         ["i"] => Details Established "details" "all that is known of the call",
         ["tab"] => NextPane Idle "lists" "go to the next list",

@@ -159,6 +159,7 @@ impl Screen {
             held_by_us: false,
             held_by_peer: false,
             in_conference: false,
+            recording: None,
             ignored: false,
             codec: if established { "Opus 48k".into() } else { String::new() },
             security: "none".into(),

@@ -321,6 +321,16 @@ fn a_conference_is_begun_and_left_with_one_key() {
 }
 
 #[test]
+fn the_same_key_begins_and_ends_a_recording() {
+    let mut screen = Screen::talking(80, 24);
+    screen.press(&["r"]);
+    assert_eq!(screen.sent(), [Command::Record(CallNumber(1), None)]);
+    screen.change(|s| s.calls[0].recording = Some(String::new()));
+    screen.press(&["r"]);
+    assert_eq!(screen.sent(), [Command::StopRecording(CallNumber(1))]);
+}
+
+#[test]
 fn without_a_call_its_keys_say_so() {
     for key in ["x", "h", "s", "d", "q", "l", "i"] {
         let mut screen = Screen::used(80, 24);
@@ -441,6 +451,7 @@ fn no_key_hides_another_by_accident() {
     let meant = [
         (Context::Incoming, Intent::Ignore, Intent::Details),
         (Context::Incoming, Intent::RejectBusy, Intent::Contacts),
+        (Context::Incoming, Intent::Decline, Intent::Record),
         (Context::Question, Intent::No, Intent::Simulation),
         (Context::Log, Intent::Back, Intent::Log),
         (Context::Help, Intent::Back, Intent::Help),
@@ -516,6 +527,9 @@ fn commands_by_their_words() {
         ("join 2", vec![Command::Join(ALICE, BOB)]),
         ("join all", vec![Command::Join(ALICE, BOB)]),
         ("split 2", vec![Command::Split(BOB)]),
+        ("record", vec![Command::Record(ALICE, None)]),
+        ("record off", vec![Command::StopRecording(ALICE)]),
+        ("record my talk", vec![Command::Record(ALICE, Some("my talk".into()))]),
         ("transfer 1003", vec![Command::Transfer { call: ALICE, target: "1003".into() }]),
         ("connect", vec![Command::Connect(ALICE, BOB)]),
         ("connect 2", vec![Command::Connect(ALICE, BOB)]),

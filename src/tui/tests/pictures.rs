@@ -94,6 +94,11 @@ fn in_a_call() {
         screen.change(|s| s.calls.iter_mut().for_each(|call| (call.in_conference, call.held_by_us) = (true, false)));
         screen
     });
+    keep_sizes("recorded", |columns, rows| {
+        let mut screen = Screen::two_calls(columns, rows);
+        screen.change(|s| s.calls[0].recording = Some("/home/me/recordings/20261122-103207-alice.wav".into()));
+        screen
+    });
     keep_sizes("two_calls_demo", |columns, rows| Screen::two_calls(columns, rows).simulated());
     keep("call_200x50", &Screen::talking(200, 50).simulated().picture());
 }

@@ -28,7 +28,7 @@ pub fn reply(model: &mut Model, intent: Intent) -> Vec<Effect> {
     vec![Effect::Send(command)]
 }
 
-/// Hang up, hold, mute, swap, into the conference and out of it.
+/// Hang up, hold, mute, swap, into the conference and out of it, record.
 pub fn change(model: &mut Model, intent: Intent) -> Vec<Effect> {
     let live = model.selected_call().filter(|call| !is_over(call));
     let command = match intent {
@@ -41,6 +41,10 @@ pub fn change(model: &mut Model, intent: Intent) -> Vec<Effect> {
         Intent::Conference => live.filter(|call| call.state == CallState::Established).and_then(|call| {
             if call.in_conference { Some(Command::Split(call.number)) } else { conference_with(model, call) }
         }),
+        Intent::Record => live.filter(|call| call.state == CallState::Established).map(|call| match call.recording {
+            Some(_) => Command::StopRecording(call.number),
+            None => Command::Record(call.number, None),
+        }),
         _ => None,
     };
     match command {
@@ -48,6 +52,7 @@ pub fn change(model: &mut Model, intent: Intent) -> Vec<Effect> {
         None => {
             let text = match intent {
                 Intent::Swap => "There is no other call to swap to.",
+                Intent::Record => "Only a call that is up can be recorded.",
                 Intent::Conference => "There is no other call to join.",
                 Intent::Hold => "Only a call that is talked on can be held.",
                 _ => "There is no call.",

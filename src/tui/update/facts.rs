@@ -5,7 +5,7 @@ use crate::ua::command::Command;
 use crate::ua::event::Event;
 use crate::ua::snapshot::{CallEnd, CallState, Snapshot};
 use std::sync::Arc;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 pub fn time(model: &mut Model, now: Instant, wall: SystemTime) -> Vec<Effect> {
     let unix = |t: SystemTime| t.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
@@ -100,6 +100,12 @@ pub fn event(model: &mut Model, event: Event) -> Vec<Effect> {
         Event::Reloaded { later } if later.is_empty() => model.notify("The configuration was read again.", false),
         Event::Reloaded { later } => model.notify(format!("The configuration was read again. {later}"), false),
         Event::Text(text) => return super::texts::news(model, &text),
+        Event::Recording { file, .. } => model.notify(format!("Recorded into {file}"), false),
+        Event::Recorded { file, missing, .. } if missing > Duration::ZERO => {
+            let gap = missing.as_secs_f64();
+            model.notify(format!("Recorded: {file}; {gap:.1} s are missing, the disk was too slow."), true);
+        }
+        Event::Recorded { file, .. } => model.notify(format!("Recorded: {file}"), false),
         Event::Finished => return vec![Effect::Leave],
         Event::Ended { summary, .. } if summary.end == CallEnd::Missed => {
             let title = format!("Missed call from {}", summary.peer_name);

@@ -47,7 +47,11 @@ fn row(model: &Model, p: &mut Painter<'_>, area: Rect, call: &CallView) {
     let x = p.put(area.x + 1, y, 2, &number, Role::Dim);
     let (state, role) = words::call_state(model, call);
     let end = p.put_right(area.right(), y, STATE, &state, role);
-    let name_end = end.saturating_sub(1);
+    let mut name_end = end.saturating_sub(1);
+    if call.recording.is_some() {
+        name_end = name_end.saturating_sub(2);
+        p.cell(name_end + 1, y, p.glyphs.good, Role::Poor);
+    }
     let role = if selected { Role::Strong } else { Role::Text };
     p.put(x, y, name_end.saturating_sub(x), &call.peer_name, role);
 }

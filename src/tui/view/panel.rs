@@ -34,7 +34,9 @@ fn live_call(model: &Model, p: &mut Painter<'_>, area: Rect, call: &CallView) {
     let sign = p.glyphs.good.to_string() + " ";
     let sign = if talks && role == Role::Good { sign.as_str() } else { "" };
     let title_role = if is_over(call) { Role::Dim } else { Role::Strong };
-    let remark = [(sign, role), (word.as_str(), role), (time.as_str(), Role::Text)];
+    let recorded = format!("{} rec ", p.glyphs.good);
+    let recorded = if call.recording.is_some() && talks { recorded.as_str() } else { "" };
+    let remark = [(recorded, Role::Poor), (sign, role), (word.as_str(), role), (time.as_str(), Role::Text)];
     let inside = padded(p.frame(area, &call.peer_name, title_role, &remark));
     identity(p, inside, &call.peer_address, &words::medium(&call.codec, &call.security), &words::trust(call));
     if let Some(transport) = words::signalling(call) {
@@ -56,6 +58,9 @@ fn live_call(model: &Model, p: &mut Painter<'_>, area: Rect, call: &CallView) {
 /// In a high panel: where the sound comes from, and what the peer says of itself.
 fn facts(p: &mut Painter<'_>, area: Rect, call: &CallView) {
     let mut words: Vec<String> = Vec::new();
+    if let Some(file) = call.recording.as_ref().filter(|file| !file.is_empty()) {
+        words.push(format!("recorded into {file}"));
+    }
     if !call.media_path.is_empty() {
         words.push(call.media_path.clone());
     }

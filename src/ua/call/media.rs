@@ -161,6 +161,8 @@ impl Call {
             | MediaEvent::Opened { .. }
             | MediaEvent::OpenFailed { .. }
             | MediaEvent::Levels { .. }
+            | MediaEvent::Recording { .. }
+            | MediaEvent::Recorded { .. }
             | MediaEvent::Device(_) => {}
         }
     }

@@ -19,6 +19,7 @@ use crate::sip::message::Uri;
 use crate::ua::identity::Identity;
 use crate::ua::outbox::Outbox;
 use crate::ua::plan::Plan;
+use crate::ua::recording::Recorded;
 use crate::ua::refusal::Explained;
 use crate::ua::snapshot::{CallEnd, CallSummary};
 pub use alert::{Alert, Away};
@@ -87,6 +88,7 @@ pub struct Call {
     connecting: Option<String>,
     /// The other side is not told who calls.
     pub private: bool,
+    pub recorded: Recorded,
     /// What its INVITE says beside the usual.
     pub headers: Vec<(String, String)>,
     ended: Option<Arc<CallSummary>>,
@@ -162,6 +164,7 @@ impl Call {
             referrer: None,
             connecting: None,
             private: false,
+            recorded: Recorded::default(),
             headers: Vec::new(),
             ended: None,
             epitaph: None,

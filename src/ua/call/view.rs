@@ -2,6 +2,7 @@
 use super::Call;
 use crate::media::spec::{Codec, StreamSpec};
 use crate::ua::account::shown;
+use crate::ua::recording::Recorded;
 use crate::ua::snapshot::{CallState, CallView};
 use std::sync::Arc;
 
@@ -54,6 +55,11 @@ impl Call {
             held_by_us: self.held_by_us,
             held_by_peer: self.held_by_peer,
             in_conference: false,
+            recording: match &self.recorded {
+                Recorded::Never | Recorded::Over => None,
+                Recorded::Begins => Some(String::new()),
+                Recorded::Runs(file) => Some(file.clone()),
+            },
             ignored: self.ignored,
             codec: self.codec(),
             security: self.security(),
