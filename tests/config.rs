@@ -115,7 +115,7 @@ fn every_mistake_names_the_thing_the_value_and_the_way_out() {
         (account("codecs = [\"opus\", 1]"), "a list of texts in quotes expected"),
         (account("codecs = [\"g729\"]"), "4: account 1: codecs [\"g729\"]: `g729` is none of opus, pcmu, pcma"),
         (account("codecs = [\"opus\", \"OPUS\"]"), "OPUS is listed twice"),
-        (account("dtmf = \"info\""), "4: account 1: dtmf \"info\": rfc4733 or none expected"),
+        (account("dtmf = \"tones\""), "4: account 1: dtmf \"tones\": auto, rfc4733, info, inband or none expected"),
         (account("expiry = 5"), "4: account 1: expiry 5: a whole number from 10 to 86400 seconds expected"),
         (
             account("ha1 = \"abc\"\nrealm = \"r\""),

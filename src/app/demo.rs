@@ -34,7 +34,7 @@ use crate::ua::caller_id::CallerId;
 use crate::ua::command::Command;
 use crate::ua::contacts::Contacts;
 use crate::ua::handling::Handling;
-use crate::ua::settings::{AccountSettings, Agreement, Policy, RecordingSettings, Settings};
+use crate::ua::settings::{AccountSettings, Agreement, Dtmf, Policy, RecordingSettings, Settings};
 use crate::ua::snapshot::RegistrationState;
 use std::collections::BTreeMap;
 use std::fs::OpenOptions;
@@ -311,7 +311,7 @@ impl Stage {
             mailbox: false,
             watch: Vec::new(),
             codecs: vec![Codec::Opus, Codec::Pcmu, Codec::Pcma],
-            dtmf: true,
+            dtmf: Dtmf::default(),
             srtp: Policy::Off,
             keying: Agreement::Auto,
             direct_calls: false,

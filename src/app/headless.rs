@@ -256,6 +256,9 @@ impl Run {
                 self.command(Command::Follow(call, false));
             }
             Event::Digit { digit, .. } => self.tell("digit", &digit.to_string(), || format!("digit {digit}")),
+            Event::DigitsWait { digits, .. } => {
+                self.tell("digits_wait", &digits, || format!("{digits} is sent when you type continue"));
+            }
             Event::Ended { call, summary } => self.handle_end(call, &summary),
             Event::Watched(view) => {
                 self.say_fact("watched", format!("{}: {} {}", view.name(), view.lamp.word(), view.note).trim());

@@ -32,6 +32,7 @@ pub fn progress(call: &CallView, now: Instant) -> Value {
         "conference": call.in_conference,
         "recording": call.recording.as_deref(),
         "digits_received": call.digits_received,
+        "digits_left": text(&call.digits_left),
         "media_flowing": call.media_flowing,
     });
     merge(&mut object, quality(&call.quality));

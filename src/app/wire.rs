@@ -1,7 +1,7 @@
 //! From the configuration to what each room is told.
 use crate::base::rng::Rng;
 use crate::base::secret::Secret;
-use crate::config::{Account, Config, Credential, Dtmf, Host, PasswordError, Server};
+use crate::config::{Account, Config, Credential, Host, PasswordError, Server};
 use crate::media::dtls::certificate::{Certificate, CertificateError};
 use crate::media::spec::SourceDescription;
 use crate::net::{Access, NetConfig};
@@ -84,7 +84,7 @@ fn account(account: &Account, common: &DialPlan) -> Result<AccountSettings, Wire
         mailbox: account.mailbox,
         watch: account.watch.clone(),
         codecs: account.codecs.clone(),
-        dtmf: account.dtmf == Dtmf::Rfc4733,
+        dtmf: account.dtmf,
         srtp: account.srtp,
         keying: account.keying,
         direct_calls: account.direct_calls,

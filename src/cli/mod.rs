@@ -144,7 +144,7 @@ pub struct Call {
     /// Hang up so long after the answer (seconds).
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub duration: Option<Duration>,
-    /// Digits to send after the answer: 0-9, *, #, A-D; a comma waits a second.
+    /// Digits to send after the answer: 0-9, *, #, A-D; a comma waits a second, a semicolon for the command `continue`.
     #[arg(long, value_name = "DIGITS", value_parser = digits)]
     pub dtmf: Option<String>,
     /// Put the call on hold so long after the answer (seconds).
@@ -391,11 +391,11 @@ fn percent(text: &str) -> Result<f64, String> {
 }
 
 fn digits(text: &str) -> Result<String, String> {
-    let known = |c: char| c.is_ascii_digit() || "*#ABCDabcd,".contains(c);
+    let known = |c: char| c.is_ascii_digit() || "*#ABCDabcd,;".contains(c);
     if !text.is_empty() && text.chars().all(known) {
         Ok(text.to_ascii_uppercase())
     } else {
-        Err("digits 0-9, *, #, A-D expected; a comma waits".to_owned())
+        Err("digits 0-9, *, #, A-D expected; a comma waits a second, a semicolon for `continue`".to_owned())
     }
 }
 

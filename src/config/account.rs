@@ -3,6 +3,7 @@ use super::values::{Host, Server, ValueError};
 use crate::base::net::Transport;
 use crate::base::secret::Secret;
 use crate::media::spec::Codec;
+pub use crate::media::spec::Dtmf;
 pub use crate::media::srtp::sdes::{Agreement, Policy};
 use crate::ua::availability::Availability;
 use crate::ua::caller_id::CallerId;
@@ -63,15 +64,6 @@ pub struct Account {
     pub handling: Handling,
 }
 
-/// How digits are sent in a call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Dtmf {
-    /// As events in the RTP stream.
-    Rfc4733,
-    /// Not at all: nothing is offered.
-    None,
-}
-
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PasswordSource {
     None,
@@ -113,7 +105,7 @@ impl Account {
             mailbox: false,
             watch: Vec::new(),
             codecs: vec![Codec::Opus, Codec::Pcmu, Codec::Pcma],
-            dtmf: Dtmf::Rfc4733,
+            dtmf: Dtmf::default(),
             expiry: Duration::from_secs(600),
             register: true,
             srtp: Policy::Off,

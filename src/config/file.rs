@@ -347,9 +347,12 @@ fn domain(text: &str) -> Result<Host, ValueError> {
 
 fn dtmf(text: &str) -> Result<Dtmf, ValueError> {
     match text {
+        "auto" => Ok(Dtmf::Auto),
         "rfc4733" => Ok(Dtmf::Rfc4733),
+        "info" => Ok(Dtmf::Info),
+        "inband" => Ok(Dtmf::Inband),
         "none" => Ok(Dtmf::None),
-        _ => Err(ValueError::new("rfc4733 or none expected")),
+        _ => Err(ValueError::new("auto, rfc4733, info, inband or none expected")),
     }
 }
 

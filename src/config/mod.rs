@@ -178,6 +178,12 @@ pub fn load(path: Option<&Path>, overrides: &Overrides, environment: &Environmen
         }
     }
     config.calls.hold_music = config.calls.hold_music.map(|file| environment.expand(&file));
+    if let Some(file) = config.calls.hold_music.as_ref().filter(|file| !file.is_file()) {
+        warnings.push(format!(
+            "calls: hold_music {:?}: there is no such file; calls on hold hear silence",
+            file.display().to_string()
+        ));
+    }
     if let Some(folder) = environment.recordings_folder(&config.files.recordings) {
         config.files.recordings = FileChoice::Path(folder);
     }

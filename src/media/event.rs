@@ -47,7 +47,7 @@ pub enum MediaEvent {
         stream: StreamId,
         cause: Failure,
     },
-    /// An RFC 4733 event ended.
+    /// A digit came: an RFC 4733 event ended, or tones were found in the sound.
     Digit {
         stream: StreamId,
         digit: Digit,

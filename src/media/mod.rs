@@ -9,6 +9,7 @@ pub mod event;
 pub mod frame;
 pub mod jitter;
 pub mod mix;
+pub mod music;
 pub mod path;
 pub mod record;
 pub mod rtcp;

@@ -9,6 +9,7 @@ use crate::media::conference::Conference;
 use crate::media::event::MediaEvent;
 use crate::media::frame::{Frame, SILENCE};
 use crate::media::mix::Mixer;
+use crate::media::music::Music;
 pub use crate::media::path::{Component, Datagram, MediaTransmit};
 use crate::media::record::Tap;
 use crate::media::spec::MediaCommand;
@@ -31,6 +32,8 @@ pub struct Engine {
     streams: BTreeMap<StreamId, Stream>,
     conference: Conference,
     mixer: Mixer,
+    /// What held calls hear.
+    music: Music,
     /// Of the streams that are recorded.
     taps: BTreeMap<StreamId, Tap>,
     muted: bool,
@@ -45,6 +48,7 @@ impl Engine {
             streams: BTreeMap::new(),
             conference: Conference::default(),
             mixer: Mixer::default(),
+            music: Music::default(),
             taps: BTreeMap::new(),
             muted: false,
             shared: Shared::new(anchor),
@@ -152,7 +156,14 @@ impl Engine {
     pub fn handle_capture(&mut self, now: Instant, frame: &Frame) {
         let heard = self.mixer.capture(frame);
         for (id, stream) in &mut self.streams {
-            let mut frame = self.conference.tell(*id, &heard).unwrap_or(SILENCE);
+            let mut frame = match self.conference.tell(*id, &heard) {
+                Some(frame) => {
+                    stream.music.pause();
+                    frame
+                }
+                None if stream.holds() => self.music.play(&mut stream.music),
+                None => SILENCE,
+            };
             if let Some(tap) = self.taps.get_mut(id) {
                 if stream.sends() {
                     tap.tell(&mut frame);
@@ -172,6 +183,7 @@ impl Engine {
             // Streams out of focus are played to nobody, so that their buffers keep time.
             let mut sound = SILENCE;
             let plays = stream.handle_playout(now, plays_at, &mut sound);
+            stream.tell_digits(&mut self.shared);
             if plays && self.conference.has(*id) {
                 self.mixer.add(frame, &sound);
             }
@@ -182,6 +194,11 @@ impl Engine {
         }
         self.mixer.finish(frame);
         self.meter(now);
+    }
+
+    /// What those hear from now on who are held.
+    pub fn set_music(&mut self, music: Music) {
+        self.music = music;
     }
 
     /// Both sides of a stream that is recorded, as they were in the frame captured and played last.

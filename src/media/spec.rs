@@ -209,6 +209,28 @@ pub enum Tone {
     Digit(Digit),
 }
 
+/// How digits are sent in a call.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Dtmf {
+    /// As RFC 4733 events where the peer takes them; else as tones, which everybody hears who decodes G.711; else by INFO.
+    #[default]
+    Auto,
+    /// As RFC 4733 events or not at all.
+    Rfc4733,
+    /// In the bodies of SIP INFO.
+    Info,
+    /// As tones in the sound.
+    Inband,
+    None,
+}
+
+impl Dtmf {
+    /// RFC 4733 events are offered.
+    pub fn has_events(self) -> bool {
+        matches!(self, Self::Auto | Self::Rfc4733)
+    }
+}
+
 /// A DTMF digit: `0`-`9`, `*`, `#`, `A`-`D`, and the hook flash (RFC 4733 §3.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Digit(u8);
@@ -272,7 +294,7 @@ pub enum MediaCommand {
     Focus {
         streams: Vec<StreamId>,
     },
-    /// Send an RFC 4733 event.
+    /// Send a digit: an RFC 4733 event where that was agreed, else tones in the sound.
     SendDigit {
         stream: StreamId,
         digit: Digit,

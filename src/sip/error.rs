@@ -1,5 +1,6 @@
 //! Why a request is refused, and the response that says so (RFC 3261 §8.2, §12.2.2, §21).
 use super::body::Body;
+use super::info::Signal;
 use super::invite::MIN_SE;
 use super::message::{HeaderError, Method, Request, Response};
 use super::options::{ALLOW, SUPPORTED};
@@ -21,6 +22,10 @@ pub enum Refusal {
     Extension(Vec<String>),
     #[error("the INFO package is not known")]
     InfoPackage,
+    #[error("an INFO with a body of this type is not read")]
+    InfoType,
+    #[error("the INFO holds no digit")]
+    InfoBody,
     #[error("sessions shorter than {} s are not agreed to", MIN_SE)]
     SessionInterval,
     #[error("the dialog does not exist")]
@@ -72,7 +77,8 @@ impl Refusal {
             Self::Method(Method::Other(_)) => 501,
             Self::Method(_) => 405,
             Self::NotAcceptable => 406,
-            Self::MediaType => 415,
+            Self::InfoBody => 400,
+            Self::MediaType | Self::InfoType => 415,
             Self::Extension(_) => 420,
             Self::SessionInterval => 422,
             Self::InfoPackage => 469,
@@ -94,9 +100,11 @@ impl Refusal {
             }
             Self::Extension(tags) => tags.iter().for_each(|tag| answer.headers.push("Unsupported", tag)),
             Self::SessionInterval => answer.headers.push("Min-SE", MIN_SE),
+            Self::InfoType => answer.headers.push("Accept", Signal::TYPES),
             Self::InfoPackage => answer.headers.push("Recv-Info", ""),
             Self::Busy { retry_after } => answer.headers.push("Retry-After", retry_after),
             Self::Header(_)
+            | Self::InfoBody
             | Self::NotAcceptable
             | Self::NoDialog
             | Self::Merged

@@ -7,6 +7,7 @@ pub mod diversion;
 pub mod error;
 pub mod event;
 pub mod identity;
+pub mod info;
 pub mod instant;
 pub mod invite;
 pub mod key;

@@ -86,10 +86,12 @@ pub enum Command {
         account: Option<AccountId>,
         target: String,
     },
-    /// Send DTMF digits (RFC 4733), in order.
+    /// Send DTMF digits, in order; a comma waits a second, a semicolon for `Continue`.
     Digits(CallNumber, String),
     /// Change the list of contacts.
     Contact(Change),
+    /// Send the digits that wait for it.
+    Continue(CallNumber),
     Mute(bool),
     /// Gains \[dB\], 0 is unchanged.
     Gain {

@@ -66,6 +66,11 @@ pub enum Event {
         call: CallNumber,
         digit: char,
     },
+    /// These digits are sent when the user says so.
+    DigitsWait {
+        call: CallNumber,
+        digits: String,
+    },
     /// The call is over and its whole story is known.
     Ended {
         call: CallNumber,

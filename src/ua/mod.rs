@@ -12,6 +12,7 @@ pub mod command;
 mod conference;
 pub mod contacts;
 pub mod dial_plan;
+pub mod dial_string;
 mod dialling;
 pub mod event;
 mod failover;
@@ -234,6 +235,7 @@ impl UserAgent {
             Command::Plan { account, target } => self.tell_plan(account, &target),
             Command::Digits(call, digits) => self.with_call(call, |c, _, out| c.dial_digits(now, &digits, out)),
             Command::Contact(change) => self.change_contacts(now, change),
+            Command::Continue(call) => self.with_call(call, |c, _, out| c.continue_digits(now, out)),
             Command::Mute(muted) => {
                 self.muted = muted;
                 self.out.media.push_back(MediaCommand::Mute(muted));
@@ -515,6 +517,7 @@ impl UserAgent {
         self.bury();
         self.set_sound(now);
         self.record_all();
+        self.calls.values_mut().for_each(|call| call.send_after_answer(now, &mut self.out));
         self.watch_flows(now);
         self.say_farewell(now);
     }

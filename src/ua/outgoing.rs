@@ -2,6 +2,7 @@
 use super::account::{Account, shown};
 use super::call::{Beginning, Call};
 use super::dial_plan::Verdict;
+use super::dial_string;
 use super::plan::{Plan, Wishes};
 use super::sending::Owner;
 use super::{CALLS, UserAgent, index, secure};
@@ -45,15 +46,25 @@ impl UserAgent {
         let Some(account) = self.choose_account(wanted) else {
             return self.out.refuse("there is no account to call from; `offhook init` makes one");
         };
+        let (typed, mut digits) = dial_string::split(typed);
         let (typed, by_itself) = account.settings.caller_id.read(typed);
-        let (target, verdict) = match account.dial(&self.look_up(typed)) {
+        let found = self.look_up(typed);
+        // A contact may have digits behind its number, too.
+        let (found, known) = dial_string::split(&found);
+        if digits.is_empty() {
+            digits = known;
+        }
+        let (target, verdict) = match account.dial(found) {
             Ok(dialled) => dialled,
             Err(error) => return self.out.refuse(error.to_string()),
         };
         let account = account.id;
         // Who calls for help is not hidden from those who are to come.
         let private = private.unwrap_or(by_itself) && verdict != Verdict::Emergency;
-        self.place(now, account, target, Placing { private: Some(private), ..Placing::default() });
+        let placed = self.place(now, account, target, Placing { private: Some(private), ..Placing::default() });
+        if let Some(call) = placed.and_then(|number| self.calls.get_mut(&number)) {
+            call.after_answer = digits.chars().filter(|c| !c.is_whitespace()).collect();
+        }
     }
 
     /// Places a call on an account; `None` when it cannot be placed, which the user is told.
@@ -136,7 +147,7 @@ impl UserAgent {
         let keying = settings.map(|s| s.keying).unwrap_or_default();
         Wishes {
             codecs: settings.map(|s| s.codecs.clone()).unwrap_or_default(),
-            dtmf: settings.is_none_or(|s| s.dtmf),
+            dtmf: settings.map(|s| s.dtmf).unwrap_or_default(),
             ptime: self.settings.ptime,
             rtcp_mux: self.settings.rtcp_mux,
             srtp: settings.map(|s| s.srtp).unwrap_or_default(),

@@ -3,7 +3,7 @@
 //! This is the one place where SIP, SDP and media meet, and only through plain data.
 use crate::base::rng::Rng;
 use crate::media::dtls::certificate::Certificate;
-use crate::media::spec::{Codec, Direction, Keying, OpusParameters, SourceDescription, StreamSpec};
+use crate::media::spec::{Codec, Direction, Dtmf, Keying, OpusParameters, SourceDescription, StreamSpec};
 use crate::media::srtp::sdes::Policy;
 use crate::nat::candidate::Reach;
 use crate::sdp::candidate;
@@ -25,7 +25,7 @@ const BRISK_BANDWIDTH: u32 = 18_000;
 #[derive(Clone, Debug)]
 pub struct Wishes {
     pub codecs: Vec<Codec>,
-    pub dtmf: bool,
+    pub dtmf: Dtmf,
     pub ptime: Duration,
     pub rtcp_mux: bool,
     pub srtp: Policy,
@@ -75,6 +75,10 @@ pub struct Plan {
 }
 
 impl Plan {
+    pub fn dtmf(&self) -> Dtmf {
+        self.wishes.dtmf
+    }
+
     pub fn new(wishes: Wishes, rng: &mut Rng) -> Self {
         Self {
             ways: Ways::new(wishes.reach.clone(), rng.fork()),
@@ -332,7 +336,7 @@ impl Plan {
             codecs: self.codecs(),
             // Losses happen: ask for the redundancy that costs nothing while there are none.
             opus: OpusParameters { use_inband_fec: true, ..OpusParameters::default() },
-            events: self.wishes.dtmf,
+            events: self.wishes.dtmf.has_events(),
             ptime: self.wishes.ptime,
             direction,
             rtcp_mux: self.wishes.rtcp_mux,

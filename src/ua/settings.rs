@@ -2,6 +2,7 @@
 pub use super::availability::Availability;
 use crate::base::net::Transport;
 use crate::media::dtls::certificate::Certificate;
+pub use crate::media::spec::Dtmf;
 use crate::media::spec::{Codec, SourceDescription};
 pub use crate::media::srtp::sdes::{Agreement, Policy};
 pub use crate::sip::auth::Password;
@@ -69,8 +70,7 @@ pub struct AccountSettings {
     pub watch: Vec<String>,
     /// In order of preference.
     pub codecs: Vec<Codec>,
-    /// Offer RFC 4733 events.
-    pub dtmf: bool,
+    pub dtmf: Dtmf,
     /// Whether calls are encrypted.
     pub srtp: Policy,
     /// How their keys are agreed on.

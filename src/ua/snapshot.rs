@@ -274,6 +274,9 @@ pub struct CallView {
     /// What the peer says of itself in RTCP SDES, as `item: text`.
     pub participant: Vec<(String, String)>,
     pub digits_received: String,
+    /// What is still to be sent of the digits dialled; `digits_wait`: when the user says so.
+    pub digits_left: String,
+    pub digits_wait: bool,
     /// A transfer under way, in words: to whom, and how it fares.
     pub transfer: Option<String>,
     pub media_flowing: bool,

@@ -55,7 +55,8 @@ pub const WORDS: &[Word] = &[
     Word::new("contact watch", "NAME", "show whether they are on the phone"),
     Word::new("contact unwatch", "NAME", "do not show it any more"),
     Word::new("contact speed", "NAME KEY|off", "what is typed to call them"),
-    Word::new("digits", "TONES", "send tones: 0-9 * # A-D"),
+    Word::new("digits", "TONES", "send tones: 0-9 * # A-D; a comma waits a second, a semicolon for you"),
+    Word::new("continue", "", "send the tones that wait for you"),
     Word::new("mute", "", "switch the microphone off"),
     Word::new("unmute", "", "switch the microphone on"),
     Word::new("gain", "MIC SOUND", "gain of microphone and sound [dB]"),
@@ -168,8 +169,8 @@ pub fn commands(snapshot: &Snapshot, chosen: Chosen, line: &str) -> Result<Vec<C
         ("plan", [_, ..]) => Command::Plan { account: chosen.account, target: arguments.join(" ") },
         ("digits", [_, ..]) => {
             let tones: String = arguments.concat().to_ascii_uppercase();
-            if !tones.chars().all(|c| matches!(c, '0'..='9' | 'A'..='D' | '*' | '#')) {
-                return Err(format!("{tones}: tones are 0-9, *, # and A-D."));
+            if !tones.chars().all(|c| matches!(c, '0'..='9' | 'A'..='D' | '*' | '#' | ',' | ';')) {
+                return Err(format!("{tones}: tones are 0-9, *, # and A-D; a comma and a semicolon wait."));
             }
             Command::Digits(here.talked("Tones can be sent only in a call.")?, tones)
         }
@@ -177,6 +178,7 @@ pub fn commands(snapshot: &Snapshot, chosen: Chosen, line: &str) -> Result<Vec<C
             Command::Device { microphone: name == "microphone", name: arguments.join(" ") }
         }
         ("reload", []) => Command::Reload,
+        ("continue", []) => Command::Continue(here.talked("No tones wait to be sent.")?),
         ("mute", []) => Command::Mute(true),
         ("unmute", []) => Command::Mute(false),
         ("gain", [capture, playback]) => {

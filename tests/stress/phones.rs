@@ -56,7 +56,7 @@ fn settings(number: usize, rng: &mut Rng) -> Settings {
         mailbox: false,
         watch: Vec::new(),
         codecs,
-        dtmf: true,
+        dtmf: Default::default(),
         srtp: Policy::Off,
         direct_calls: true,
         keying: Agreement::Sdes,
@@ -76,6 +76,7 @@ fn settings(number: usize, rng: &mut Rng) -> Settings {
         no_media_timeout: Duration::ZERO,
         contacts: Default::default(),
         certificate: None,
+        recording: Default::default(),
     }
 }
 

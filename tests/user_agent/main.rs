@@ -1,6 +1,7 @@
 //! Whole calls between user agents, in virtual time.
 mod capabilities;
 mod conference;
+mod digits;
 mod encrypted;
 mod failover;
 mod handling;

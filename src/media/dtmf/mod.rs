@@ -1,2 +1,3 @@
 //! DTMF digits over RTP.
+pub mod inband;
 pub mod telephone_event;

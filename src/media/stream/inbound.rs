@@ -1,6 +1,8 @@
 //! What one stream hears: from packets that passed the latch to sound and digits.
 use crate::media::codec::decoder;
 use crate::media::dsp::level::LevelMeter;
+use crate::media::dtmf::inband::SHORTEST;
+use crate::media::dtmf::inband::ToneFinder;
 use crate::media::dtmf::telephone_event::{EventReceiver, ReceivedDigit};
 use crate::media::frame::Frame;
 use crate::media::jitter::{Incoming, Playout};
@@ -28,6 +30,8 @@ pub struct Inbound {
     playout: Option<Playout>,
     receives: bool,
     events: EventReceiver,
+    /// Listens for tones, where the peer cannot send events.
+    tones: Option<ToneFinder>,
     digits: VecDeque<ReceivedDigit>,
     /// Of the last packet of sound: its codec and how much sound was in it.
     codec: Option<(Codec, Duration)>,
@@ -38,6 +42,11 @@ pub struct Inbound {
 impl Inbound {
     pub fn configure(&mut self, spec: &StreamSpec) {
         self.events.set_formats(&spec.receive_events);
+        if !spec.receive_events.is_empty() {
+            self.tones = None;
+        } else if self.tones.is_none() {
+            self.tones = Some(ToneFinder::default());
+        }
         if self.formats != spec.receive {
             self.formats.clone_from(&spec.receive);
             match &mut self.playout {
@@ -133,6 +142,10 @@ impl Inbound {
         let plays = playout.stats().played > before;
         if plays {
             self.level.add(frame);
+            let found = self.tones.as_mut().and_then(|tones| tones.listen(frame));
+            if let Some(digit) = found.filter(|_| self.digits.len() < MAX_DIGITS) {
+                self.digits.push_back(ReceivedDigit { digit, duration: SHORTEST });
+            }
         }
         plays
     }

@@ -10,12 +10,13 @@ use crate::base::rng::Rng;
 use crate::media::dtls::association::Event as DtlsEvent;
 use crate::media::event::MediaEvent;
 use crate::media::frame::Frame;
+use crate::media::music::Place;
 use crate::media::path::{Admission, Component, Datagram, Path};
 use crate::media::rtcp::compound::{self, Item};
 use crate::media::rtcp::session::{Context, Session};
 use crate::media::rtp::demux::{self, Kind};
 use crate::media::rtp::packet::Packet;
-use crate::media::spec::{Digit, Keying, StreamSpec};
+use crate::media::spec::{Digit, Direction, Keying, StreamSpec};
 use crate::media::srtp::context::{Protection, Refused};
 use crate::media::srtp::sdes::Keys;
 use crate::media::stats::StreamReport;
@@ -38,6 +39,8 @@ pub struct Stream {
     rng: Rng,
     inbound: Inbound,
     outbound: Outbound,
+    /// Where in the music the peer is while it is held.
+    pub music: Place,
     running: Option<Running>,
     /// Kept while the stream is clear: its keys may come back, and their indices must go on then.
     protection: Option<Protection>,
@@ -77,6 +80,7 @@ impl Stream {
             id,
             inbound: Inbound::default(),
             outbound,
+            music: Place::default(),
             rng,
             running: None,
             protection: None,
@@ -404,6 +408,11 @@ impl Stream {
         }
     }
 
+    /// The peer is held: it hears us, and we do not hear it.
+    pub fn holds(&self) -> bool {
+        self.running.as_ref().is_some_and(|running| running.spec.direction == Direction::SendOnly)
+    }
+
     /// Whether sound goes to the peer.
     pub fn sends(&self) -> bool {
         self.running.as_ref().is_some_and(|running| running.spec.direction.sends())
@@ -508,7 +517,7 @@ impl Stream {
         }
     }
 
-    fn tell_digits(&mut self, shared: &mut Shared) {
+    pub fn tell_digits(&mut self, shared: &mut Shared) {
         while let Some(told) = self.inbound.take_digit() {
             shared.event(MediaEvent::Digit { stream: self.id, digit: told.digit, duration: told.duration });
         }

@@ -2,6 +2,7 @@
 use crate::base::rng::Rng;
 use crate::media::codec::PacketEncoder;
 use crate::media::dsp::level::LevelMeter;
+use crate::media::dtmf::inband::ToneSender;
 use crate::media::dtmf::telephone_event::EventSender;
 use crate::media::frame::{FRAME_DURATION, Frame};
 use crate::media::rtp::sender::Sender;
@@ -22,6 +23,7 @@ pub struct Outbound {
     frames: u32,
     payload: Vec<u8>,
     events: Option<(TelephoneEvent, EventSender)>,
+    tones: ToneSender,
     level: LevelMeter,
 }
 
@@ -36,6 +38,7 @@ impl Outbound {
             frames: 0,
             payload: Vec::new(),
             events: None,
+            tones: ToneSender::default(),
             level: LevelMeter::default(),
         }
     }
@@ -55,11 +58,12 @@ impl Outbound {
         }
     }
 
-    /// Queues a digit. Without negotiated events there is no way to send it.
+    /// Queues a digit: as an event where that was agreed, else as tones in the sound.
     pub fn send_digit(&mut self, digit: Digit, duration: Duration) {
-        if let Some((_, events)) = &mut self.events {
-            events.send(digit, duration);
-        }
+        match &mut self.events {
+            Some((_, events)) => events.send(digit, duration),
+            None => self.tones.send(digit, duration),
+        };
     }
 
     pub fn set_expected_loss(&mut self, fraction: f64) {
@@ -73,6 +77,9 @@ impl Outbound {
     /// - `sends`: whether the direction allows it and there is somewhere to send to. The media clock goes on either way.
     pub fn handle_frame(&mut self, now: Instant, frame: &Frame, sends: bool, packet: &mut Vec<u8>) -> bool {
         self.sender.advance(now);
+        let mut frame = *frame;
+        self.tones.replace(&mut frame);
+        let frame = &frame;
         let Some(encoder) = &mut self.encoder else { return false };
         let encoded = encoder.push(frame, &mut self.payload);
         self.frames += 1;

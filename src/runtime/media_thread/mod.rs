@@ -16,6 +16,7 @@ use crate::base::rng::Rng;
 use crate::base::time::WallAnchor;
 use crate::media::event::MediaEvent;
 use crate::media::frame::SILENCE;
+use crate::media::music::Music;
 use crate::media::session::{Done, Engine};
 use crate::media::spec::{MediaCommand, Recording};
 use crate::runtime::helpers::Helpers;
@@ -67,6 +68,7 @@ enum Order {
         stream: StreamId,
         recording: Option<(Recording, Tape)>,
     },
+    Music(Music),
     Impair(Impairment),
     /// What a server or a name server told for a stream.
     Done(StreamId, Done),
@@ -98,6 +100,11 @@ impl MediaSender {
     /// Changes devices while they run; `None` leaves one as it is.
     pub fn set_devices(&self, microphone: Option<DeviceChoice>, speaker: Option<DeviceChoice>) {
         self.order(Order::Devices { microphone, speaker });
+    }
+
+    /// What held calls hear from now on.
+    pub fn set_music(&self, music: Music) {
+        self.order(Order::Music(music));
     }
 
     /// Sets the simulated network, also for streams that are open.

@@ -140,6 +140,7 @@ impl Machine {
                     self.speaker.choose(choice);
                 }
             }
+            Order::Music(music) => self.engine.set_music(music),
             Order::Impair(impairment) => self.wires.impair(impairment),
             Order::Done(stream, done) => self.engine.handle_done(now, stream, done),
             Order::Shutdown => {}

@@ -14,6 +14,7 @@
 mod acceptor;
 mod acknowledge;
 mod ending;
+mod inform;
 mod initiator;
 mod liveness;
 mod modify;
@@ -32,6 +33,7 @@ pub use reason::Reason;
 pub use session::Session;
 pub use session_timer::MIN_SE;
 
+use crate::sip::info::Signal;
 use crate::sip::message::{NameAddr, Request, Response, Uri};
 use crate::sip::refer::ReferTo;
 use crate::sip::timer::Timers;
@@ -129,6 +131,10 @@ pub enum Event {
     /// The peer, or a server on the way, no longer knows the dialog (481), or did not answer a request in it (408; 503 where
     /// nothing could be sent). The session goes on until [`Session::abandon`].
     Lost { status: u16 },
+    /// The peer pressed a key, told by INFO.
+    Signalled(Signal),
+    /// The peer does not take our key by INFO.
+    SignalRefused { status: u16 },
     /// Nobody has refreshed the session in time (RFC 4028 §10): call [`Session::expire`], or let it go on when that is known
     /// to be a server's fault.
     Expired,

@@ -43,6 +43,8 @@ pub(super) enum Kind {
     /// The question whether the dialog is still there.
     Probe,
     Refer,
+    /// A digit.
+    Info,
     /// A report on a call that the peer asked for.
     Notify,
     Bye,
@@ -303,6 +305,7 @@ impl Session {
             Kind::Update | Kind::Prack | Kind::Notify | Kind::Bye => {}
             Kind::Probe => self.lost(failure.status()),
             Kind::Refer => self.transfer_over(failure.status()),
+            Kind::Info => self.signal_answered(failure.status()),
         }
         self.settle(now);
     }
@@ -462,6 +465,7 @@ impl Session {
             Kind::Update => self.refresh_answered(now, &response),
             Kind::Probe => self.probe_answered(now, &response),
             Kind::Refer => self.refer_answered(&response),
+            Kind::Info => self.signal_answered(response.status),
             Kind::Prack | Kind::Notify | Kind::Bye => {}
         }
     }

@@ -44,12 +44,7 @@ impl Session {
             Method::Update => return self.handle_update(now, key.clone(), request.clone()),
             Method::Prack => return self.handle_prack(now, key.clone(), request),
             Method::Bye => self.handle_bye(now, key.clone(), request),
-            Method::Info if request.headers.get("Info-Package").is_some() => return Err(Refusal::InfoPackage),
-            Method::Info => {
-                let response = self.response(request, 200);
-                self.outputs.push_back(Output::Response { key: key.clone(), response });
-                self.events.push_back(Event::Notified { request: Box::new(request.clone()) });
-            }
+            Method::Info => return self.handle_info(key.clone(), request),
             Method::Options => {
                 let mut response = self.response(request, 200);
                 response.headers.push("Contact", &self.contact);

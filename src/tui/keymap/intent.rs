@@ -26,6 +26,7 @@ pub enum Intent {
     NextRule,
     DoNotDisturb,
     Record,
+    Continue,
     Keypad,
     Quality,
     Messages,

@@ -53,6 +53,7 @@ rows! {
         ["d"] => Keypad Established "keypad" "send tones to the other side",
         ["q"] => Quality Established "quality" "the quality of the call over time",
         ["r"] => Record Established "record" "record the call into a file, or stop",
+        ["."] => Continue Hidden "" "send the tones that wait for you",
         ["l"] => Messages Call "messages" "all messages of the call, or of the call in the list of recent ones",
         ["i"] => Details Established "details" "all that is known of the call",
         ["tab"] => NextPane Idle "lists" "go to the next list",

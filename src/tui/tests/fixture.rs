@@ -171,6 +171,8 @@ impl Screen {
             session_information: String::new(),
             participant: if established { vec![("tool".into(), "Asterisk 22".into())] } else { Vec::new() },
             digits_received: String::new(),
+            digits_left: String::new(),
+            digits_wait: false,
             transfer: None,
             media_flowing: established,
             quality: Arc::new(if established { quality() } else { CallQuality::default() }),

@@ -41,6 +41,7 @@ pub fn change(model: &mut Model, intent: Intent) -> Vec<Effect> {
         Intent::Conference => live.filter(|call| call.state == CallState::Established).and_then(|call| {
             if call.in_conference { Some(Command::Split(call.number)) } else { conference_with(model, call) }
         }),
+        Intent::Continue => live.filter(|call| call.digits_wait).map(|call| Command::Continue(call.number)),
         Intent::Record => live.filter(|call| call.state == CallState::Established).map(|call| match call.recording {
             Some(_) => Command::StopRecording(call.number),
             None => Command::Record(call.number, None),
@@ -52,6 +53,7 @@ pub fn change(model: &mut Model, intent: Intent) -> Vec<Effect> {
         None => {
             let text = match intent {
                 Intent::Swap => "There is no other call to swap to.",
+                Intent::Continue => "No tones wait to be sent.",
                 Intent::Record => "Only a call that is up can be recorded.",
                 Intent::Conference => "There is no other call to join.",
                 Intent::Hold => "Only a call that is talked on can be held.",

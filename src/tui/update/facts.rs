@@ -119,6 +119,7 @@ pub fn event(model: &mut Model, event: Event) -> Vec<Effect> {
         | Event::Ringing(_)
         | Event::Established(_)
         | Event::HoldChanged { .. }
+        | Event::DigitsWait { .. }
         | Event::Conference { .. }
         | Event::Redirected { .. }
         | Event::Transfer { .. }

@@ -87,7 +87,9 @@ fn perform(model: &mut Model, intent: Intent, key: Key) -> Vec<Effect> {
     };
     match intent {
         I::Answer | I::RejectBusy | I::Decline | I::Ignore | I::Yes | I::No => calls::reply(model, intent),
-        I::HangUp | I::Hold | I::Mute | I::Swap | I::Conference | I::Record => calls::change(model, intent),
+        I::HangUp | I::Hold | I::Mute | I::Swap | I::Conference | I::Record | I::Continue => {
+            calls::change(model, intent)
+        }
         I::SoundUp | I::SoundDown | I::MicUp | I::MicDown => calls::gain(model, intent),
         I::Digit => calls::digit(model, typed),
         I::Transfer => lines::transfer(model),

@@ -72,6 +72,14 @@ fn established(model: &Model, g: &Glyphs, call: &CallView) -> Sentence {
     if let Some(transfer) = &call.transfer {
         return Sentence::new(Role::Accent, g.fair, capital(transfer));
     }
+    if call.digits_wait {
+        let key = model.keymap.shown(Context::Main, Intent::Continue, false).map_or(String::new(), |k| k.to_string());
+        let rest = call.digits_left.trim_start_matches([';', 'w', 'W']);
+        return Sentence::new(Role::Accent, g.fair, format!("Press {key} to send {rest}"));
+    }
+    if !call.digits_left.is_empty() {
+        return Sentence::new(Role::Fair, g.fair, format!("Sending tones; {} is left.", call.digits_left));
+    }
     match (call.held_by_us, call.held_by_peer) {
         (true, true) => return Sentence::new(Role::Fair, g.fair, "Both sides hold this call."),
         (true, false) => return Sentence::new(Role::Fair, g.fair, "You hold this call: neither hears the other."),

@@ -201,6 +201,11 @@ impl Call {
                     }
                 }
             }
+            invite::Event::Signalled(signal) => self.hear_digit(signal.key, out),
+            invite::Event::SignalRefused { status } => {
+                self.digits.clear();
+                out.refuse(format!("the peer takes no digits in messages ({status})"));
+            }
             invite::Event::Notified { request } => self.hear_request(&request.headers),
             invite::Event::Ended { cause } => self.handle_end(now, &cause, anchor, out),
         }

@@ -1,7 +1,7 @@
 //! The media of a call: its ports, the stream it runs, what is heard and how well.
+use super::Call;
 use super::reach::Search;
 use super::view::codec;
-use super::{Call, DIGITS};
 use crate::base::id::StreamId;
 use crate::base::net::Flow;
 use crate::base::time::WallAnchor;
@@ -142,13 +142,7 @@ impl Call {
                 }
                 self.media.heard = now;
             }
-            MediaEvent::Digit { digit, .. } => {
-                if self.digits_received.len() < DIGITS {
-                    self.digits_received.push(digit.to_char());
-                }
-                out.note(self.number, format!("tone {} heard", digit.to_char()));
-                out.event(Event::Digit { call: self.number, digit: digit.to_char() });
-            }
+            MediaEvent::Digit { digit, .. } => self.hear_digit(digit.to_char(), out),
             MediaEvent::Goodbye { reason, .. } => {
                 // RTCP is easily forged: it never ends a call, it only explains one.
                 out.log(format!("call {}: the peer's media said goodbye {}", self.number, reason.sanitize(60)));

@@ -77,6 +77,8 @@ pub struct Call {
     held_by_us: bool,
     held_by_peer: bool,
     digits: VecDeque<char>,
+    /// What was dialled behind the number.
+    pub after_answer: VecDeque<char>,
     digit_at: Option<Instant>,
     digits_received: String,
     media: Media,
@@ -156,6 +158,7 @@ impl Call {
             held_by_us: false,
             held_by_peer: false,
             digits: VecDeque::new(),
+            after_answer: VecDeque::new(),
             digit_at: None,
             digits_received: String::new(),
             media: Media::new(now),

@@ -71,6 +71,8 @@ impl Call {
             session_information: session_text(negotiated.map(|n| &n.session_information)),
             participant: self.participant(),
             digits_received: self.digits_received.clone(),
+            digits_left: self.digits_left(),
+            digits_wait: self.waits_for_user(),
             transfer: self.transfer_words(),
             media_flowing: self.media.flowing,
             quality: Arc::clone(&self.media.quality),
