@@ -43,7 +43,7 @@ pub fn draw(model: &Model, p: &mut Painter<'_>, middle: Rect, entry: &LadderEntr
         }
         let pieces: Vec<(&str, Role)> =
             part.roles.iter().filter_map(|(range, role)| Some((part.text.get(range.clone())?, *role))).collect();
-        p.pieces(inside.x + margin, y, inside.width - margin, &pieces);
+        p.pieces(inside.x + margin, y, inside.width.saturating_sub(margin), &pieces);
     }
     super::details::more(p, area, first, parts.len(), height);
 }
