@@ -323,7 +323,7 @@ pub struct Proxy {
     /// The private key of the certificate (PEM).
     #[arg(long, value_name = "FILE", requires = "certificate")]
     pub key: Option<PathBuf>,
-    /// Without --users: take WebSockets of web pages from this origin too, as https://phone.example; may be given again.
+    /// Without --users: take WebSockets of web pages from this origin too, as `https://phone.example`; may be given again.
     #[arg(long, value_name = "ORIGIN")]
     pub origin: Vec<String>,
 }

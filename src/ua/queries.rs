@@ -132,7 +132,8 @@ impl UserAgent {
 
     /// What we could agree to in a call, for who asks (RFC 3261 §11.2, RFC 3264 §9): ports of zero, and no keys.
     pub(super) fn capabilities(&mut self, request: &Request, status: u16, of: (&Flow, AccountId)) -> Option<Body> {
-        if status != 200 || !options::wants_description(request) {
+        // Who wrote a datagram is not known: nobody is to get more by it than he sends.
+        if status != 200 || !of.0.transport.is_reliable() || !options::wants_description(request) {
             return None;
         }
         let (flow, account) = of;

@@ -160,8 +160,8 @@ pub fn syntax() -> Vec<Row> {
         row(
             "mpart01",
             "3.1.1.11",
-            (Understood(|m| request(m).body.len() == 553 && request(m).body.contains(&0)), Status(405), Whole),
-            "binary bodies are kept as they are; messages are not taken",
+            (Understood(|m| request(m).body.len() == 553 && request(m).body.contains(&0)), Status(415), Whole),
+            "binary bodies are kept as they are; of this type none is read",
         ),
         row(
             "unreason",

@@ -2,10 +2,15 @@
 use crate::hostile::{SECOND, SERVER, registered};
 use crate::peer::Letter;
 use crate::world::{World, address};
+use offhook::base::net::{Flow, Received, Transport};
 use offhook::ua::command::Command;
 use offhook::ua::event::Event;
 
 fn ask(world: &mut World, method: &str, headers: &str) -> Letter {
+    ask_over(world, Transport::Udp, method, headers)
+}
+
+fn ask_over(world: &mut World, transport: Transport, method: &str, headers: &str) -> Letter {
     world.mail_for(address(SERVER));
     let text = format!(
         "{method} sip:a@192.0.2.1 SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.9:5060;branch=z9hG4bK{method}{}\r\n\
@@ -13,7 +18,10 @@ fn ask(world: &mut World, method: &str, headers: &str) -> Letter {
          {headers}Content-Length: 0\r\n\r\n",
         headers.len()
     );
-    world.give(0, address(SERVER), &text);
+    let flow = Flow::new(transport, world.phones[0].address, address(SERVER));
+    let now = world.now;
+    world.phones[0].agent.handle_received(now, Received { flow, bytes: text.into() });
+    world.drain();
     world.run(SECOND / 10);
     world.latest(address(SERVER), "SIP/2.0")
 }
@@ -48,7 +56,10 @@ fn each_method_that_is_listed_is_served_and_no_other() {
 fn what_could_be_agreed_to_is_described_to_who_asks() {
     let mut world = registered(52);
     assert!(!ask(&mut world, "OPTIONS", "").text.contains("v=0"));
-    let answer = ask(&mut world, "OPTIONS", "Accept: text/plain, application/sdp\r\n");
+    let wanted = "Accept: text/plain, application/sdp\r\n";
+    // Whoever forges a sender is not helped to send more than he has.
+    assert!(!ask(&mut world, "OPTIONS", wanted).text.contains("v=0"));
+    let answer = ask_over(&mut world, Transport::Tcp, "OPTIONS", &format!("Subject: again\r\n{wanted}"));
     assert_eq!(answer.header("Content-Type"), "application/sdp");
     assert!(answer.text.contains("\r\nm=audio 0 RTP/AVP ") && answer.text.contains("PCMU/8000"), "{}", answer.text);
 }
