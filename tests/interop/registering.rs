@@ -45,7 +45,10 @@ fn reloaded(case: &Case) {
     std::fs::write(&config, account("1002")).expect("written");
     phone.command("reload");
     phone.expect("the new configuration", Duration::from_secs(5), |line| line["type"] == "reloaded");
-    asterisk.expect_registered("1002", Duration::from_secs(5));
+    phone.expect("the other account", Duration::from_secs(5), |line| {
+        line["account"] == "1002" && line["state"] == "registered"
+    });
+    assert!(asterisk.is_registered("1002"));
     wait_for("1001 to sign off", Duration::from_secs(5), || (!asterisk.is_registered("1001")).then_some(()));
     assert_eq!(phone.interrupt(), exit::ENDED);
     assert!(!asterisk.is_registered("1002"), "it has not unregistered");
