@@ -2,6 +2,7 @@
 use super::*;
 use crate::nat::candidate::{OWN_PACE, RTCP, RTP};
 use crate::nat::stun::Builder;
+use crate::nat::stun::{Class, Message, Method, TransactionId, attribute};
 use std::collections::BTreeMap;
 
 const MS: Duration = Duration::from_millis(1);

@@ -2,7 +2,8 @@
 use super::*;
 use crate::base::secret::Secret;
 use crate::nat::candidate::{Credentials, RTCP, Server};
-use crate::nat::stun::attribute;
+use crate::nat::candidate::{ServerTransport, TurnServer};
+use crate::nat::stun::{Builder, TransactionId, attribute};
 
 fn at(text: &str) -> SocketAddr {
     text.parse().expect("address")
