@@ -248,6 +248,10 @@ impl Run {
                 (_, true) => self.say_fact("transfer_failed", &format!("the transfer to {to} failed ({status})")),
                 (_, false) => self.say_fact("transferring", &format!("transferring to {to} ({status})")),
             },
+            // Who types commands decides.
+            Event::Redirected { target, .. } if self.job.control => {
+                self.tell("redirected", &target, || format!("moved to {target}: type follow or hangup"));
+            }
             Event::Redirected { call, target } => {
                 // Nobody is there to be asked: to call somebody else is not for a program to decide.
                 self.tell("redirected", &target, || {

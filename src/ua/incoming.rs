@@ -320,7 +320,10 @@ impl UserAgent {
             self.calls.insert(number, call);
             return;
         }
-        session.provisional(now, 180, None);
+        // Who insists on reliability is told that it rings together with our description, when there are ports.
+        if !session.insists_on_reliability() {
+            session.provisional(now, 180, None);
+        }
         call.session = Some(session);
         call.alert.ring = ring(&request.headers);
         call.alert.answer_at = self.answers_at(now, account_id, &request.headers, &flow);

@@ -176,6 +176,8 @@ impl UserAgent {
         if !call.outgoing && (!call.is_ringing_in() || self.settings.auto_answer) {
             call.answer(now, &self.anchor, &mut self.out);
             self.focus_on(now, number);
+        } else if !call.outgoing {
+            call.describe_early(now);
         }
     }
 

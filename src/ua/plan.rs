@@ -250,6 +250,14 @@ impl Plan {
         }
     }
 
+    /// All early dialogs are over, and somebody else is called: what is agreed with them begins anew. The stream to run, when it
+    /// is to change.
+    pub fn start_over(&mut self) -> Option<StreamSpec> {
+        self.forks.clear();
+        self.associations.1 = None;
+        self.silence()
+    }
+
     /// Of the dialog that won, or of an early one with what is agreed in it; `None` beyond the limit of forks.
     fn negotiator(&mut self, fork: Fork) -> Option<(&mut Negotiator, Option<&mut Option<Negotiated>>)> {
         if self.chosen.is_some() {

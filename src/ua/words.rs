@@ -120,8 +120,8 @@ pub fn commands(snapshot: &Snapshot, chosen: Chosen, line: &str) -> Result<Vec<C
         ("follow", []) => Command::Follow(here.redirected()?, true),
         ("hangup", []) => Command::HangUp(here.call().ok_or("There is no call.")?.number),
         ("hangup", [number]) => Command::HangUp(here.numbered(number)?),
-        ("hold", []) => Command::Hold(here.talked("Only a call that is talked on can be held.")?),
-        ("resume", []) => Command::Resume(here.talked("Only a call that is talked on can be held.")?),
+        ("hold", []) => Command::Hold(here.heard("Only a call that is talked on can be held.")?),
+        ("resume", []) => Command::Resume(here.heard("Only a call that is talked on can be held.")?),
         ("switch", []) => Command::Switch(here.other().ok_or("There is no other call to swap to.")?),
         ("switch", [number]) => Command::Switch(here.numbered(number)?),
         ("join", names) => return here.join(names),
@@ -295,6 +295,13 @@ impl Here<'_> {
     fn talked(&self, otherwise: &str) -> Result<CallNumber, String> {
         let call = self.call().filter(|call| call.state == CallState::Established);
         call.map(|call| call.number).ok_or_else(|| otherwise.to_owned())
+    }
+
+    /// The same, or one that is heard before it is answered.
+    fn heard(&self, otherwise: &str) -> Result<CallNumber, String> {
+        let early = |call: &&CallView| call.outgoing && matches!(call.state, CallState::Ringing { early_media: true });
+        let call = self.call().filter(early).map(|call| call.number);
+        call.map_or_else(|| self.talked(otherwise), Ok)
     }
 
     /// The established call beside the one meant; of several the next one, so that repeating it comes by all.

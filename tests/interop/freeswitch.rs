@@ -26,7 +26,7 @@ fn one_codec(case: &Case) {
     assert!(summary["codec"].as_str().is_some_and(|codec| codec.starts_with("PCMA")), "{summary}");
 }
 
-/// 422 is answered with the interval it asks for, and what was agreed is kept by the phone.
+/// 422 is answered with the interval it asks for, and what was agreed is kept by the phone: by UPDATE, else by re-INVITE.
 fn session_timer(case: &Case) {
     let (mut sipp, server) = Sipp::serve(case, "too-short.xml", &[]);
     let mut phone = call(case, server).arguments(&["--duration", "47"]).start();

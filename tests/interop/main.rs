@@ -16,6 +16,7 @@ mod peers_dnsmasq;
 mod peers_kamailio;
 mod peers_linphone;
 mod peers_pulse;
+mod peers_script;
 mod peers_sipp;
 mod peers_tshark;
 mod phone;
@@ -47,6 +48,7 @@ mod quality;
 mod recovering;
 mod registering;
 mod secure;
+mod signalling;
 mod taping;
 mod transfer;
 mod transports;
@@ -54,15 +56,21 @@ mod watching;
 mod ways;
 
 fn main() -> std::process::ExitCode {
-    let together: [&[harness::Case]; 5] =
-        [recovering::CASES, edges::CASES, kamailio::CASES, transports::CASES, locating::CASES];
+    let together: [&[harness::Case]; 7] = [
+        freeswitch::CASES,
+        recovering::CASES,
+        edges::CASES,
+        kamailio::CASES,
+        transports::CASES,
+        locating::CASES,
+        signalling::CASES,
+    ];
     let alone = [
         measuring::CASES,
         peers_check::CASES,
         registering::CASES,
         calling::CASES,
         answering::CASES,
-        freeswitch::CASES,
         conferring::CASES,
         taping::CASES,
         transfer::CASES,

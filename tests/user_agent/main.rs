@@ -2,6 +2,7 @@
 mod capabilities;
 mod conference;
 mod digits;
+mod early;
 mod encrypted;
 mod failover;
 mod handling;

@@ -86,6 +86,11 @@ impl Session {
         self.reliable.as_ref().is_some_and(|reliable| reliable.required)
     }
 
+    /// Incoming, not answered yet: the caller insists on reliable provisional responses.
+    pub fn insists_on_reliability(&self) -> bool {
+        matches!(self.side, Side::Ringing(_)) && self.is_reliability_required()
+    }
+
     /// Nothing that was sent reliably waits for its PRACK.
     pub(super) fn is_all_acknowledged(&self) -> bool {
         self.reliable.as_ref().is_none_or(|reliable| reliable.unacknowledged.is_none() && reliable.waiting.is_empty())

@@ -21,24 +21,21 @@ impl Call {
         if !self.plan.is_open() {
             return;
         }
-        let Some(session) = &mut self.session else { return };
-        let made = match session.offer().cloned() {
-            Some(offer) => self.plan.answer(&offer, Direction::SendRecv),
-            None => self.plan.offer(Direction::SendRecv).map(|body| (body, None)),
+        let made = match self.described {
+            true => Ok((None, self.media.withheld.take())),
+            false => self.first_description().map(|(body, spec)| (Some(body), spec)),
         };
         match made {
             Ok((body, spec)) => {
-                session.accept(now, Some(body));
+                if let Some(session) = &mut self.session {
+                    session.accept(now, body);
+                }
                 self.answered = Some(now);
                 self.media.heard = now;
                 self.configure(now, spec, out);
                 out.event(Event::Established(self.number));
             }
-            Err(error) => {
-                let warning = warning(&error);
-                session.reject(now, error.status(), &[("Warning", &warning)]);
-                self.verdict = Some(Verdict { end: CallEnd::Failed, status: None, cause: error.to_string() });
-            }
+            Err(error) => self.refuse_description(now, &error),
         }
         self.drain_events(now, anchor, out);
     }
@@ -95,8 +92,6 @@ impl Call {
         let (Some(session), Some((target, status))) = (&mut self.session, self.redirected.take()) else { return };
         if yes {
             session.follow(now, target);
-            // Nothing is known of who is called now.
-            (self.ringing, self.alerted, self.early_media) = (false, false, false);
         } else {
             let cause = format!("the target had moved, and you did not follow ({status})");
             self.verdict = Some(Verdict { end: CallEnd::Refused, status: Some(status), cause });
@@ -193,6 +188,10 @@ impl Call {
                         uri.params.remove("method");
                         let target = shown(&uri.to_string(), 120);
                         self.redirected = Some((uri, response.status));
+                        // Nobody rings or is heard any longer, and nothing is known of who is called next.
+                        (self.ringing, self.alerted, self.early_media) = (false, false, false);
+                        let spec = self.plan.start_over();
+                        self.run(now, spec, out);
                         out.event(Event::Redirected { call: self.number, target });
                     }
                     None => {

@@ -31,6 +31,8 @@ pub(super) struct Media {
     pub flowing: bool,
     /// Ports were asked for, and are to be given back.
     pub opened: bool,
+    /// The stream as it is agreed before we answered.
+    pub withheld: Option<StreamSpec>,
     /// The stream as media runs it by now.
     pub spec: Option<StreamSpec>,
     /// What the DTLS handshake of the stream chose.
@@ -52,6 +54,7 @@ impl Media {
             participant: Participant::default(),
             flowing: false,
             opened: false,
+            withheld: None,
             spec: None,
             secured: None,
             packets: 0,
@@ -98,6 +101,10 @@ impl Call {
     }
 
     pub fn configure(&mut self, now: Instant, spec: Option<StreamSpec>, out: &mut Outbox) {
+        if self.withholds() {
+            self.media.withheld = spec.or(self.media.withheld.take());
+            return;
+        }
         let held_by_peer = self.plan.negotiated().is_some_and(|n| n.held_by_peer);
         if self.held_by_us != self.want_hold || self.held_by_peer != held_by_peer {
             (self.held_by_us, self.held_by_peer) = (self.want_hold, held_by_peer);

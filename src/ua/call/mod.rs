@@ -2,6 +2,7 @@
 mod alert;
 mod course;
 mod digits;
+mod early;
 mod ending;
 mod media;
 pub mod party;
@@ -70,6 +71,8 @@ pub struct Call {
     redirected: Option<(Uri, u16)>,
     /// The user has answered; the ports or the ACK are awaited.
     answering: bool,
+    /// Incoming: the caller was told of our media before the answer.
+    described: bool,
     pub ignored: bool,
     pub alert: Alert,
     /// What the user wants, and what the peer has agreed to.
@@ -152,6 +155,7 @@ impl Call {
             early_media: false,
             redirected: None,
             answering: false,
+            described: false,
             ignored: false,
             alert: Alert::default(),
             want_hold: false,
