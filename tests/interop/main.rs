@@ -26,11 +26,13 @@ mod tools;
 mod answering;
 mod availability;
 mod browsers;
+mod callers;
 mod calling;
 mod compare;
 mod conferring;
 mod demo;
 mod devices;
+mod digits;
 mod dtls;
 mod edges;
 mod explained;
@@ -56,11 +58,12 @@ mod watching;
 mod ways;
 
 fn main() -> std::process::ExitCode {
-    let together: [&[harness::Case]; 7] = [
+    let together: [&[harness::Case]; 8] = [
         freeswitch::CASES,
         recovering::CASES,
         edges::CASES,
         kamailio::CASES,
+        callers::CASES,
         transports::CASES,
         locating::CASES,
         signalling::CASES,
@@ -70,6 +73,7 @@ fn main() -> std::process::ExitCode {
         peers_check::CASES,
         registering::CASES,
         calling::CASES,
+        digits::CASES,
         answering::CASES,
         conferring::CASES,
         taping::CASES,

@@ -4,7 +4,8 @@ use crate::harness::Case;
 use crate::process::{Process, wait_for};
 use crate::tools;
 use std::fs;
-use std::net::SocketAddr;
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
@@ -24,6 +25,8 @@ pub struct Baresip {
     folder: PathBuf,
     /// Where it listens.
     pub sip: SocketAddr,
+    /// Where it is told what to do.
+    control: SocketAddr,
 }
 
 impl Baresip {
@@ -35,6 +38,7 @@ impl Baresip {
         let wav = folder.join("microphone.wav");
         sound.write(&wav);
         let sip = SocketAddr::from(([127, 0, 0, 1], tools::free_port()));
+        let control = SocketAddr::from(([127, 0, 0, 1], tools::free_port()));
         let (first, last) = tools::free_range(100);
         let values = [
             ("SIP", sip.to_string()),
@@ -46,6 +50,9 @@ impl Baresip {
             ("PASSWORD", account.password.clone()),
             ("REGISTRAR", account.registrar.to_string()),
             ("CODECS", account.codecs.to_owned()),
+            ("CONTROL", control.to_string()),
+            // Whom it writes to.
+            ("PEER", dial.unwrap_or("sip:nobody@localhost").to_owned()),
             ("ANSWER", if account.answers { "auto" } else { "manual" }.to_owned()),
         ];
         tools::render(&tools::peers().join("baresip"), &folder, &values);
@@ -55,7 +62,19 @@ impl Baresip {
             command.arg("-e").arg(format!("d {target}"));
         }
         let log = case.folder().join(format!("baresip-{}.log", account.user));
-        Self { process: Process::start("baresip", &mut command, &log), folder, sip }
+        Self { process: Process::start("baresip", &mut command, &log), folder, sip, control }
+    }
+
+    /// A command of its menu: `hold`, `resume`, `transfer` to an address, `message` to whom it has called.
+    pub fn command(&self, command: &str, parameters: &str) {
+        let text = serde_json::json!({ "command": command, "params": parameters }).to_string();
+        let mut stream = TcpStream::connect(self.control).expect("baresip can be told");
+        write!(stream, "{}:{text},", text.len()).expect("baresip listens");
+        stream.set_read_timeout(Some(Duration::from_secs(5))).expect("a time limit");
+        let mut answer = [0; 1_024];
+        let length = stream.read(&mut answer).expect("baresip answers");
+        let answer = String::from_utf8_lossy(answer.get(..length).unwrap_or_default());
+        assert!(answer.contains("\"ok\":true"), "{command} {parameters}: {answer}");
     }
 
     /// What it heard, once it has ended the call.

@@ -53,6 +53,16 @@ impl Linphone {
         self.process.expect_log("Media streams established", Duration::from_secs(10));
     }
 
+    /// A line of its console.
+    pub fn command(&mut self, line: &str) {
+        self.process.type_line(line);
+    }
+
+    /// Waits until it has printed this.
+    pub fn expect(&mut self, text: &str) {
+        self.process.expect_log(text, Duration::from_secs(10));
+    }
+
     pub fn hang_up(&mut self) {
         self.process.type_line("terminate");
     }

@@ -1,10 +1,9 @@
 //! What one stream hears: from packets that passed the latch to sound and digits.
 use crate::media::codec::decoder;
 use crate::media::dsp::level::LevelMeter;
-use crate::media::dtmf::inband::SHORTEST;
-use crate::media::dtmf::inband::ToneFinder;
+use crate::media::dtmf::inband::{SHORTEST, ToneFinder};
 use crate::media::dtmf::telephone_event::{EventReceiver, ReceivedDigit};
-use crate::media::frame::Frame;
+use crate::media::frame::{Frame, SILENCE};
 use crate::media::jitter::{Incoming, Playout};
 use crate::media::rtp::packet::Packet;
 use crate::media::rtp::receiver::{Accepted, Receiver, Reception};
@@ -42,7 +41,8 @@ pub struct Inbound {
 impl Inbound {
     pub fn configure(&mut self, spec: &StreamSpec) {
         self.events.set_formats(&spec.receive_events);
-        if !spec.receive_events.is_empty() {
+        // What we offer alone does not say that the peer will send events.
+        if spec.send_events.is_some() {
             self.tones = None;
         } else if self.tones.is_none() {
             self.tones = Some(ToneFinder::default());
@@ -142,7 +142,9 @@ impl Inbound {
         let plays = playout.stats().played > before;
         if plays {
             self.level.add(frame);
-            let found = self.tones.as_mut().and_then(|tones| tones.listen(frame));
+            // Made-up sound is made of the sound before it, tones and all.
+            let said = if playout.is_made_up() { &SILENCE } else { &*frame };
+            let found = self.tones.as_mut().and_then(|tones| tones.listen(said));
             if let Some(digit) = found.filter(|_| self.digits.len() < MAX_DIGITS) {
                 self.digits.push_back(ReceivedDigit { digit, duration: SHORTEST });
             }
@@ -183,5 +185,78 @@ impl Inbound {
             replayed: self.replayed,
             ssrc_changes: receiver.ssrc_changes(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::media::codec::PacketEncoder;
+    use crate::media::dsp::tone::dtmf;
+    use crate::media::frame::{FRAME, FRAME_DURATION};
+    use crate::media::rtp::packet::{Header, Ssrc};
+    use crate::media::spec::{Digit, Direction, OpusParameters, SourceDescription, TelephoneEvent};
+    use std::f32::consts::TAU;
+
+    const PTIME: Duration = Duration::from_millis(20);
+    const EVENTS: TelephoneEvent = TelephoneEvent { payload_type: 101, clock_rate: 8_000 };
+
+    fn spec(send_events: Option<TelephoneEvent>) -> StreamSpec {
+        let format = PayloadFormat { payload_type: 0, codec: Codec::Pcmu, opus: OpusParameters::default() };
+        let remote = ([192, 0, 2, 1], 4_000).into();
+        StreamSpec {
+            generation: 1,
+            direction: Direction::SendRecv,
+            remote_rtp: remote,
+            remote_rtcp: remote,
+            rtcp_mux: true,
+            srtp: None,
+            ice: None,
+            send: format,
+            receive: vec![format],
+            send_events,
+            receive_events: vec![EVENTS],
+            ptime: PTIME,
+            rtcp_bandwidth: 4_000,
+            rtcp_reduced_minimum: false,
+            description: SourceDescription::default(),
+        }
+    }
+
+    /// What is understood of a gateway that sends a dialling tone, its digits for 100 ms each, and nothing between and
+    /// after them.
+    fn understood(send_events: Option<TelephoneEvent>, digits: &str) -> String {
+        let spec = spec(send_events);
+        let mut inbound = Inbound::default();
+        inbound.configure(&spec);
+        let mut encoder = PacketEncoder::new(spec.send, PTIME).expect("an encoder");
+        let mut spurts = vec![(0, 50, [350.0, 440.0])];
+        let pair = |c| Digit::from_char(c).and_then(dtmf).expect("a digit with tones");
+        spurts.extend(digits.chars().zip(0..).map(|(c, n)| (50 + 21 * n, 60 + 21 * n, pair(c))));
+        let (start, mut told, mut sequence) = (Instant::now(), String::new(), 0);
+        for frame in 0..500_u32 {
+            let now = start + FRAME_DURATION * frame;
+            if let Some((_, _, tones)) = spurts.iter().find(|(from, to, _)| (*from..*to).contains(&frame)) {
+                let at = |n: usize| (frame as usize * FRAME + n) as f32 / 48_000.0;
+                let sound =
+                    std::array::from_fn(|n| tones.iter().map(|hz| 0.2 * (TAU * (hz * at(n)).fract()).sin()).sum());
+                let mut payload = Vec::new();
+                if let Some(encoded) = encoder.push(&sound, &mut payload) {
+                    let timestamp = frame * 80;
+                    sequence += 1;
+                    let header = Header { marker: encoded.marker, payload_type: 0, sequence, timestamp, ssrc: Ssrc(7) };
+                    inbound.handle(now, &Packet { header, payload: &payload }, now, true);
+                }
+            }
+            inbound.handle_playout(now, now, &mut [0.0; FRAME]);
+            told.extend(std::iter::from_fn(|| inbound.take_digit()).map(|told| told.digit.to_char()));
+        }
+        told
+    }
+
+    #[test]
+    fn tones_are_told_once_where_the_peer_sends_no_events() {
+        assert_eq!(understood(None, "1159##"), "1159##");
+        assert_eq!(understood(Some(EVENTS), "1159##"), "", "the events tell them");
     }
 }

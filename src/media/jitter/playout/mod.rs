@@ -219,6 +219,11 @@ impl Playout {
         self.counts.played += FRAME_TICKS;
     }
 
+    /// What is played now was made up for longer than a packet lasts: it tells nothing of what the other side says.
+    pub fn is_made_up(&self) -> bool {
+        self.next.is_none_or(|next| next.filled > 2 * FRAME_TICKS)
+    }
+
     /// A new source begins: forgets the old one's packets and clock. Counters go on.
     pub fn restart(&mut self) {
         self.store.clear();
