@@ -137,8 +137,12 @@ pub fn run(together: &[&'static [Case]], alone: &[&'static [Case]], extra: &'sta
     for case in &alone {
         // Before the case: if it hangs, its name is on the screen.
         print(&format!("test {} ... ", case.name));
-        let (outcome, words) = attempt(case, required);
+        let (outcome, words) = attempt(case, required, true);
         print(&words);
+        if matches!(outcome, Outcome::Failed) {
+            // What it has left behind at the servers is not the next one's fault.
+            crate::peers_asterisk::stop_shared();
+        }
         outcomes.push((case.name, outcome));
     }
     crate::peers_asterisk::stop_shared();
@@ -176,7 +180,7 @@ fn side_by_side(cases: &[&'static Case], required: bool) -> Vec<(&'static str, O
         for _ in 0..LANES.min(cases.len()) {
             scope.spawn(|| {
                 while let Some(case) = { queue.lock().expect("no panic inside").next() } {
-                    let (outcome, words) = attempt(case, required);
+                    let (outcome, words) = attempt(case, required, false);
                     print(&format!("test {} ... {words}", case.name));
                     outcomes.lock().expect("no panic inside").push((case.name, outcome));
                 }
@@ -186,8 +190,8 @@ fn side_by_side(cases: &[&'static Case], required: bool) -> Vec<(&'static str, O
     outcomes.into_inner().expect("no panic inside")
 }
 
-/// Runs a case; what became of it, and the words for it.
-fn attempt(case: &'static Case, required: bool) -> (Outcome, String) {
+/// Runs a case; what became of it, and the words for it. One that runs alone leaves no binding behind.
+fn attempt(case: &'static Case, required: bool, alone: bool) -> (Outcome, String) {
     if let Some(reason) = case.needs.iter().find_map(|need| need.missing()) {
         if required {
             return (Outcome::Failed, format!("FAILED ({reason})\n"));
@@ -198,7 +202,12 @@ fn attempt(case: &'static Case, required: bool) -> (Outcome, String) {
     fs::create_dir_all(case.folder()).expect("a folder for the case");
     RUNNING.set(case.name);
     let start = Instant::now();
-    let outcome = catch_unwind(AssertUnwindSafe(|| (case.run)(case)));
+    let outcome = catch_unwind(AssertUnwindSafe(|| {
+        (case.run)(case);
+        if alone {
+            crate::peers_asterisk::expect_unbound();
+        }
+    }));
     let took = seconds(start.elapsed());
     match outcome {
         Ok(()) => (Outcome::Passed, format!("ok ({took})\n")),

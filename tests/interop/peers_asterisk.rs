@@ -45,6 +45,14 @@ pub fn shared() -> Arc<Asterisk> {
     Arc::clone(SHARED.lock().expect("no panic inside").get_or_insert_with(|| Arc::new(Asterisk::start())))
 }
 
+/// No case leaves a binding behind: the next one would call a phone that is gone.
+pub fn expect_unbound() {
+    let Some(asterisk) = SHARED.lock().expect("no panic inside").clone() else { return };
+    wait_for("all who registered to sign off", Duration::from_secs(5), || {
+        (!asterisk.contacts().contains("/sip:")).then_some(())
+    });
+}
+
 pub fn stop_shared() {
     SHARED.lock().expect("no panic inside").take();
 }
