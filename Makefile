@@ -4,7 +4,7 @@
 # make fuzz    gives each reader of bytes what a fuzzer invents, for ten minutes each (needs cargo-fuzz)
 CARGO ?= cargo
 DEMO  ?= --loss 5 --jitter 40 --delay 60 --seed 1
-FUZZ  ?= message framing uri headers challenge sdp
+FUZZ  ?= message framing uri headers challenge sdp dtls stun media
 FUZZ_SECONDS ?= 600
 
 .PHONY: build demo test bench fuzz check install help

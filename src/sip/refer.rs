@@ -1,5 +1,5 @@
 //! REFER: whom to call instead, and how that call fares (RFC 3515; Replaces within Refer-To: RFC 3891 §4, RFC 5589).
-use super::message::{HeaderError, NameAddr, Uri};
+use super::message::{HeaderError, NameAddr, Uri, escape};
 use bytes::Bytes;
 use std::fmt;
 
@@ -49,7 +49,7 @@ impl ReferTo {
 impl fmt::Display for ReferTo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.replaces {
-            Some(replaces) => write!(f, "<{}?Replaces={}>", self.uri, escape(replaces)),
+            Some(replaces) => write!(f, "<{}?Replaces={}>", self.uri, escape(replaces, b"")),
             None => write!(f, "<{}>", self.uri),
         }
     }
@@ -66,19 +66,6 @@ pub fn status_of(fragment: &[u8]) -> Option<u16> {
     let rest = line.strip_prefix(b"SIP/2.0 ")?;
     let status: u16 = std::str::from_utf8(rest.get(..3)?).ok()?.parse().ok()?;
     ((100..700).contains(&status) && rest.get(3).is_none_or(|byte| *byte == b' ')).then_some(status)
-}
-
-/// Escapes all but the unreserved characters of RFC 3261 §25.1.
-fn escape(text: &str) -> String {
-    let mut out = String::new();
-    for byte in text.bytes() {
-        match byte {
-            b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' => out.push(char::from(byte)),
-            _ if b"-_.!~*'()".contains(&byte) => out.push(char::from(byte)),
-            _ => out.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    out
 }
 
 /// Text without controls; `None` for a broken escape.

@@ -1,5 +1,5 @@
 //! What the user typed, made into a URI to call.
-use crate::sip::message::{Host, Scheme, Uri};
+use crate::sip::message::{Host, Scheme, Uri, escape};
 use std::net::IpAddr;
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -66,22 +66,11 @@ pub fn number(typed: &str) -> Option<String> {
 
 fn within(user: &str, domain: Option<(&Host, Option<u16>)>) -> Result<Uri, TargetError> {
     let (host, port) = domain.ok_or_else(|| TargetError::NoDomain(user.to_owned()))?;
-    // Printed and read again, so that what may not stand in a user part is found here.
+    // The user part may hold a few reserved characters; an escape that was typed stays one. `#` may not stand there.
+    // Printed and read again, so that what may not stand in it is found here.
     let port = port.map(|p| format!(":{p}")).unwrap_or_default();
-    Uri::parse(&format!("sip:{}@{host}{port}", escape(user))).map_err(|_| TargetError::NotAnAddress(user.to_owned()))
-}
-
-/// Escapes what may not stand in the user part (RFC 3261 §25.1), `#` above all.
-fn escape(user: &str) -> String {
-    let mut out = String::new();
-    for byte in user.bytes() {
-        match byte {
-            b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' => out.push(char::from(byte)),
-            _ if b"-_.!~*'()&=+$,;?/%".contains(&byte) => out.push(char::from(byte)),
-            _ => out.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    out
+    Uri::parse(&format!("sip:{}@{host}{port}", escape(user, b"&=+$,;?/%")))
+        .map_err(|_| TargetError::NotAnAddress(user.to_owned()))
 }
 
 /// A telephone number without its visual separators (RFC 3966 §5.1.1).

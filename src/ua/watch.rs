@@ -310,7 +310,7 @@ impl UserAgent {
                 let answer =
                     met.zip(account).map(|(met, account): (Challenged, _)| account.trust.authorize(&met, &response));
                 match answer {
-                    Some(Ok(headers)) => watch.subscription.authenticate(request, headers),
+                    Some(Ok(headers)) => watch.subscription.authenticate(request, &headers),
                     Some(Err(_)) | None => watch.subscription.give_up(now, request),
                 }
             }

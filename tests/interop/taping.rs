@@ -73,7 +73,7 @@ fn killed(case: &Case) {
     let asterisk = peers_asterisk::shared();
     let setup = Setup::new(case, "phone", "call").account("1002", "pw1002", asterisk.address());
     let folder = folder(case).display().to_string();
-    let mut phone = setup.silent().arguments(&[&asterisk.uri("601"), "--record", &folder]).start();
+    let mut phone = setup.silent().arguments(&["--no-register", &asterisk.uri("601"), "--record", &folder]).start();
     let file = recording(&mut phone);
     sleep(Duration::from_secs(5));
     phone.process.signal(libc::SIGKILL);

@@ -18,6 +18,7 @@
 //! The server knows the publication by its entity tag alone; each answer brings another one.
 use crate::base::rng::Rng;
 use crate::sip::dialog::{again, outside};
+use crate::sip::event::soft_state::{BackOff, Lifetime, Requests, refresh_in, trouble};
 use crate::sip::message::{Method, NameAddr, Request, Response, Uri};
 use crate::sip::options::name_software;
 use crate::sip::transaction::{Failure, Output, RequestId};
@@ -26,14 +27,10 @@ use std::time::{Duration, Instant};
 
 /// How often one request is sent again for a challenge, 412 or 423.
 const MAX_TRIES: u32 = 4;
-const MAX_EXPIRES: u32 = 86_400;
 /// Longest entity tag that is kept \[bytes\].
 const MAX_TAG: usize = 256;
-/// The first and the longest wait before it is tried again.
+/// The first wait before it is tried again.
 const FIRST_WAIT: Duration = Duration::from_secs(4);
-const LAST_WAIT: Duration = Duration::from_secs(600);
-/// Shorter lifetimes are not refreshed faster than this.
-const MIN_REFRESH: Duration = Duration::from_secs(10);
 /// Changes within this time are published as one: a state that flickers makes no storm.
 const CALM: Duration = Duration::from_millis(500);
 
@@ -71,15 +68,6 @@ pub enum Event {
 }
 
 #[derive(Debug)]
-struct Pending {
-    id: RequestId,
-    request: Request,
-    next_hop: Uri,
-    tries: u32,
-    challenge: Option<Box<Response>>,
-}
-
-#[derive(Debug)]
 pub struct Publication {
     config: Config,
     rng: Rng,
@@ -91,10 +79,9 @@ pub struct Publication {
     body: String,
     told: bool,
     entity_tag: Option<String>,
-    expires: u32,
-    pending: Option<Pending>,
-    next_id: u32,
-    wait: Duration,
+    lifetime: Lifetime,
+    requests: Requests,
+    back_off: BackOff,
     /// When to refresh, or to try again.
     timer: Option<Instant>,
     /// When a change is told.
@@ -105,7 +92,6 @@ pub struct Publication {
 
 impl Publication {
     pub fn new(config: Config, mut rng: Rng) -> Self {
-        let expires = u32::try_from(config.expires.as_secs()).unwrap_or(MAX_EXPIRES).clamp(60, MAX_EXPIRES);
         Self {
             state: State::Off,
             route: Vec::new(),
@@ -114,10 +100,9 @@ impl Publication {
             body: String::new(),
             told: false,
             entity_tag: None,
-            expires,
-            pending: None,
-            next_id: 0,
-            wait: FIRST_WAIT,
+            lifetime: Lifetime::new(config.expires),
+            requests: Requests::default(),
+            back_off: BackOff::new(FIRST_WAIT),
             timer: None,
             change_at: None,
             outputs: VecDeque::new(),
@@ -134,7 +119,9 @@ impl Publication {
     /// Begins, or begins anew: at the start, or because another server may know nothing of us.
     pub fn start(&mut self, now: Instant, route: Vec<NameAddr>, body: String) {
         (self.route, self.body) = (route, body);
-        (self.wait, self.entity_tag, self.pending, self.change_at) = (FIRST_WAIT, None, None, None);
+        (self.entity_tag, self.change_at) = (None, None);
+        self.back_off.reset();
+        self.requests.forget();
         self.ask(now, 0);
     }
 
@@ -144,14 +131,15 @@ impl Publication {
             return;
         }
         (self.body, self.told) = (body, false);
-        if self.state == State::Published && self.pending.is_none() && self.change_at.is_none() {
+        if self.state == State::Published && !self.requests.is_busy() && self.change_at.is_none() {
             self.change_at = Some(now + CALM);
         }
     }
 
     /// Takes back what was published.
     pub fn stop(&mut self) {
-        (self.timer, self.pending, self.change_at) = (None, None, None);
+        (self.timer, self.change_at) = (None, None);
+        self.requests.forget();
         if self.state == State::Published
             && let Some(tag) = self.entity_tag.take()
         {
@@ -163,19 +151,18 @@ impl Publication {
 
     /// Whether the last word is still to be answered.
     pub fn is_busy(&self) -> bool {
-        self.pending.is_some()
+        self.requests.is_busy()
     }
 
     pub fn authenticate(&mut self, id: RequestId, headers: &[(String, String)]) {
-        let Some(pending) = self.pending.take_if(|p| p.id == id && p.challenge.is_some()) else { return };
+        let Some((pending, _)) = self.requests.take_challenged(id) else { return };
         self.cseq += 1;
         let request = again(pending.request, headers, self.cseq);
         self.send(request, pending.next_hop, pending.tries + 1);
     }
 
     pub fn give_up(&mut self, now: Instant, id: RequestId) {
-        if let Some(pending) = self.pending.take_if(|p| p.id == id)
-            && let Some(response) = pending.challenge
+        if let Some((_, response)) = self.requests.take_challenged(id)
             && self.state != State::Off
         {
             self.refused(now, &response);
@@ -186,14 +173,13 @@ impl Publication {
         if response.status < 200 {
             return;
         }
-        let Some(mut pending) = self.pending.take_if(|p| p.id == id && p.challenge.is_none()) else { return };
+        let Some(pending) = self.requests.answered(id) else { return };
         let again = pending.tries < MAX_TRIES;
         match response.status {
             401 | 407 if again => {
                 let response = Box::new(response);
                 self.events.push_back(Event::Challenged { id, response: response.clone() });
-                pending.challenge = Some(response);
-                self.pending = Some(pending);
+                self.requests.challenged(pending, response);
             }
             // The last word was said.
             _ if self.state == State::Off => {}
@@ -203,14 +189,17 @@ impl Publication {
                 self.entity_tag = None;
                 self.ask(now, pending.tries + 1);
             }
-            423 if again && self.raise(&response) => self.ask(now, pending.tries + 1),
+            423 if again && self.lifetime.raise(&response) => {
+                self.told = false;
+                self.ask(now, pending.tries + 1);
+            }
             _ => self.refused(now, &response),
         }
     }
 
     pub fn handle_failure(&mut self, now: Instant, id: RequestId, _failure: Failure) {
-        if self.pending.take_if(|p| p.id == id).is_some() && self.state != State::Off {
-            self.postpone(now, None);
+        if self.requests.failed(id).is_some() && self.state != State::Off {
+            self.postpone(now, Duration::ZERO);
         }
     }
 
@@ -242,7 +231,7 @@ impl Publication {
         (self.timer, self.change_at) = (None, None);
         let tag = self.entity_tag.clone();
         let with_body = tag.is_none() || !self.told;
-        self.publish(tag.as_deref(), self.expires, with_body, tries);
+        self.publish(tag.as_deref(), self.lifetime.0, with_body, tries);
         if self.state != State::Published {
             self.set_state(State::Asking);
         }
@@ -269,55 +258,36 @@ impl Publication {
     }
 
     fn send(&mut self, request: Request, next_hop: Uri, tries: u32) {
-        let id = RequestId(self.next_id);
-        self.next_id += 1;
-        self.outputs.push_back(Output::Request { id, request: request.clone(), next_hop: next_hop.clone() });
-        self.pending = Some(Pending { id, request, next_hop, tries, challenge: None });
+        let output = self.requests.send(request, next_hop, tries);
+        self.outputs.push_back(output);
     }
 
     fn accepted(&mut self, now: Instant, response: &Response) {
         let tag = response.headers.get("SIP-ETag").filter(|tag| !tag.is_empty() && tag.len() <= MAX_TAG);
         // A server that gives no tag is told everything each time.
         self.entity_tag = tag.map(str::to_owned);
-        let granted = response.headers.number("Expires").ok().flatten().unwrap_or(self.expires);
-        let lifetime = Duration::from_secs(granted.clamp(1, MAX_EXPIRES).into());
-        self.timer = Some(now + lifetime.mul_f64(0.7 + 0.15 * self.rng.unit()).max(MIN_REFRESH));
-        self.wait = FIRST_WAIT;
+        self.timer = Some(now + refresh_in(self.lifetime.granted(response), &mut self.rng));
+        self.back_off.reset();
         if !self.told {
             self.change_at = Some(now + CALM);
         }
         self.set_state(State::Published);
     }
 
-    fn raise(&mut self, response: &Response) -> bool {
-        match response.headers.number("Min-Expires") {
-            Ok(Some(least)) if least > self.expires && least <= MAX_EXPIRES => {
-                (self.expires, self.told) = (least, false);
-                true
-            }
-            _ => false,
-        }
-    }
-
     fn refused(&mut self, now: Instant, response: &Response) {
-        let retry_after = response.headers.number("Retry-After").ok().flatten();
-        match response.status {
-            // The server's own trouble.
-            408 | 412 | 480 | 500..=599 => {
-                self.postpone(now, retry_after.map(|seconds| Duration::from_secs(seconds.into())));
-            }
-            status => {
+        match trouble(response) {
+            Some(asked) => self.postpone(now, asked),
+            None => {
                 (self.timer, self.entity_tag, self.change_at) = (None, None, None);
-                self.set_state(State::Refused(status));
+                self.set_state(State::Refused(response.status));
             }
         }
     }
 
-    fn postpone(&mut self, now: Instant, asked: Option<Duration>) {
-        let wait =
-            asked.unwrap_or_default().clamp(self.wait, LAST_WAIT.max(self.wait)).mul_f64(0.8 + 0.4 * self.rng.unit());
-        self.wait = (self.wait * 2).min(LAST_WAIT);
-        (self.pending, self.change_at, self.told) = (None, None, false);
+    fn postpone(&mut self, now: Instant, asked: Duration) {
+        let wait = self.back_off.next(asked, &mut self.rng);
+        self.requests.forget();
+        (self.change_at, self.told) = (None, false);
         self.timer = Some(now + wait);
         self.set_state(State::Waiting { retry: now + wait });
     }

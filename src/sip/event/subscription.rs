@@ -15,7 +15,8 @@
 //! ```
 //! Each new beginning is a new dialog. Whatever the notifier does, we do not ask more often than the back-off allows.
 use crate::base::rng::Rng;
-use crate::sip::dialog::{Dialog, outside};
+use crate::sip::dialog::{Dialog, again, outside};
+use crate::sip::event::soft_state::{BackOff, Lifetime, Pending, Requests, refresh_in, trouble};
 use crate::sip::key::{DialogKey, ServerKey, SessionKey};
 use crate::sip::message::{Method, NameAddr, Request, Response, Uri};
 use crate::sip::options::name_software;
@@ -26,16 +27,12 @@ use std::time::{Duration, Instant};
 
 /// How often one request is sent again for a challenge or 423.
 const MAX_TRIES: u32 = 3;
-const MAX_EXPIRES: u32 = 86_400;
 /// A notifier that promises and does not notify is given up after so long (timer N, RFC 6665 §4.1.2).
 const TIMER_N: Duration = Duration::from_secs(32);
-/// The first and the longest wait before it is asked for again.
+/// The first wait before it is asked for again.
 const FIRST_WAIT: Duration = Duration::from_secs(2);
-const LAST_WAIT: Duration = Duration::from_secs(600);
 /// A subscription that held so long was a good one: the wait begins anew.
 const GOOD: Duration = Duration::from_secs(120);
-/// Shorter lifetimes are not refreshed faster than this.
-const MIN_REFRESH: Duration = Duration::from_secs(10);
 
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -87,15 +84,6 @@ pub enum Event {
 }
 
 #[derive(Debug)]
-struct Pending {
-    id: RequestId,
-    request: Request,
-    next_hop: Uri,
-    tries: u32,
-    challenge: Option<Box<Response>>,
-}
-
-#[derive(Debug)]
 pub struct Subscription {
     config: Config,
     rng: Rng,
@@ -106,10 +94,9 @@ pub struct Subscription {
     dialog: Option<Dialog>,
     /// CSeq of the SUBSCRIBE that began this dialog.
     cseq: u32,
-    expires: u32,
-    pending: Option<Pending>,
-    next_id: u32,
-    wait: Duration,
+    lifetime: Lifetime,
+    requests: Requests,
+    back_off: BackOff,
     began: Option<Instant>,
     /// When to refresh, to try again, or to stop waiting for the first notification.
     timer: Option<Instant>,
@@ -119,7 +106,6 @@ pub struct Subscription {
 
 impl Subscription {
     pub fn new(config: Config, mut rng: Rng) -> Self {
-        let expires = u32::try_from(config.expires.as_secs()).unwrap_or(MAX_EXPIRES).clamp(60, MAX_EXPIRES);
         Self {
             state: State::Off,
             contact: config.from.clone(),
@@ -127,10 +113,9 @@ impl Subscription {
             key: SessionKey { call_id: rng.hex(32), local_tag: rng.hex(16) },
             dialog: None,
             cseq: rng.range(1, 10_000),
-            expires,
-            pending: None,
-            next_id: 0,
-            wait: FIRST_WAIT,
+            lifetime: Lifetime::new(config.expires),
+            requests: Requests::default(),
+            back_off: BackOff::new(FIRST_WAIT),
             began: None,
             timer: None,
             outputs: VecDeque::new(),
@@ -160,7 +145,7 @@ impl Subscription {
     /// Asks now, in a new dialog: at the start, or because our address has changed.
     pub fn start(&mut self, now: Instant, contact: NameAddr, route: Vec<NameAddr>) {
         (self.contact, self.route) = (contact, route);
-        self.wait = FIRST_WAIT;
+        self.back_off.reset();
         self.ask(now);
     }
 
@@ -169,13 +154,13 @@ impl Subscription {
         if self.dialog.is_some() && self.state == State::Active {
             self.refresh(0);
         }
-        self.postpone(now, None);
+        self.postpone(now, Duration::ZERO);
     }
 
     /// Ends it; the notifier is told when there is a dialog.
     pub fn stop(&mut self) {
         self.timer = None;
-        self.pending = None;
+        self.requests.forget();
         if self.dialog.is_some() && self.state == State::Active {
             self.refresh(0);
         }
@@ -183,10 +168,8 @@ impl Subscription {
         self.set_state(State::Off);
     }
 
-    pub fn authenticate(&mut self, id: RequestId, headers: Vec<(String, String)>) {
-        let Some(mut pending) = self.pending.take_if(|p| p.id == id && p.challenge.is_some()) else { return };
-        ["Authorization", "Proxy-Authorization"].iter().for_each(|name| pending.request.headers.remove(name));
-        headers.iter().for_each(|(name, value)| pending.request.headers.push(name, value));
+    pub fn authenticate(&mut self, id: RequestId, headers: &[(String, String)]) {
+        let Some((pending, _)) = self.requests.take_challenged(id) else { return };
         let number = match &mut self.dialog {
             Some(dialog) => dialog.next_cseq(),
             None => {
@@ -196,13 +179,11 @@ impl Subscription {
                 self.cseq
             }
         };
-        pending.request.headers.set("CSeq", format_args!("{number} SUBSCRIBE"));
-        self.send(pending.request, pending.next_hop, pending.tries + 1);
+        self.send(again(pending.request, headers, number), pending.next_hop, pending.tries + 1);
     }
 
     pub fn give_up(&mut self, now: Instant, id: RequestId) {
-        if let Some(pending) = self.pending.take_if(|p| p.id == id)
-            && let Some(response) = pending.challenge
+        if let Some((_, response)) = self.requests.take_challenged(id)
             && self.state != State::Off
         {
             self.refused(now, &response);
@@ -213,7 +194,7 @@ impl Subscription {
         if response.status < 200 {
             return;
         }
-        let Some(mut pending) = self.pending.take_if(|p| p.id == id && p.challenge.is_none()) else { return };
+        let Some(pending) = self.requests.answered(id) else { return };
         let again = pending.tries < MAX_TRIES;
         match response.status {
             // The last word was said: whatever becomes of it, nothing is asked for again.
@@ -221,20 +202,19 @@ impl Subscription {
             401 | 407 if again => {
                 let (request, response) = (Box::new(pending.request.clone()), Box::new(response));
                 self.events.push_back(Event::Challenged { id, request, response: response.clone() });
-                pending.challenge = Some(response);
-                self.pending = Some(pending);
+                self.requests.challenged(pending, response);
             }
             200..=299 => self.accepted(now, &pending, &response),
-            423 if again && self.raise(&response) => self.begin(pending.tries + 1),
+            423 if again && self.dialog.is_none() && self.lifetime.raise(&response) => self.begin(pending.tries + 1),
             // The dialog is gone, the wish is not (RFC 6665 §4.1.2.3).
-            481 if self.dialog.is_some() => self.postpone(now, None),
+            481 if self.dialog.is_some() => self.postpone(now, Duration::ZERO),
             _ => self.refused(now, &response),
         }
     }
 
     pub fn handle_failure(&mut self, now: Instant, id: RequestId, _failure: Failure) {
-        if self.pending.take_if(|p| p.id == id).is_some() && self.state != State::Off {
-            self.postpone(now, None);
+        if self.requests.failed(id).is_some() && self.state != State::Off {
+            self.postpone(now, Duration::ZERO);
         }
     }
 
@@ -262,13 +242,13 @@ impl Subscription {
                 Some("rejected") => self.close(End::Terminated("rejected")),
                 Some("noresource") => self.close(End::Terminated("noresource")),
                 Some("invariant") => self.close(End::Terminated("invariant")),
-                _ => self.postpone(now, retry_after),
+                _ => self.postpone(now, retry_after.unwrap_or_default()),
             };
         }
         self.set_state(State::Active);
         match value("expires").and_then(|seconds| seconds.parse::<u32>().ok()) {
             Some(expires) => self.refresh_within(now, expires),
-            None if self.timer.is_none() => self.refresh_within(now, self.expires),
+            None if self.timer.is_none() => self.refresh_within(now, self.lifetime.0),
             None => {}
         }
     }
@@ -281,12 +261,12 @@ impl Subscription {
             State::Active => {
                 self.timer = Some(now + TIMER_N);
                 // The refresh before this one came to nothing.
-                if self.pending.take().is_some() {
-                    return self.postpone(now, None);
+                if self.requests.forget() {
+                    return self.postpone(now, Duration::ZERO);
                 }
-                self.refresh(self.expires);
+                self.refresh(self.lifetime.0);
             }
-            State::Asking => self.postpone(now, None),
+            State::Asking => self.postpone(now, Duration::ZERO),
             State::Waiting { .. } => self.ask(now),
             State::Off | State::Refused(_) => {}
         }
@@ -321,7 +301,7 @@ impl Subscription {
         let to = NameAddr::new(target.clone());
         let (request, next_hop) =
             outside(Method::Subscribe, target, &self.route, &from, &to, &self.key.call_id, self.cseq);
-        self.complete(request, next_hop, self.expires, tries);
+        self.complete(request, next_hop, self.lifetime.0, tries);
     }
 
     fn refresh(&mut self, expires: u32) {
@@ -340,10 +320,8 @@ impl Subscription {
     }
 
     fn send(&mut self, request: Request, next_hop: Uri, tries: u32) {
-        let id = RequestId(self.next_id);
-        self.next_id += 1;
-        self.outputs.push_back(Output::Request { id, request: request.clone(), next_hop: next_hop.clone() });
-        self.pending = Some(Pending { id, request, next_hop, tries, challenge: None });
+        let output = self.requests.send(request, next_hop, tries);
+        self.outputs.push_back(output);
     }
 
     fn accepted(&mut self, now: Instant, pending: &Pending, response: &Response) {
@@ -354,7 +332,7 @@ impl Subscription {
             Some(dialog) => dialog.refresh(&response.headers),
             None => self.dialog = Dialog::of_client(&pending.request, response).ok(),
         }
-        let granted = response.headers.number("Expires").ok().flatten().unwrap_or(self.expires);
+        let granted = self.lifetime.granted(response);
         if self.state == State::Active {
             self.refresh_within(now, granted);
         } else {
@@ -380,47 +358,31 @@ impl Subscription {
     }
 
     fn refresh_within(&mut self, now: Instant, expires: u32) {
-        let lifetime = Duration::from_secs(expires.clamp(1, MAX_EXPIRES).into());
-        self.timer = Some(now + lifetime.mul_f64(0.7 + 0.15 * self.rng.unit()).max(MIN_REFRESH));
-    }
-
-    fn raise(&mut self, response: &Response) -> bool {
-        match response.headers.number("Min-Expires") {
-            Ok(Some(least)) if least > self.expires && least <= MAX_EXPIRES && self.dialog.is_none() => {
-                self.expires = least;
-                true
-            }
-            _ => false,
-        }
+        self.timer = Some(now + refresh_in(expires, &mut self.rng));
     }
 
     fn refused(&mut self, now: Instant, response: &Response) {
-        let retry_after = response.headers.number("Retry-After").ok().flatten();
-        match response.status {
-            // The server's own trouble, or a dialog that is gone.
-            408 | 480 | 481 | 500..=599 => {
-                self.postpone(now, retry_after.map(|seconds| Duration::from_secs(seconds.into())));
-            }
-            status => self.close(End::Refused(status)),
+        match trouble(response) {
+            Some(asked) => self.postpone(now, asked),
+            None => self.close(End::Refused(response.status)),
         }
     }
 
     /// It has ended too early: once more after a while, each time a longer one.
-    fn postpone(&mut self, now: Instant, asked: Option<Duration>) {
+    fn postpone(&mut self, now: Instant, asked: Duration) {
         if self.began.is_some_and(|began| now.saturating_duration_since(began) >= GOOD) {
-            self.wait = FIRST_WAIT;
+            self.back_off.reset();
         }
-        let wait =
-            asked.unwrap_or_default().clamp(self.wait, LAST_WAIT.max(self.wait)).mul_f64(0.8 + 0.4 * self.rng.unit());
-        self.wait = (self.wait * 2).min(LAST_WAIT);
-        self.pending = None;
+        let wait = self.back_off.next(asked, &mut self.rng);
+        self.requests.forget();
         self.dialog = None;
         self.timer = Some(now + wait);
         self.set_state(State::Waiting { retry: now + wait });
     }
 
     fn close(&mut self, end: End) {
-        (self.timer, self.pending, self.dialog) = (None, None, None);
+        (self.timer, self.dialog) = (None, None);
+        self.requests.forget();
         self.set_state(State::Refused(end));
     }
 

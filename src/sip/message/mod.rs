@@ -16,7 +16,7 @@ pub use lexer::{MAX_MESSAGE, ParseError, content_length, head_length, parse};
 pub use method::Method;
 pub use name_addr::NameAddr;
 pub use params::Params;
-pub use uri::{Host, Scheme, Uri};
+pub use uri::{Host, Scheme, Uri, escape};
 pub use via::Via;
 
 use bytes::Bytes;

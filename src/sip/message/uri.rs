@@ -199,6 +199,19 @@ impl Uri {
     }
 }
 
+/// Escapes all but the unreserved characters (RFC 3261 §25.1), and those which may stand in the place it is for as well.
+pub fn escape(text: &str, also: &[u8]) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' => out.push(char::from(byte)),
+            _ if b"-_.!~*'()".contains(&byte) || also.contains(&byte) => out.push(char::from(byte)),
+            _ => out.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    out
+}
+
 /// Undoes the escapes of unreserved characters; escapes of reserved ones stay, in upper case, since they differ in
 /// meaning from the plain character.
 fn unescape(text: &str) -> String {

@@ -87,7 +87,7 @@ fn a_server_that_forgot_is_told_anew_and_one_that_wants_longer_gets_it() {
     assert_eq!(answer(&mut publication, now, 200, &[("SIP-ETag", "two")]), said("", "free", 900));
     // Again and again it is not asked.
     ring(&mut publication, &mut now);
-    let asked = std::iter::from_fn(|| publication.pending.is_some().then(|| answer(&mut publication, now, 412, &[])));
+    let asked = std::iter::from_fn(|| publication.is_busy().then(|| answer(&mut publication, now, 412, &[])));
     assert!((2..=6).contains(&asked.count()));
     assert!(matches!(publication.state(), State::Waiting { .. }));
     assert!(ring(&mut publication, &mut now) > 2 * SECOND);

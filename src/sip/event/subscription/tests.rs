@@ -138,7 +138,7 @@ fn a_notifier_that_always_ends_it_is_not_hammered() {
 fn it_survives_a_lost_dialog_a_challenge_and_a_floor() {
     let (mut subscription, mut now, id, sent) = started();
     subscription.handle_response(now, id, Response::to_request(&sent, 401, Some("n")));
-    subscription.authenticate(id, vec![("Authorization".into(), "Digest x".into())]);
+    subscription.authenticate(id, &[("Authorization".into(), "Digest x".into())]);
     let (id, again) = subscribe(&mut subscription).expect("with credentials");
     assert_eq!(again.headers.get("Authorization"), Some("Digest x"));
     let mut brief = Response::to_request(&again, 423, Some("n"));
@@ -211,7 +211,7 @@ fn after_the_last_word_nothing_is_asked_for_again() {
     subscription.stop();
     let (id, last) = subscribe(&mut subscription).expect("the last SUBSCRIBE");
     subscription.handle_response(now, id, Response::to_request(&last, 401, None));
-    subscription.authenticate(id, Vec::new());
+    subscription.authenticate(id, &[]);
     let (id, again) = subscribe(&mut subscription).expect("with credentials");
     let number = |request: &Request| request.headers.cseq().expect("a CSeq").number;
     assert_eq!(number(&again), number(&last) + 1);
