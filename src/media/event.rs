@@ -18,6 +18,17 @@ pub enum MediaEvent {
         rtcp: SocketAddr,
         /// Where the stream may be reached, as far as that was asked for.
         candidates: Vec<Candidate>,
+        /// No others will be found.
+        complete: bool,
+    },
+    /// More was found out about where the stream may be reached.
+    ///
+    /// - `round`: of `Gather`.
+    Candidates {
+        stream: StreamId,
+        round: u32,
+        candidates: Vec<Candidate>,
+        complete: bool,
     },
     /// The search for a way to the peer has come further (ICE).
     Path {

@@ -67,6 +67,11 @@ impl Engine {
                 }
             }
             MediaCommand::Focus { streams } => self.conference.set(&streams),
+            MediaCommand::Candidates { stream, credentials, candidates } => {
+                if let Some(stream) = self.streams.get_mut(&stream) {
+                    stream.add_candidates(now, &credentials, &candidates, &mut self.shared);
+                }
+            }
             MediaCommand::SendDigit { stream, digit, duration } => {
                 if let Some(stream) = self.streams.get_mut(&stream) {
                     stream.send_digit(digit, duration);
@@ -100,12 +105,12 @@ impl Engine {
     pub fn handle_opened(&mut self, now: Instant, stream: StreamId, rtp: SocketAddr, rtcp: SocketAddr) {
         if let Some(open) = self.streams.get_mut(&stream) {
             open.end_search(now, &mut self.shared);
-            return self.shared.event(MediaEvent::Opened { stream, rtp, rtcp, candidates: Vec::new() });
+            return self.shared.event(MediaEvent::Opened { stream, rtp, rtcp, candidates: Vec::new(), complete: true });
         }
         if !self.add_stream(stream) {
             return;
         }
-        self.shared.event(MediaEvent::Opened { stream, rtp, rtcp, candidates: Vec::new() });
+        self.shared.event(MediaEvent::Opened { stream, rtp, rtcp, candidates: Vec::new(), complete: true });
     }
 
     fn add_stream(&mut self, stream: StreamId) -> bool {
@@ -276,7 +281,13 @@ mod tests {
         engine.handle_command(now, MediaCommand::Close { stream: last, reason: String::new() });
         engine.handle_refused(last, Component::Rtp);
         engine.handle_timeout(now);
-        let opened = MediaEvent::Opened { stream: StreamId(0), rtp: address, rtcp: address, candidates: Vec::new() };
+        let opened = MediaEvent::Opened {
+            stream: StreamId(0),
+            rtp: address,
+            rtcp: address,
+            candidates: Vec::new(),
+            complete: true,
+        };
         let opened = Some(opened);
         assert_eq!(engine.poll_event(), opened, "told again");
         assert_eq!((engine.poll_event(), engine.poll_closed(), engine.poll_transmit()), (None, None, None));

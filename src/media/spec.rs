@@ -4,6 +4,7 @@ use crate::media::dtls::association::Role;
 use crate::media::dtls::certificate::Certificate;
 use crate::media::dtls::fingerprint::Fingerprint;
 use crate::media::srtp::sdes;
+use crate::nat::candidate::{Candidate, Credentials};
 pub use crate::nat::candidate::{Gather, IceSpec};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -288,6 +289,12 @@ pub enum MediaCommand {
     Configure {
         stream: StreamId,
         spec: Box<StreamSpec>,
+    },
+    /// The peer, that proves itself by these credentials, may be reached at more addresses.
+    Candidates {
+        stream: StreamId,
+        credentials: Credentials,
+        candidates: Vec<Candidate>,
     },
     /// Which streams the user hears and speaks to; all others stay silent both ways. Several are a conference: each hears
     /// the others too.

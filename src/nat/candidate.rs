@@ -133,6 +133,10 @@ pub struct Gather {
     pub turn: Option<TurnServer>,
     /// Nothing but relayed candidates: the peer does not learn where we are.
     pub relay_only: bool,
+    /// The peer takes candidates later, too: nothing is waited for.
+    pub trickle: bool,
+    /// Which search of the call it is: what comes late may be of another.
+    pub round: u32,
 }
 
 /// Whether ICE is used.

@@ -7,11 +7,16 @@ use crate::nat::candidate::{Candidate, Credentials, Kind, MOST_CANDIDATES, OWN_P
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+/// No more candidates follow (RFC 8840 §8).
+pub(super) const END: &str = "end-of-candidates";
+
 /// What our descriptions say.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LocalIce {
     pub credentials: Credentials,
     pub candidates: Vec<Candidate>,
+    /// No others will follow (RFC 8838 §13).
+    pub complete: bool,
     /// In an offer once a pair was chosen: the peer's half of it (RFC 8839 §5.2).
     pub remote: Vec<(u8, SocketAddr)>,
 }
@@ -24,6 +29,8 @@ pub struct RemoteIce {
     pub candidates: Vec<Candidate>,
     pub lite: bool,
     pub pace: Duration,
+    /// Candidates may follow the description, both ways (RFC 8840 §4.1).
+    pub trickles: bool,
 }
 
 /// How a media line stands to ICE.
@@ -40,9 +47,12 @@ pub(super) fn attributes(ice: &LocalIce) -> Vec<Attribute> {
     let mut out = vec![
         Attribute::new("ice-ufrag", Some(&ice.credentials.ufrag)),
         Attribute::new("ice-pwd", Some(ice.credentials.password.reveal())),
-        Attribute::new("ice-options", Some("ice2")),
+        Attribute::new("ice-options", Some("ice2 trickle")),
     ];
     out.extend(ice.candidates.iter().map(|candidate| Attribute::new("candidate", Some(&written(candidate)))));
+    if ice.complete {
+        out.push(Attribute::new(END, None));
+    }
     if !ice.remote.is_empty() {
         let part = |(component, address): &(u8, SocketAddr)| format!("{component} {} {}", address.ip(), address.port());
         let parts: Vec<String> = ice.remote.iter().map(part).collect();
@@ -90,16 +100,19 @@ pub(super) fn read(view: View<'_>) -> Ice {
     let told = session("ice-pacing").and_then(|a| a.value.as_deref()?.trim().parse().ok()).map(Duration::from_millis);
     // The slower of both (RFC 8839 §5.5).
     let pace = told.unwrap_or(PACE).clamp(OWN_PACE, Duration::from_secs(1));
-    Ice::Full(RemoteIce { credentials, candidates, lite: session("ice-lite").is_some(), pace })
+    let options = view.line.attribute("ice-options").into_iter().chain(session("ice-options"));
+    let words = options.filter_map(|a| a.value.as_deref()).flat_map(str::split_whitespace);
+    let trickles = words.into_iter().any(|word| word == "trickle");
+    Ice::Full(RemoteIce { credentials, candidates, lite: session("ice-lite").is_some(), pace, trickles })
 }
 
-/// The credentials of the first audio line that is not refused, when a description has any.
-pub fn offered(body: &[u8]) -> Option<Credentials> {
+/// What the first audio line that is not refused says of ICE, when it does.
+pub fn offered(body: &[u8]) -> Option<RemoteIce> {
     let session = Session::parse(body).ok()?;
     let audio = |line: &&super::session::MediaLine| line.kind == super::session::MediaKind::Audio && line.port != 0;
     let line = session.media.iter().find(audio)?;
     match read(View { session: &session, line }) {
-        Ice::Full(ice) => Some(ice.credentials),
+        Ice::Full(ice) => Some(ice),
         Ice::Not | Ice::Mismatch => None,
     }
 }
@@ -110,14 +123,17 @@ fn credentials(view: View<'_>) -> Option<Credentials> {
         let session = || view.session.attributes.iter().find(|a| a.name.eq_ignore_ascii_case(name));
         view.line.attribute(name).or_else(session)?.value.as_deref()
     };
-    let (ufrag, password) = (of("ice-ufrag")?, of("ice-pwd")?);
+    from_text(of("ice-ufrag")?, of("ice-pwd")?)
+}
+
+pub(super) fn from_text(ufrag: &str, password: &str) -> Option<Credentials> {
     let ice_chars = |text: &str| text.bytes().all(|b| b.is_ascii_alphanumeric() || b"+/-_=".contains(&b));
     let fits = (4..=256).contains(&ufrag.len()) && (22..=256).contains(&password.len());
     (fits && ice_chars(ufrag) && ice_chars(password))
         .then(|| Credentials { ufrag: ufrag.to_owned(), password: Secret::new(password) })
 }
 
-fn written(candidate: &Candidate) -> String {
+pub(super) fn written(candidate: &Candidate) -> String {
     let Candidate { foundation, component, priority, address, kind, related } = candidate;
     let (ip, port, kind) = (address.ip(), address.port(), kind.name());
     let related = related.map(|r| format!(" raddr {} rport {}", r.ip(), r.port())).unwrap_or_default();
@@ -125,7 +141,7 @@ fn written(candidate: &Candidate) -> String {
 }
 
 /// RFC 8839 §5.1; `None` for what we cannot use: TCP, names, components we do not have.
-fn candidate(value: &str) -> Option<Candidate> {
+pub(super) fn candidate(value: &str) -> Option<Candidate> {
     let mut words = value.split_whitespace();
     let foundation = words.next().filter(|text| text.len() <= 32)?.to_owned();
     let component: u8 = words.next()?.parse().ok().filter(|component| (1..=2).contains(component))?;

@@ -9,6 +9,7 @@ mod crypto;
 pub mod direction;
 mod error;
 mod fingerprint;
+mod fragment;
 mod keying;
 mod negotiator;
 mod normalise;
@@ -17,5 +18,6 @@ pub mod session;
 
 pub use candidate::{LocalIce, RemoteIce};
 pub use error::SdpError;
+pub use fragment::Fragment;
 pub use negotiator::{LocalMedia, Negotiated, Negotiator};
 pub use session::Session;

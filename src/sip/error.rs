@@ -1,7 +1,7 @@
 //! Why a request is refused, and the response that says so (RFC 3261 §8.2, §12.2.2, §21).
 use super::body::Body;
 use super::info::Signal;
-use super::invite::MIN_SE;
+use super::invite::{CANDIDATES, MIN_SE};
 use super::message::{HeaderError, Method, Request, Response};
 use super::options::{ALLOW, SUPPORTED};
 
@@ -20,8 +20,12 @@ pub enum Refusal {
     /// The option tags that Require named in vain.
     #[error("extensions {} are not known", .0.join(", "))]
     Extension(Vec<String>),
+    /// The package we receive.
     #[error("the INFO package is not known")]
-    InfoPackage,
+    InfoPackage(&'static str),
+    /// The type of body that the package has.
+    #[error("the INFO package has no body of this type")]
+    PackageType(&'static str),
     #[error("an INFO with a body of this type is not read")]
     InfoType,
     #[error("the INFO holds no digit")]
@@ -50,7 +54,7 @@ impl Refusal {
         let tags: Vec<String> = request
             .headers
             .tokens("Require")
-            .filter(|tag| !SUPPORTED.iter().any(|ours| ours.eq_ignore_ascii_case(tag)))
+            .filter(|tag| !SUPPORTED.iter().chain([&CANDIDATES]).any(|ours| ours.eq_ignore_ascii_case(tag)))
             .take(16)
             .map(str::to_owned)
             .collect();
@@ -78,10 +82,10 @@ impl Refusal {
             Self::Method(_) => 405,
             Self::NotAcceptable => 406,
             Self::InfoBody => 400,
-            Self::MediaType | Self::InfoType => 415,
+            Self::MediaType | Self::InfoType | Self::PackageType(_) => 415,
             Self::Extension(_) => 420,
             Self::SessionInterval => 422,
-            Self::InfoPackage => 469,
+            Self::InfoPackage(_) => 469,
             Self::NoDialog => 481,
             Self::Merged => 482,
             Self::Pending => 491,
@@ -101,7 +105,8 @@ impl Refusal {
             Self::Extension(tags) => tags.iter().for_each(|tag| answer.headers.push("Unsupported", tag)),
             Self::SessionInterval => answer.headers.push("Min-SE", MIN_SE),
             Self::InfoType => answer.headers.push("Accept", Signal::TYPES),
-            Self::InfoPackage => answer.headers.push("Recv-Info", ""),
+            Self::InfoPackage(ours) => answer.headers.push("Recv-Info", ours),
+            Self::PackageType(kind) => answer.headers.push("Accept", kind),
             Self::Busy { retry_after } => answer.headers.push("Retry-After", retry_after),
             Self::Header(_)
             | Self::InfoBody
@@ -129,7 +134,8 @@ mod tests {
             (Refusal::MediaType, 415, Some(("Accept", "application/sdp"))),
             (Refusal::Extension(vec!["novelty".into()]), 420, Some(("Unsupported", "novelty"))),
             (Refusal::SessionInterval, 422, Some(("Min-SE", "90"))),
-            (Refusal::InfoPackage, 469, Some(("Recv-Info", ""))),
+            (Refusal::InfoPackage("trickle-ice"), 469, Some(("Recv-Info", "trickle-ice"))),
+            (Refusal::PackageType("text/plain"), 415, Some(("Accept", "text/plain"))),
             (Refusal::NoDialog, 481, None),
             (Refusal::Merged, 482, None),
             (Refusal::Pending, 491, None),

@@ -273,7 +273,7 @@ impl UserAgent {
         let (name, server) = (account.settings.name.clone(), account.settings.domain.to_string());
         let made = Session::incoming(
             now,
-            session_config(&self.settings.user_agent),
+            session_config(&self.settings.user_agent, account),
             contact,
             key.clone(),
             request,

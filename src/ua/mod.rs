@@ -47,6 +47,7 @@ mod tapping;
 pub mod target;
 mod texting;
 mod transfer;
+mod trickle;
 mod watch;
 mod watchers;
 mod ways;
@@ -298,9 +299,9 @@ impl UserAgent {
                 self.log_devices(&report);
                 self.devices = report;
             }
-            MediaEvent::Opened { stream, rtp, rtcp, candidates } => {
+            MediaEvent::Opened { stream, rtp, rtcp, candidates, complete } => {
                 if let Some(call) = self.calls.get_mut(&CallNumber(stream.0)) {
-                    call.plan.ways.gathered(candidates);
+                    call.plan.ways.gathered(candidates, complete);
                 }
                 self.media_opened(now, CallNumber(stream.0), rtp, rtcp);
             }
@@ -317,6 +318,7 @@ impl UserAgent {
             }
             MediaEvent::Flowing { stream }
             | MediaEvent::Path { stream, .. }
+            | MediaEvent::Candidates { stream, .. }
             | MediaEvent::Trouble { stream, .. }
             | MediaEvent::Secured { stream, .. }
             | MediaEvent::Digit { stream, .. }
@@ -501,6 +503,7 @@ impl UserAgent {
                 quiet = false;
                 self.handle_layer(now, event);
             }
+            quiet &= !self.send_candidates();
             quiet &= !self.drain_usages(now);
             quiet &= !self.watch_servers();
             quiet &= !self.drain_watches(now);

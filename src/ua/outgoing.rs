@@ -9,6 +9,7 @@ use super::{CALLS, UserAgent, index, secure};
 use crate::base::id::{AccountId, CallNumber};
 use crate::base::net::Flow;
 use crate::media::spec::{Direction, SourceDescription};
+use crate::nat::candidate::IceUse;
 use crate::sip::invite::{self, Invitation, Session};
 use crate::sip::locate::Question;
 use crate::sip::message::{NameAddr, Uri};
@@ -206,7 +207,8 @@ impl UserAgent {
             body: Some(offer),
             request_uri,
         };
-        let session = Session::invite(now, session_config(&self.settings.user_agent), invitation, self.rng.fork());
+        let config = session_config(&self.settings.user_agent, account);
+        let session = Session::invite(now, config, invitation, self.rng.fork());
         self.sessions.insert(session.key().clone(), number);
         call.session = Some(session);
     }
@@ -277,6 +279,8 @@ impl UserAgent {
     }
 }
 
-pub(super) fn session_config(user_agent: &str) -> invite::Config {
-    invite::Config { user_agent: user_agent.to_owned(), ..invite::Config::default() }
+/// How a call of this account is to be.
+pub(super) fn session_config(user_agent: &str, account: &Account) -> invite::Config {
+    let takes_candidates = account.settings.handling.reach.ice != IceUse::Off;
+    invite::Config { user_agent: user_agent.to_owned(), takes_candidates, ..invite::Config::default() }
 }

@@ -9,7 +9,7 @@ use crate::nat::candidate::Reach;
 use crate::sdp::candidate;
 use crate::sdp::{LocalMedia, Negotiated, Negotiator, SdpError};
 use crate::sip::invite::{Body, Fork};
-use crate::ua::ways::Ways;
+use crate::ua::ways::{Offered, Ways};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -132,9 +132,13 @@ impl Plan {
         differs && self.updated.replace(pair) != Some(pair)
     }
 
-    /// Whether an offer of the peer offers ICE.
-    pub fn offers_ice(&self, offer: &Body) -> bool {
-        sdp(offer).is_ok_and(|bytes| candidate::offered(bytes).is_some())
+    /// What an offer of the peer says of ICE.
+    pub fn offers_ice(&self, offer: &Body) -> Offered {
+        match sdp(offer).ok().and_then(candidate::offered) {
+            None => Offered::Nothing,
+            Some(ice) if ice.trickles => Offered::Trickle,
+            Some(_) => Offered::Ice,
+        }
     }
 
     /// What was agreed last.
@@ -167,6 +171,11 @@ impl Plan {
         offer(self.negotiator(fork).ok_or(SdpError::NoOffer)?.0, &local)
     }
 
+    /// The dialog whose answer runs.
+    pub fn running_fork(&self) -> Option<Fork> {
+        self.running.and_then(|(fork, _)| fork)
+    }
+
     /// The dialog that counts.
     pub fn fork(&self) -> Fork {
         self.chosen.unwrap_or(Fork(0))
@@ -191,7 +200,7 @@ impl Plan {
         offer: &Body,
         direction: Direction,
     ) -> Result<(Body, Option<StreamSpec>), SdpError> {
-        self.ways.handle_offer(candidate::offered(sdp(offer)?).as_ref());
+        self.ways.handle_offer(candidate::offered(sdp(offer)?).map(|ice| ice.credentials).as_ref());
         let local = self.local_now(direction, false)?;
         let (negotiator, early) = self.negotiator(fork).ok_or(SdpError::NoOffer)?;
         // As below: the session raises an offer of the peer only when ours is off the table.
@@ -325,6 +334,7 @@ impl Plan {
         let (rtp, rtcp) = self.ports.ok_or(SdpError::NoAudio)?;
         let local = self.local(self.ways.defaults(rtp, rtcp), direction, offers);
         self.told = Some((SocketAddr::new(local.address, local.rtp_port), offers));
+        self.ways.described();
         Ok(local)
     }
 

@@ -178,8 +178,10 @@ impl UserAgent {
             body: Some(offer),
             request_uri: target,
         };
-        let config =
-            invite::Config { first_request: call.number_session(), ..session_config(&self.settings.user_agent) };
+        let config = invite::Config {
+            first_request: call.number_session(),
+            ..session_config(&self.settings.user_agent, account)
+        };
         let session = Session::invite(now, config, invitation, self.rng.fork());
         self.sessions.insert(session.key().clone(), number);
         call.recovery.replacing = Some(session.key().clone());
@@ -242,11 +244,10 @@ impl UserAgent {
         if call.others.len() >= OTHERS {
             return Err(486);
         }
-        let Some(contact) = self.accounts.get(index(account)).map(|account| account.contact(&flow)) else {
-            return Err(481);
-        };
+        let Some(own) = self.accounts.get(index(account)) else { return Err(481) };
+        let contact = own.contact(&flow);
         let config =
-            invite::Config { first_request: call.number_session(), ..session_config(&self.settings.user_agent) };
+            invite::Config { first_request: call.number_session(), ..session_config(&self.settings.user_agent, own) };
         let session = match Session::incoming(now, config, contact, key.clone(), request, self.rng.fork()) {
             Ok(session) => session,
             Err(response) => {

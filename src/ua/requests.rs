@@ -73,6 +73,15 @@ impl UserAgent {
         busy
     }
 
+    /// Tells peers what was found out about us after they were described to; `true` when there was anything.
+    pub(super) fn send_candidates(&mut self) -> bool {
+        let mut sent = false;
+        for call in self.calls.values_mut().filter(|call| !call.is_over()) {
+            sent |= call.send_candidates();
+        }
+        sent
+    }
+
     pub(super) fn carry_out(&mut self, now: Instant, owner: Owner, output: Output) {
         match output {
             Output::Request { id, request, next_hop } => {

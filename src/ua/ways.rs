@@ -3,8 +3,22 @@
 use crate::base::rng::Rng;
 use crate::media::spec::{Gather, IceSpec};
 use crate::nat::candidate::{Candidate, Credentials, IceUse, Kind, PathView, RTCP, RTP, Reach};
-use crate::sdp::{LocalIce, RemoteIce};
-use std::net::{IpAddr, SocketAddr};
+use crate::sdp::{Fragment, LocalIce, RemoteIce};
+use crate::sip::invite::{Body, Fork};
+use crate::ua::trickle::Trickle;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+/// How our descriptions name their only line.
+const MID: &str = "0";
+
+/// What an offer of the peer says of ICE.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Offered {
+    Nothing,
+    Ice,
+    /// Candidates may follow descriptions.
+    Trickle,
+}
 
 #[derive(Debug)]
 pub struct Ways {
@@ -13,7 +27,13 @@ pub struct Ways {
     /// Ours, while ICE is used or offered.
     credentials: Option<Credentials>,
     remote: Option<Credentials>,
+    /// Ours, in the order in which they were found, and whether that is all.
     candidates: Vec<Candidate>,
+    complete: bool,
+    /// Which search for them is the latest.
+    round: u32,
+    /// What follows descriptions.
+    trickle: Trickle,
     /// The pair in use.
     chosen: Option<PathView>,
     /// The other side is somewhere on the Internet: addresses of our own network mean nothing there.
@@ -22,34 +42,98 @@ pub struct Ways {
 
 impl Ways {
     pub fn new(reach: Reach, rng: Rng) -> Self {
-        Self { reach, rng, credentials: None, remote: None, candidates: Vec::new(), chosen: None, outside: false }
+        Self {
+            reach,
+            rng,
+            credentials: None,
+            remote: None,
+            candidates: Vec::new(),
+            complete: false,
+            round: 0,
+            trickle: Trickle::default(),
+            chosen: None,
+            outside: false,
+        }
     }
 
     /// What media is to find out before we describe ourselves.
     ///
     /// - `peer`: whom our descriptions are sent to.
-    /// - `offered`: whether the peer offers ICE; `None` when we make the offer.
-    pub fn gather(&mut self, peer: IpAddr, offered: Option<bool>) -> Option<Box<Gather>> {
+    /// - `offered`: what the peer offers; `None` when we make the offer.
+    /// - `takes`: the peer takes candidates in messages.
+    pub fn gather(&mut self, peer: IpAddr, offered: Option<Offered>, takes: bool) -> Option<Box<Gather>> {
         self.outside = is_global(peer);
         let wanted = match (self.reach.ice, offered) {
             // Whatever else happens, an agreed ICE stays: with new credentials it starts again.
             (_, _) if self.remote.is_some() => true,
-            (IceUse::Off, _) | (_, Some(false)) | (IceUse::Answer, None) => false,
-            (IceUse::Answer | IceUse::Offer, Some(true)) | (IceUse::Offer, None) => true,
+            (IceUse::Off, _) | (_, Some(Offered::Nothing)) | (IceUse::Answer, None) => false,
+            (IceUse::Answer | IceUse::Offer, Some(Offered::Ice | Offered::Trickle)) | (IceUse::Offer, None) => true,
         };
+        // Only who is known to take them later is not told of all that can be found in time (RFC 8838 §16).
+        let trickle = takes && offered.map_or(self.trickle.is_known(), |offered| offered == Offered::Trickle);
+        self.trickle.begin();
+        self.round += 1;
+        self.complete = false;
         self.candidates.clear();
         self.chosen = None;
         self.credentials = wanted.then(|| Credentials::new(&mut self.rng));
         let Reach { stun, turn, relay_only, .. } = self.reach.clone();
         let credentials = self.credentials.clone();
         match &credentials {
-            Some(_) => Some(Box::new(Gather { credentials, stun, turn, relay_only })),
+            Some(_) => {
+                let round = self.round;
+                Some(Box::new(Gather { credentials, stun, turn, relay_only, trickle, round }))
+            }
             None => (stun.is_some() && self.outside).then(|| Box::new(Gather { stun, ..Gather::default() })),
         }
     }
 
-    pub fn gathered(&mut self, candidates: Vec<Candidate>) {
-        self.candidates = candidates;
+    pub fn gathered(&mut self, candidates: Vec<Candidate>, complete: bool) {
+        (self.candidates, self.complete) = (candidates, complete);
+    }
+
+    /// More was found; what was known before keeps its place (RFC 8840 §4.4).
+    pub fn found(&mut self, round: u32, candidates: Vec<Candidate>, complete: bool) {
+        if round != self.round || self.complete {
+            return;
+        }
+        self.complete = complete;
+        for candidate in candidates {
+            if !self.candidates.contains(&candidate) {
+                self.candidates.push(candidate);
+            }
+        }
+    }
+
+    /// A description of ours says what is known by now.
+    pub fn described(&mut self) {
+        self.trickle.described(self.candidates.len(), self.complete);
+    }
+
+    /// What the peer of this dialog is to be told after our description.
+    pub fn news(&self, fork: Fork) -> Option<Body> {
+        let credentials = self.credentials.as_ref().filter(|_| self.remote.is_some())?;
+        let candidates = self.trickle.news(fork, &self.candidates, self.complete)?;
+        let fragment = Fragment { credentials: credentials.clone(), candidates, complete: self.complete };
+        Some(Body { content_type: Fragment::TYPE.to_owned(), bytes: fragment.text(MID).into() })
+    }
+
+    /// That is on its way.
+    pub fn informed(&mut self, fork: Fork) {
+        self.trickle.informed(fork, self.candidates.len(), self.complete);
+    }
+
+    /// The peer wants no more.
+    pub fn stop_informing(&mut self) {
+        self.trickle.stop();
+    }
+
+    /// The peer told more; what media is to know now.
+    pub fn heard(&mut self, fragment: Fragment) -> Option<(Credentials, Vec<Candidate>)> {
+        let current = self.remote.as_ref() == Some(&fragment.credentials);
+        let Fragment { credentials, candidates, .. } = fragment;
+        self.trickle.heard(&credentials, &candidates);
+        (current && !candidates.is_empty()).then_some((credentials, candidates))
     }
 
     /// Another pair is used, or none.
@@ -78,7 +162,8 @@ impl Ways {
                 component == RTP && self.candidates.iter().any(|c| c.component == RTP && c.address == *local)
             });
             let best = match (self.reach.relay_only && self.credentials.is_some(), self.outside) {
-                (true, _) => of(Kind::Relayed),
+                // Where nothing is relayed yet, nothing is told (RFC 8840 §4.1.2).
+                (true, _) => of(Kind::Relayed).or(Some(nowhere(own))),
                 // Who is asked beyond our network answers to what is seen there (RFC 8445 §5.1.4).
                 (false, true) => of(Kind::ServerReflexive),
                 (false, false) => None,
@@ -98,7 +183,7 @@ impl Ways {
         let credentials = self.credentials.clone()?;
         let used = self.settled().filter(|_| offers);
         let remote = used.map(|view| (RTP, view.remote)).into_iter().collect();
-        Some(LocalIce { credentials, candidates: self.candidates.clone(), remote })
+        Some(LocalIce { credentials, candidates: self.candidates.clone(), complete: self.complete, remote })
     }
 
     /// What an exchange agreed on; `None`: the peer knows no ICE, or something between us breaks it.
@@ -108,15 +193,24 @@ impl Ways {
             return None;
         };
         self.remote = Some(remote.credentials.clone());
+        self.trickle.agreed(remote.trickles);
+        let mut candidates = remote.candidates.clone();
+        candidates.extend(self.trickle.told_by(&remote.credentials).iter().cloned());
         Some(Box::new(IceSpec {
             local: local.clone(),
             remote: remote.credentials.clone(),
-            candidates: remote.candidates.clone(),
+            candidates,
             controlling: offered_by_us,
             remote_is_lite: remote.lite,
             pace: remote.pace,
         }))
     }
+}
+
+/// The default of a description whose candidates are yet to come.
+fn nowhere(own: SocketAddr) -> SocketAddr {
+    let ip = if own.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    SocketAddr::new(ip, 9)
 }
 
 /// Whether an address is one of the Internet rather than of a private network (RFC 6890).
@@ -154,18 +248,18 @@ mod tests {
         let (lan, internet) = ("192.168.1.9", "203.0.113.9");
         // Use, STUN server, peer, what it offers; ICE, STUN alone.
         let rows = [
-            (Off, false, internet, Some(true), (false, false)),
-            (Off, true, lan, Some(true), (false, false)),
-            (Off, true, internet, Some(true), (false, true)),
+            (Off, false, internet, Some(Offered::Ice), (false, false)),
+            (Off, true, lan, Some(Offered::Ice), (false, false)),
+            (Off, true, internet, Some(Offered::Ice), (false, true)),
             (Answer, false, internet, None, (false, false)),
-            (Answer, false, internet, Some(false), (false, false)),
-            (Answer, true, internet, Some(false), (false, true)),
-            (Answer, false, lan, Some(true), (true, false)),
+            (Answer, false, internet, Some(Offered::Nothing), (false, false)),
+            (Answer, true, internet, Some(Offered::Nothing), (false, true)),
+            (Answer, false, lan, Some(Offered::Ice), (true, false)),
             (Offer, false, lan, None, (true, false)),
-            (Offer, true, internet, Some(false), (false, true)),
+            (Offer, true, internet, Some(Offered::Nothing), (false, true)),
         ];
         for (ice, stun, peer, offered, (uses, asks)) in rows {
-            let gather = ways(ice, stun).gather(ip(peer), offered);
+            let gather = ways(ice, stun).gather(ip(peer), offered, true);
             let got = gather.map_or((false, false), |g| (g.credentials.is_some(), g.credentials.is_none()));
             assert_eq!(got, (uses, asks), "{ice:?} {stun} {peer} {offered:?}");
         }
@@ -184,8 +278,8 @@ mod tests {
         };
         for (peer, expected) in [("10.9.9.9", "10.0.0.1:4000"), ("203.0.113.9", "198.51.100.1:61000")] {
             let mut ways = ways(IceUse::Off, true);
-            ways.gather(ip(peer), None);
-            ways.gathered(vec![candidate(1, "198.51.100.1:61000"), candidate(2, "198.51.100.1:61001")]);
+            ways.gather(ip(peer), None, false);
+            ways.gathered(vec![candidate(1, "198.51.100.1:61000"), candidate(2, "198.51.100.1:61001")], true);
             assert_eq!(ways.defaults(rtp, rtcp).0.to_string(), expected);
             assert!(ways.local(true).is_none());
         }
@@ -198,12 +292,13 @@ mod tests {
     #[test]
     fn a_restart_of_the_peer_changes_our_credentials_too() {
         let mut ways = ways(IceUse::Answer, false);
-        let first = ways.gather(ip("203.0.113.9"), Some(true)).and_then(|g| g.credentials).expect("ICE");
+        let first = ways.gather(ip("203.0.113.9"), Some(Offered::Ice), true).and_then(|g| g.credentials).expect("ICE");
         let remote = RemoteIce {
             credentials: Credentials::new(&mut Rng::from_u64(7)),
             candidates: Vec::new(),
             lite: false,
             pace: crate::nat::candidate::PACE,
+            trickles: false,
         };
         ways.handle_offer(Some(&remote.credentials));
         assert_eq!(ways.agreed(Some(&remote), false).map(|spec| spec.local), Some(first.clone()));

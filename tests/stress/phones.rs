@@ -134,7 +134,10 @@ impl Phone {
                 assert!(self.streams.insert(stream, None).is_none(), "opened twice: {stream:?}");
                 let port = 20_000 + 2 * u16::try_from(stream.0).expect("few calls");
                 let (rtp, rtcp) = (SocketAddr::new(local, port), SocketAddr::new(local, port + 1));
-                self.agent.handle_media(now, MediaEvent::Opened { stream, rtp, rtcp, candidates: Vec::new() });
+                self.agent.handle_media(
+                    now,
+                    MediaEvent::Opened { stream, rtp, rtcp, candidates: Vec::new(), complete: true },
+                );
             }
             MediaCommand::Configure { stream, spec } => {
                 let slot = self.streams.get_mut(&stream).unwrap_or_else(|| panic!("not open: {stream:?}"));

@@ -167,7 +167,9 @@ impl Media for Silent {
     fn send(&self, command: MediaCommand) {
         if let MediaCommand::Open { stream, local, .. } = command {
             let (rtp, rtcp) = (SocketAddr::new(local, 20_000), SocketAddr::new(local, 20_001));
-            self.0.try_send(MediaEvent::Opened { stream, rtp, rtcp, candidates: Vec::new() }).expect("room");
+            self.0
+                .try_send(MediaEvent::Opened { stream, rtp, rtcp, candidates: Vec::new(), complete: true })
+                .expect("room");
         }
     }
 }

@@ -1,10 +1,11 @@
 //! ICE between user agents: who offers and answers it, and what becomes of a call whose way is lost or not found.
+use crate::peer::request;
 use crate::world::{World, account, address, settings};
 use crate::{SECOND, summary};
 use offhook::base::id::StreamId;
 use offhook::media::event::MediaEvent;
 use offhook::media::spec::{IceSpec, MediaCommand};
-use offhook::nat::candidate::{IceUse, Kind, PathState, PathView};
+use offhook::nat::candidate::{Candidate, Gather, IceUse, Kind, PathState, PathView};
 use offhook::ua::command::Command;
 use offhook::ua::snapshot::CallEnd;
 use std::net::SocketAddr;
@@ -156,4 +157,186 @@ fn hold_keeps_the_credentials_and_an_account_without_ice_asks_media_for_nothing(
     let world = talking(IceUse::Answer, IceUse::Answer);
     let asked = |command: &MediaCommand| matches!(command, MediaCommand::Open { gather: Some(_), .. });
     assert!(!world.phones.iter().any(|phone| phone.media.iter().any(asked)));
+}
+
+/// What media was asked to find out last.
+fn gather(world: &World, phone: usize) -> Gather {
+    let asked = world.phones[phone].media.iter().rev().find_map(|command| match command {
+        MediaCommand::Open { gather, .. } => gather.as_deref().cloned(),
+        _ => None,
+    });
+    asked.expect("it was asked")
+}
+
+/// Media has found so many reflexive addresses more.
+fn find(world: &mut World, phone: usize, count: u16, complete: bool) {
+    let found = |n: u16| Candidate {
+        foundation: "s".to_owned(),
+        component: 1,
+        priority: 1_694_498_815,
+        address: ([198, 51, 100, 1 + phone as u8], 61_000 + n).into(),
+        kind: Kind::ServerReflexive,
+        related: None,
+    };
+    let (stream, round) = (StreamId(world.number(phone).0), gather(world, phone).round);
+    let candidates = (0..count).map(found).collect();
+    let now = world.now;
+    world.phones[phone].agent.handle_media(now, MediaEvent::Candidates { stream, round, candidates, complete });
+    world.step();
+}
+
+/// The ports of the candidates media was told of beside the description.
+fn told_later(world: &World, phone: usize) -> Vec<Vec<u16>> {
+    let ports = |list: &Vec<Candidate>| list.iter().map(|candidate| candidate.address.port() - 61_000).collect();
+    let of = |command: &MediaCommand| match command {
+        MediaCommand::Candidates { candidates, .. } => Some(ports(candidates)),
+        _ => None,
+    };
+    world.phones[phone].media.iter().filter_map(of).collect()
+}
+
+fn infos(world: &World, phone: &str) -> usize {
+    let line = format!("{phone} ->");
+    world.ladder.iter().filter(|entry| entry.starts_with(&line) && entry.contains(": INFO ")).count()
+}
+
+fn ringing_phones(ice: [IceUse; 2]) -> World {
+    let mut number = 0;
+    let phones = ice.map(|ice| {
+        number += 1;
+        let mut account = account(&format!("phone{number}"), address(number), false);
+        account.handling.reach.ice = ice;
+        settings(vec![account])
+    });
+    let mut world = World::new(phones.into(), 7);
+    world.phones.iter_mut().for_each(|phone| phone.finds_more = true);
+    world.command(0, Command::Call { account: None, target: "phone2@192.0.2.2".to_owned() });
+    world.run(SECOND);
+    world
+}
+
+#[test]
+fn candidates_follow_descriptions() {
+    let mut world = ringing_phones([IceUse::Offer, IceUse::Answer]);
+    // Who offers knows nothing of the other side; who answers knows that nothing need be waited for.
+    assert!(!gather(&world, 0).trickle);
+    find(&mut world, 0, 1, false);
+    world.run(SECOND);
+    assert_eq!(infos(&world, "192.0.2.1"), 0, "there is no answer yet");
+    world.command(1, Command::Answer(world.number(1)));
+    world.run(SECOND);
+    assert!(gather(&world, 1).trickle);
+    assert!(world.is_established(0) && world.is_established(1), "{:#?}", world.ladder);
+    assert_eq!(infos(&world, "192.0.2.1"), 1);
+    assert_eq!(told_later(&world, 1), [vec![0]]);
+    find(&mut world, 1, 1, false);
+    world.run(SECOND);
+    find(&mut world, 1, 2, true);
+    find(&mut world, 1, 3, true);
+    world.run(SECOND);
+    assert_eq!(told_later(&world, 0), [vec![0], vec![0, 1]], "all of them each time; none after the last");
+    assert_eq!(infos(&world, "192.0.2.2"), 2);
+    // A change of the call says it all again, and the next search is another.
+    let before = gather(&world, 0).round;
+    let view = pair(&world, 0, None);
+    tell(&mut world, 0, PathState::Chosen(view));
+    tell(&mut world, 0, PathState::Lost);
+    world.run(SECOND);
+    assert!(gather(&world, 0).round > before && gather(&world, 0).trickle, "by now both know each other");
+    assert_eq!(infos(&world, "192.0.2.1"), 1);
+    find(&mut world, 0, 1, true);
+    world.run(SECOND);
+    assert_eq!(infos(&world, "192.0.2.1"), 2);
+}
+
+#[test]
+fn a_search_that_is_over_tells_nothing() {
+    let mut world = ringing_phones([IceUse::Offer, IceUse::Answer]);
+    world.command(1, Command::Answer(world.number(1)));
+    world.run(SECOND);
+    let (stream, now) = (StreamId(world.number(1).0), world.now);
+    let round = gather(&world, 1).round + 1;
+    let late = MediaEvent::Candidates { stream, round, candidates: Vec::new(), complete: true };
+    world.phones[1].agent.handle_media(now, late);
+    world.run(SECOND);
+    assert_eq!(infos(&world, "192.0.2.2"), 0);
+}
+
+/// What a caller says decides whether an answer waits for servers.
+#[test]
+fn who_can_take_candidates_later() {
+    let ice = "a=ice-ufrag:8hhY\r\na=ice-pwd:asd88fgpdd777uzjYhagZg\r\n";
+    let own = "a=candidate:1 1 UDP 2130706431 192.0.2.66 4000 typ host\r\n";
+    let option = "a=ice-options:ice2 trickle\r\n";
+    let package = "Recv-Info: trickle-ice\r\n";
+    for (setting, lines, headers, trickles) in [
+        (IceUse::Answer, format!("{ice}{own}"), "", false),
+        // As browsers describe themselves whose SIP takes no candidates.
+        (IceUse::Answer, format!("{ice}{option}{own}"), "", false),
+        (IceUse::Answer, format!("{ice}{own}"), package, false),
+        (IceUse::Answer, format!("{ice}{option}{own}"), package, true),
+    ] {
+        let mut account = account("phone1", address(1), false);
+        account.handling.reach.ice = setting;
+        let mut world = World::new(vec![settings(vec![account])], 7);
+        let body = format!("{}{lines}", crate::peer::sdp(address(66), "sendrecv"));
+        let invite = request("INVITE", "sip:phone1@192.0.2.1", address(66), "peer", &body);
+        let invite = invite.replacen("Contact:", &format!("{headers}Contact:"), 1);
+        world.give(0, address(66), &invite);
+        world.run(SECOND);
+        let Some(number) = world.phones[0].agent.snapshot(world.now).calls.first().map(|call| call.number) else {
+            panic!("{:#?}", world.ladder);
+        };
+        world.command(0, Command::Answer(number));
+        world.run(SECOND / 10);
+        assert_eq!(gather(&world, 0).trickle, trickles, "{lines} {headers}");
+        let answer = world.latest(address(66), "SIP/2.0 200");
+        assert_eq!(answer.header("Recv-Info"), "trickle-ice");
+        assert!(answer.text.contains("a=ice-options:ice2 trickle\r\n"));
+        assert!(answer.text.contains("a=end-of-candidates\r\n"), "{}", answer.text);
+    }
+}
+
+/// Candidates that come before the ACK, of an unknown description, of another package, and without ICE.
+#[test]
+fn candidates_of_a_peer_are_kept_until_they_are_of_use() {
+    let mut account = account("phone1", address(1), false);
+    account.handling.reach.ice = IceUse::Answer;
+    let mut world = World::new(vec![settings(vec![account])], 7);
+    let ice = "a=ice-ufrag:8hhY\r\na=ice-pwd:asd88fgpdd777uzjYhagZg\r\n";
+    let lines = "a=ice-options:trickle\r\na=candidate:1 1 UDP 2130706431 192.0.2.66 4000 typ host\r\n";
+    let body = format!("{}{ice}{lines}", crate::peer::sdp(address(66), "sendrecv"));
+    let invite = request("INVITE", "sip:phone1@192.0.2.1", address(66), "peer", &body);
+    world.give(0, address(66), &invite.replacen("Contact:", "Recv-Info: trickle-ice\r\nContact:", 1));
+    world.run(SECOND);
+    let to = world.latest(address(66), "SIP/2.0 180").header("To");
+    let fragment = |port: u16, password: &str| {
+        format!(
+            "a=ice-ufrag:8hhY\r\na=ice-pwd:{password}\r\nm=audio 9 RTP/AVP 0\r\na=mid:0\r\n\
+             a=candidate:1 1 UDP 2130706431 192.0.2.66 {port} typ host\r\n"
+        )
+    };
+    let inform = |world: &mut World, number: u32, headers: &str, body: &str| {
+        let text = request("INFO", "sip:phone1@192.0.2.1", address(66), "peer", "");
+        let text = text.replacen("To: <sip:phone1@192.0.2.1>", &format!("To: {to}"), 1);
+        let text = text.replacen("CSeq: 1", &format!("CSeq: {number}"), 1);
+        let text = text.replacen("z9hG4bKpeer", &format!("z9hG4bKinfo{number}"), 1);
+        let text = text.replacen("Content-Length: 0", &format!("{headers}Content-Length: {}", body.len()), 1);
+        world.give(0, address(66), &format!("{text}{body}"));
+        world.run(SECOND / 10);
+        world.latest(address(66), "SIP/2.0").first().to_owned()
+    };
+    let package = "Info-Package: trickle-ice\r\nContent-Type: application/trickle-ice-sdpfrag\r\n";
+    let good = "asd88fgpdd777uzjYhagZg";
+    assert!(inform(&mut world, 2, package, &fragment(61_001, good)).contains("200"), "while it rings");
+    let number = world.number(0);
+    world.command(0, Command::Answer(number));
+    world.run(SECOND / 10);
+    let spec = world.spec(0).ice.expect("ICE");
+    assert_eq!(spec.candidates.iter().map(|c| c.address.port()).collect::<Vec<_>>(), [4_000, 61_001]);
+    assert!(inform(&mut world, 3, package, &fragment(61_002, good)).contains("200"));
+    assert!(inform(&mut world, 4, package, &fragment(61_003, "anotherpasswordaltogether")).contains("200"));
+    assert!(inform(&mut world, 5, package, "m=audio").contains("200"));
+    assert!(inform(&mut world, 6, "Info-Package: other\r\n", "x").contains("469"));
+    assert_eq!(told_later(&world, 0), [vec![2]], "of the description that counts only");
 }

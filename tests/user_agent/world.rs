@@ -53,6 +53,8 @@ pub struct Phone {
     pub media: Vec<MediaCommand>,
     /// Media finds no ports.
     pub has_no_ports: bool,
+    /// Media has not found all candidates when it tells its ports.
+    pub finds_more: bool,
 }
 
 pub fn account(user: &str, server: SocketAddr, register: bool) -> AccountSettings {
@@ -129,6 +131,7 @@ impl World {
                 streams: BTreeMap::new(),
                 media: Vec::new(),
                 has_no_ports: false,
+                finds_more: false,
             }
         });
         let phones = phones.collect();
@@ -295,9 +298,10 @@ impl Phone {
                     kind: Kind::Host,
                     related: None,
                 };
+                let complete = !self.finds_more;
                 let ice = gather.as_ref().is_some_and(|gather| gather.credentials.is_some());
                 let candidates = if ice { vec![candidate(1, rtp), candidate(2, rtcp)] } else { Vec::new() };
-                self.agent.handle_media(now, MediaEvent::Opened { stream: *stream, rtp, rtcp, candidates });
+                self.agent.handle_media(now, MediaEvent::Opened { stream: *stream, rtp, rtcp, candidates, complete });
             }
             MediaCommand::Configure { stream, spec } => {
                 assert!(self.streams.contains_key(stream), "configured before it was opened: {stream:?}");

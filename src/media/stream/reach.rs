@@ -4,7 +4,7 @@ use crate::media::event::MediaEvent;
 use crate::media::path::{Component, Datagram, MediaTransmit};
 use crate::media::spec::StreamSpec;
 use crate::media::stream::shared::Shared;
-use crate::nat::candidate::{Gather, RTCP};
+use crate::nat::candidate::{Candidate, Credentials, Gather, RTCP};
 use crate::nat::traversal::{Done, Event, Socket, Traversal, Verdict};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -27,6 +27,20 @@ impl Stream {
         match (&mut self.nat, &spec.ice) {
             (Some(nat), Some(ice)) => nat.configure(now, ice, spec.rtcp_mux),
             (_, _) => self.end_search(now, shared),
+        }
+        self.drain_search(now, shared);
+    }
+
+    /// The peer told of more after its description.
+    pub fn add_candidates(
+        &mut self,
+        now: Instant,
+        credentials: &Credentials,
+        candidates: &[Candidate],
+        shared: &mut Shared,
+    ) {
+        if let Some(nat) = &mut self.nat {
+            nat.add_candidates(now, credentials, candidates);
         }
         self.drain_search(now, shared);
     }
@@ -153,11 +167,14 @@ impl Stream {
         }
         while let Some(event) = nat.poll_event() {
             match event {
-                Event::Gathered(candidates) => {
+                Event::Gathered { candidates, complete } => {
                     if let [rtp, rtcp, ..] = self.opened.as_slice() {
                         let (rtp, rtcp) = (rtp.local, rtcp.local);
-                        shared.event(MediaEvent::Opened { stream: self.id, rtp, rtcp, candidates });
+                        shared.event(MediaEvent::Opened { stream: self.id, rtp, rtcp, candidates, complete });
                     }
+                }
+                Event::Found { round, candidates, complete } => {
+                    shared.event(MediaEvent::Candidates { stream: self.id, round, candidates, complete });
                 }
                 Event::Path(state) => {
                     self.told_path = Some(state.clone());

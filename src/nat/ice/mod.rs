@@ -213,6 +213,24 @@ impl Agent {
         self.wake(now);
     }
 
+    /// What the peer told after its description; `false` when it is of another one (RFC 8838 §11).
+    pub fn add_candidates(&mut self, now: Instant, remote: &Credentials, candidates: &[Candidate]) -> bool {
+        if self.remote.as_ref() != Some(remote) {
+            return false;
+        }
+        let known = self.remotes.len();
+        for candidate in candidates.iter().take(MOST_CANDIDATES) {
+            self.add_remote(candidate.clone());
+        }
+        if self.remotes.len() > known {
+            // Another chance; the limit of addresses bounds how many there are.
+            self.give_up_at = self.give_up_at.map(|_| now + GIVE_UP);
+            self.form_pairs();
+            self.wake(now);
+        }
+        true
+    }
+
     pub fn handle_timeout(&mut self, now: Instant) {
         for at in 0..self.pairs.len() {
             if let Some(sent) = self.pairs.get_mut(at).and_then(|pair| pair.resend(now)) {

@@ -1,4 +1,5 @@
 //! What is found out before the peer is told: our addresses, those that servers see, those that they lend (RFC 8445 §5.1.1).
+use super::query::Query;
 use super::{Event, Helper, Order, Traversal, preference, reaches};
 use crate::nat::candidate::{Candidate, Kind, priority};
 use crate::nat::turn;
@@ -43,19 +44,27 @@ impl Traversal {
     }
 
     pub(super) fn check_gathered(&mut self, now: Instant) {
-        let Some(until) = self.gathering_until else { return };
-        let asking = self.queries.iter().any(|query| query.mapped.is_none())
+        let asking = self.queries.iter().any(Query::is_open)
             || self.relays.iter().any(|relay| !relay.over && relay.mapped.is_none())
             || !self.unresolved.is_empty();
-        if asking && now < until {
-            return;
+        match self.gathering_until {
+            Some(until) if asking && now < until => {}
+            Some(_) => {
+                (self.gathering_until, self.complete, self.told) = (None, !asking, self.candidates());
+                let candidates = self.told.clone();
+                self.events.push_back(Event::Gathered { candidates, complete: !asking });
+            }
+            // After the last there is no other (RFC 8838 §13).
+            None if self.complete => {}
+            None => {
+                let candidates = self.candidates();
+                if asking && candidates == self.told {
+                    return;
+                }
+                (self.complete, self.told) = (!asking, candidates.clone());
+                self.events.push_back(Event::Found { round: self.gather.round, candidates, complete: !asking });
+            }
         }
-        self.gathering_until = None;
-        for query in self.queries.iter().filter(|query| query.mapped.is_none()) {
-            self.events.push_back(Event::Trouble(format!("the STUN server {} does not answer", query.server)));
-        }
-        let candidates = self.candidates();
-        self.events.push_back(Event::Gathered(candidates));
     }
 
     pub(super) fn candidates(&self) -> Vec<Candidate> {

@@ -6,7 +6,8 @@
 //!                                                          ^                                                    |
 //!                                                          +---- a restart: new sockets or new credentials -----+
 //! ```
-//! Gathering never waits for a server that does not answer: what it tells later is used, but not offered.
+//! Gathering never waits for a server that does not answer: what it tells later is used, and told to a peer who takes
+//! candidates one by one (RFC 8838); for such a peer nothing is waited for.
 mod gathering;
 mod helper;
 mod query;
@@ -14,7 +15,7 @@ mod relay;
 #[cfg(test)]
 mod tests;
 
-use super::candidate::{Candidate, Gather, IceSpec, Kind, PathState, PathView, RTP};
+use super::candidate::{Candidate, Credentials, Gather, IceSpec, Kind, MOST_CANDIDATES, PathState, PathView, RTP};
 use super::ice::{self, Agent, Base, Via, same};
 use super::stun::{self, Class, Message, Method};
 use super::turn;
@@ -48,8 +49,20 @@ pub struct Outgoing {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// The candidates are known; those of components without ICE are the mapped addresses.
-    Gathered(Vec<Candidate>),
+    /// What can be told by now, once; without ICE those are the mapped addresses of both components.
+    Gathered {
+        candidates: Vec<Candidate>,
+        /// No others will be found.
+        complete: bool,
+    },
+    /// All that is known, when it is more than before.
+    ///
+    /// - `round`: of `Gather`.
+    Found {
+        round: u32,
+        candidates: Vec<Candidate>,
+        complete: bool,
+    },
     Path(PathState),
     /// A server does not help, in words.
     Trouble(String),
@@ -76,6 +89,9 @@ pub struct Traversal {
     /// Names that are looked up.
     unresolved: Vec<Helper>,
     gathering_until: Option<Instant>,
+    /// What was told of our candidates last.
+    told: Vec<Candidate>,
+    complete: bool,
     checking: bool,
     peers: Vec<IpAddr>,
     out: VecDeque<Outgoing>,
@@ -104,7 +120,11 @@ impl Traversal {
                 );
             }
         }
-        let wait = if gather.relay_only { GATHERING_RELAYED } else { GATHERING };
+        let wait = match (gather.trickle, gather.relay_only) {
+            (true, _) => Duration::ZERO,
+            (false, true) => GATHERING_RELAYED,
+            (false, false) => GATHERING,
+        };
         let mut traversal = Self {
             rng,
             sockets,
@@ -113,6 +133,8 @@ impl Traversal {
             relays: Vec::new(),
             unresolved: Vec::new(),
             gathering_until: Some(now + wait),
+            told: Vec::new(),
+            complete: false,
             checking: false,
             peers: Vec::new(),
             out: VecDeque::new(),
@@ -147,6 +169,21 @@ impl Traversal {
         if agent.destination(RTP).is_none() && !self.checking {
             self.checking = true;
             self.events.push_back(Event::Path(PathState::Checking));
+        }
+        self.drain(now);
+    }
+
+    /// More of the peer's, told after the description with these credentials (RFC 8838 §11).
+    pub fn add_candidates(&mut self, now: Instant, credentials: &Credentials, candidates: &[Candidate]) {
+        let Some(agent) = &mut self.agent else { return };
+        if !agent.add_candidates(now, credentials, candidates) {
+            return;
+        }
+        for peer in candidates.iter().map(|candidate| candidate.address.ip()) {
+            if self.peers.len() < MOST_CANDIDATES && !self.peers.contains(&peer) {
+                self.peers.push(peer);
+                self.relays.iter_mut().filter_map(|relay| relay.client.as_mut()).for_each(|c| c.permit(now, peer));
+            }
         }
         self.drain(now);
     }

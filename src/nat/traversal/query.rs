@@ -1,5 +1,5 @@
 //! Questions to a STUN server, from each socket of a stream (RFC 8489).
-use super::{Outgoing, Traversal};
+use super::{Event, Outgoing, Traversal};
 use crate::nat::stun::{Builder, Class, Method, TransactionId};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -18,13 +18,22 @@ pub(super) struct Query {
     pub sends: u8,
     pub resend_at: Instant,
     pub mapped: Option<SocketAddr>,
+    /// It was asked often enough, and said nothing.
+    silent: bool,
+}
+
+impl Query {
+    /// An answer may come yet.
+    pub fn is_open(&self) -> bool {
+        self.mapped.is_none() && !self.silent
+    }
 }
 
 impl Traversal {
     pub(super) fn ask(&mut self, now: Instant, socket: u8, server: SocketAddr) {
         let id = TransactionId::new(&mut self.rng);
         self.queries.retain(|query| query.socket != socket);
-        self.queries.push(Query { socket, server, id, sends: 1, resend_at: now + RTO, mapped: None });
+        self.queries.push(Query { socket, server, id, sends: 1, resend_at: now + RTO, mapped: None, silent: false });
         self.out.push_back(Outgoing { socket, destination: server, bytes: question(id) });
     }
 
@@ -39,6 +48,11 @@ impl Traversal {
             query.resend_at = now + next;
             if query.sends >= SENDS {
                 query.sends = 0;
+                if query.is_open() {
+                    query.silent = true;
+                    let words = format!("the STUN server {} does not answer", query.server);
+                    self.events.push_back(Event::Trouble(words));
+                }
             }
             let bytes = question(query.id);
             self.out.push_back(Outgoing { socket: query.socket, destination: query.server, bytes });

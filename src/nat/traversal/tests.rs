@@ -24,8 +24,8 @@ fn sockets() -> Vec<Socket> {
 
 fn gathered(traversal: &mut Traversal) -> Option<Vec<Candidate>> {
     std::iter::from_fn(|| traversal.poll_event()).find_map(|event| match event {
-        Event::Gathered(candidates) => Some(candidates),
-        Event::Path(_) | Event::Trouble(_) => None,
+        Event::Gathered { candidates, .. } => Some(candidates),
+        Event::Found { .. } | Event::Path(_) | Event::Trouble(_) => None,
     })
 }
 
@@ -55,6 +55,46 @@ fn a_dead_server_is_waited_for_half_a_second_and_no_longer() {
     let gather = Gather { credentials: Some(credentials("a")), ..Gather::default() };
     let mut traversal = Traversal::new(start, gather, sockets(), Rng::from_u64(1));
     assert_eq!(gathered(&mut traversal).map(|found| found.len()), Some(3));
+}
+
+#[test]
+fn who_takes_candidates_later_is_told_at_once_and_again_until_all_have_answered() {
+    let start = Instant::now();
+    let gather = Gather {
+        credentials: Some(credentials("a")),
+        stun: Some(server("192.0.2.9")),
+        turn: Some(turn(ServerTransport::Udp)),
+        trickle: true,
+        round: 7,
+        ..Gather::default()
+    };
+    let mut traversal = Traversal::new(start, gather, sockets(), Rng::from_u64(1));
+    let mut events: Vec<Event> = std::iter::from_fn(|| traversal.poll_event()).collect();
+    assert!(matches!(&events[..], [Event::Gathered { candidates, complete: false }] if candidates.len() == 3));
+    let question = std::iter::from_fn(|| traversal.poll_transmit()).find(|out| {
+        out.socket == 0 && Message::parse(&out.bytes).is_ok_and(|message| message.method == Method::Binding)
+    });
+    let id = Message::parse(&question.expect("asked").bytes).expect("STUN").id;
+    let answer = Builder::new(Class::Success, Method::Binding, id)
+        .xor_address(attribute::XOR_MAPPED_ADDRESS, at("203.0.113.5:1000"))
+        .finish();
+    traversal.handle_datagram(start, 0, at("192.0.2.9:3478"), &answer);
+    events = std::iter::from_fn(|| traversal.poll_event()).collect();
+    assert!(
+        matches!(&events[..], [Event::Found { round: 7, candidates, complete: false }] if candidates.len() == 4),
+        "{events:?}"
+    );
+    // The servers say nothing more: in the end that is all.
+    let (mut now, mut found) = (start, Vec::new());
+    while now < start + Duration::from_secs(60) {
+        now = now.max(traversal.poll_timeout().expect("it waits"));
+        traversal.handle_timeout(now);
+        found.extend(std::iter::from_fn(|| traversal.poll_event()).filter(|e| matches!(e, Event::Found { .. })));
+    }
+    assert!(
+        matches!(&found[..], [Event::Found { candidates, complete: true, .. }] if candidates.len() == 4),
+        "{found:?}"
+    );
 }
 
 #[test]
@@ -131,6 +171,7 @@ fn who_wants_only_relays_shows_no_other_address() {
         stun: Some(server("192.0.2.9")),
         turn: Some(turn(ServerTransport::Udp)),
         relay_only: true,
+        ..Gather::default()
     };
     let mut traversal = Traversal::new(start, gather, sockets(), Rng::from_u64(1));
     let allocate = traversal.poll_transmit().expect("Allocate");
@@ -176,7 +217,7 @@ fn a_turn_server_over_tls_that_is_lost_is_told_of() {
     }
     let events: Vec<Event> = std::iter::from_fn(|| traversal.poll_event()).collect();
     assert!(matches!(&events[0], Event::Trouble(words) if words == "192.0.2.9: no connection"), "{events:?}");
-    assert!(matches!(events.last(), Some(Event::Gathered(_))), "not waited for any longer");
+    assert!(matches!(events.last(), Some(Event::Gathered { .. })), "not waited for any longer");
     traversal.handle_done(start, Done::Closed { connection: 9, why: String::new() });
     traversal.handle_done(start, Done::Received { connection: 9, bytes: vec![1] });
 }

@@ -49,6 +49,7 @@ fn is_repeated(event: &MediaEvent) -> bool {
     match event {
         MediaEvent::Report { .. } | MediaEvent::Levels { .. } => true,
         MediaEvent::Opened { .. }
+        | MediaEvent::Candidates { .. }
         | MediaEvent::OpenFailed { .. }
         | MediaEvent::Path { .. }
         | MediaEvent::Trouble { .. }

@@ -102,6 +102,7 @@ impl Activity {
                 self.touch(now);
             }
             MediaCommand::Focus { .. }
+            | MediaCommand::Candidates { .. }
             | MediaCommand::SendDigit { .. }
             | MediaCommand::Mute(_)
             | MediaCommand::Gain { .. } => return Change::None,

@@ -232,6 +232,7 @@ impl Session {
         record_route(request, &mut response);
         response.headers.push("Contact", &self.contact);
         response.headers.push("Allow", ALLOW);
+        self.tell_packages(&mut response.headers);
         response
     }
 }

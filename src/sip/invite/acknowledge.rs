@@ -160,6 +160,11 @@ impl Session {
         }
     }
 
+    /// Our answer to the INVITE that began the call may not have arrived.
+    pub(super) fn is_first_unacked(&self) -> bool {
+        self.unacked.iter().any(|waiting| waiting.is_first)
+    }
+
     fn take_unacked(&mut self, cseq: u32) -> Option<Unacknowledged> {
         let at = self.unacked.iter().position(|waiting| waiting.cseq == cseq)?;
         self.timers.stop(&Timer::Success(cseq));

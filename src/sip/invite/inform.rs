@@ -34,8 +34,8 @@ impl Session {
 
     /// The peer's INFO: one without a body asks for nothing.
     pub(super) fn handle_info(&mut self, key: ServerKey, request: &Request) -> Result<(), Refusal> {
-        if request.headers.get("Info-Package").is_some() {
-            return Err(Refusal::InfoPackage);
+        if let Some(package) = request.headers.get("Info-Package") {
+            return self.handle_package(key, request, package);
         }
         let kind = request.headers.get("Content-Type").unwrap_or_default();
         let event = match Signal::parse(kind, &request.body) {

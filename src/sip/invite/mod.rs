@@ -19,6 +19,7 @@ mod initiator;
 mod liveness;
 mod modify;
 mod offer_answer;
+mod package;
 mod reason;
 mod reliable;
 mod session;
@@ -29,6 +30,7 @@ mod within;
 pub use crate::sip::body::Body;
 pub use crate::sip::dialog::Fork;
 pub use crate::sip::transaction::{Failure, Output, RequestId};
+pub use package::{CANDIDATES, CANDIDATES_TYPE};
 pub use reason::Reason;
 pub use session::Session;
 pub use session_timer::MIN_SE;
@@ -50,6 +52,8 @@ pub struct Config {
     pub ring_limit: Duration,
     /// The session interval asked for (RFC 4028); zero asks for none, and grants what the peer asks for.
     pub session_expires: Duration,
+    /// Candidates of ICE may follow descriptions, both ways (RFC 8840).
+    pub takes_candidates: bool,
     /// The number of the first request: those of two sessions that one call has after each other must differ.
     pub first_request: u32,
 }
@@ -62,6 +66,7 @@ impl Default for Config {
             answer_limit: Duration::from_secs(10),
             ring_limit: Duration::from_secs(180),
             session_expires: Duration::from_secs(1800),
+            takes_candidates: false,
             first_request: 0,
         }
     }
@@ -135,6 +140,10 @@ pub enum Event {
     Signalled(Signal),
     /// The peer does not take our key by INFO.
     SignalRefused { status: u16 },
+    /// The peer tells more candidates.
+    Candidates { body: Body },
+    /// The final status of [`Session::inform`].
+    Informed { status: u16 },
     /// Nobody has refreshed the session in time (RFC 4028 §10): call [`Session::expire`], or let it go on when that is known
     /// to be a server's fault.
     Expired,

@@ -16,6 +16,7 @@
 //! reliable provisional response has carried its second half; only then PRACK and UPDATE may carry others (RFC 3311 §5.1).
 use super::OfferId;
 use super::modify::Modify;
+use super::package::CANDIDATES;
 use crate::sip::error::Refusal;
 use crate::sip::key::ServerKey;
 use crate::sip::message::{Headers, Request};
@@ -65,12 +66,14 @@ pub(super) struct Exchange {
     pub begun: bool,
     /// The peer's Allow names UPDATE.
     pub takes_updates: bool,
+    /// Its Recv-Info names the package of candidates.
+    pub takes_candidates: bool,
 }
 
 impl Exchange {
     pub fn new(offers: OfferAnswer, wished: bool) -> Self {
         let modify = if wished { Modify::WISHED } else { Modify::IDLE };
-        Self { offers, modify, begun: false, takes_updates: false }
+        Self { offers, modify, begun: false, takes_updates: false, takes_candidates: false }
     }
 
     /// A dialog of our INVITE.
@@ -81,6 +84,9 @@ impl Exchange {
     pub fn learn_methods(&mut self, headers: &Headers) {
         if headers.get("Allow").is_some() {
             self.takes_updates = headers.has_token("Allow", "UPDATE");
+        }
+        if headers.get("Recv-Info").is_some() {
+            self.takes_candidates = headers.has_token("Recv-Info", CANDIDATES);
         }
     }
 }

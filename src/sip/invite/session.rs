@@ -3,6 +3,7 @@ use super::acceptor::Ringing;
 use super::acknowledge::{Acknowledged, Unacknowledged};
 use super::initiator::Calling;
 use super::offer_answer::{Carrier, Exchange, OfferAnswer};
+use super::package::CANDIDATES;
 use super::reliable::Reliable;
 use super::session_timer::SessionTimer;
 use super::transfer::Transfer;
@@ -45,6 +46,8 @@ pub(super) enum Kind {
     Refer,
     /// A digit.
     Info,
+    /// What an INFO package carries.
+    Package,
     /// A report on a call that the peer asked for.
     Notify,
     Bye,
@@ -306,6 +309,7 @@ impl Session {
             Kind::Probe => self.lost(failure.status()),
             Kind::Refer => self.transfer_over(failure.status()),
             Kind::Info => self.signal_answered(failure.status()),
+            Kind::Package => self.package_answered(failure.status()),
         }
         self.settle(now);
     }
@@ -403,6 +407,13 @@ impl Session {
         }
     }
 
+    pub(super) fn exchange_with(&self, fork: Fork) -> Option<&Exchange> {
+        match &self.side {
+            Side::Calling(calling) => calling.exchanges.get(&fork),
+            Side::Ringing(_) | Side::Established | Side::Over => Some(&self.exchange).filter(|_| fork == self.fork),
+        }
+    }
+
     fn fork_waiting_for(&self, id: OfferId) -> Option<Fork> {
         let waits = |exchange: &Exchange| exchange.offers.open().is_some_and(|open| open.id == id);
         match &self.side {
@@ -420,9 +431,15 @@ impl Session {
     pub(super) fn describe_request(&self, headers: &mut Headers) {
         headers.push("Contact", &self.contact);
         headers.push("Allow", ALLOW);
-        headers.push("Supported", SUPPORTED.join(", "));
+        headers.push("Supported", self.supported());
+        self.tell_packages(headers);
         self.session_timer.ask(headers);
         name_software(headers, "User-Agent", &self.config.user_agent);
+    }
+
+    fn supported(&self) -> String {
+        let more = self.config.takes_candidates.then_some(CANDIDATES);
+        SUPPORTED.iter().copied().chain(more).collect::<Vec<_>>().join(", ")
     }
 
     /// A response with our tag.
@@ -466,6 +483,7 @@ impl Session {
             Kind::Probe => self.probe_answered(now, &response),
             Kind::Refer => self.refer_answered(&response),
             Kind::Info => self.signal_answered(response.status),
+            Kind::Package => self.package_answered(response.status),
             Kind::Prack | Kind::Notify | Kind::Bye => {}
         }
     }
@@ -484,7 +502,8 @@ impl Session {
         let mut response = self.response(request, 200);
         response.headers.push("Contact", &self.contact);
         response.headers.push("Allow", ALLOW);
-        response.headers.push("Supported", SUPPORTED.join(", "));
+        response.headers.push("Supported", self.supported());
+        self.tell_packages(&mut response.headers);
         self.session_timer.grant(request, &mut response.headers);
         if let Some(body) = body {
             body.put(&mut response.headers, &mut response.body);

@@ -200,6 +200,8 @@ impl Call {
                     }
                 }
             }
+            invite::Event::Candidates { body } => self.hear_candidates(&body, out),
+            invite::Event::Informed { status } => self.candidates_answered(status),
             invite::Event::Signalled(signal) => self.hear_digit(signal.key, out),
             invite::Event::SignalRefused { status } => {
                 self.digits.clear();

@@ -156,6 +156,9 @@ impl Call {
             }
             MediaEvent::Report { report, .. } => self.handle_report(now, &report),
             MediaEvent::Path { state, .. } => self.handle_path(now, state, out),
+            MediaEvent::Candidates { round, candidates, complete, .. } => {
+                self.handle_found(round, candidates, complete)
+            }
             MediaEvent::Trouble { words, .. } => out.log(format!("call {}: {}", self.number, shown(&words, 160))),
             MediaEvent::Secured { suite, .. } => self.handle_secured(now, suite, out),
             MediaEvent::Unsecured { .. }

@@ -2,7 +2,9 @@
 use super::{Call, Verdict};
 use crate::base::time::WallAnchor;
 use crate::media::spec::MediaCommand;
-use crate::nat::candidate::{Kind, PathState, PathView};
+use crate::nat::candidate::{Candidate, Kind, PathState, PathView};
+use crate::sdp::Fragment;
+use crate::sip::invite::Body;
 use crate::ua::outbox::Outbox;
 use crate::ua::snapshot::CallEnd;
 use std::net::IpAddr;
@@ -25,8 +27,47 @@ impl Call {
         let peer = self.flow.map_or(local, |flow| flow.remote.ip());
         let offer = self.session.as_ref().filter(|_| !self.outgoing && self.answered.is_none());
         let offered = offer.and_then(|session| session.offer()).map(|offer| self.plan.offers_ice(offer));
-        let gather = self.plan.ways.gather(peer, offered);
+        let fork = self.plan.running_fork().unwrap_or_else(|| self.plan.fork());
+        let takes = self.session.as_ref().is_some_and(|session| session.takes_candidates(fork));
+        let gather = self.plan.ways.gather(peer, offered, takes);
         MediaCommand::Open { stream: self.stream(), local, gather }
+    }
+
+    /// More was found out about where we may be reached.
+    pub fn handle_found(&mut self, round: u32, candidates: Vec<Candidate>, complete: bool) {
+        self.plan.ways.found(round, candidates, complete);
+    }
+
+    /// Tells the peer what its description of us does not say; `false` when there is nothing to tell, or not yet.
+    pub fn send_candidates(&mut self) -> bool {
+        let Some((fork, session)) = self.plan.running_fork().zip(self.session.as_mut()) else { return false };
+        if !session.takes_candidates(fork) {
+            return false;
+        }
+        let Some(body) = self.plan.ways.news(fork) else { return false };
+        let sent = session.inform(fork, &body);
+        if sent {
+            self.plan.ways.informed(fork);
+        }
+        sent
+    }
+
+    /// The peer was told more candidates, or did not want to know them.
+    pub(super) fn candidates_answered(&mut self, status: u16) {
+        if matches!(status, 405 | 415 | 469 | 489 | 501) {
+            self.plan.ways.stop_informing();
+        }
+    }
+
+    /// The peer tells more candidates of its own.
+    pub(super) fn hear_candidates(&mut self, body: &Body, out: &mut Outbox) {
+        let Some(fragment) = Fragment::parse(&body.bytes) else {
+            return out.log(format!("call {}: candidates of the peer cannot be read", self.number));
+        };
+        let stream = self.stream();
+        if let Some((credentials, candidates)) = self.plan.ways.heard(fragment) {
+            out.media.push_back(MediaCommand::Candidates { stream, credentials, candidates });
+        }
     }
 
     /// The search for a way has come further.
