@@ -19,6 +19,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("nat::candidate", &["base"]),
     ("nat::stun", &["base"]),
     ("nat::turn", &["base", "nat::stun"]),
+    ("nat::behaviour", &["base", "nat::stun"]),
     ("nat::ice", &["base", "nat::stun", "nat::candidate"]),
     ("nat", &["base", "nat::candidate", "nat::stun", "nat::turn", "nat::ice"]),
     ("dtls", &["base"]),

@@ -63,6 +63,7 @@ impl Method {
 /// Attribute types.
 pub mod attribute {
     pub const MAPPED_ADDRESS: u16 = 0x0001;
+    pub const CHANGE_REQUEST: u16 = 0x0003;
     pub const USERNAME: u16 = 0x0006;
     pub const MESSAGE_INTEGRITY: u16 = 0x0008;
     pub const ERROR_CODE: u16 = 0x0009;
@@ -82,6 +83,7 @@ pub mod attribute {
     pub const FINGERPRINT: u16 = 0x8028;
     pub const ICE_CONTROLLED: u16 = 0x8029;
     pub const ICE_CONTROLLING: u16 = 0x802a;
+    pub const OTHER_ADDRESS: u16 = 0x802c;
 }
 
 /// Drawn at random for each request.
@@ -197,10 +199,14 @@ impl<'a> Message<'a> {
         address(self.attribute(kind)?, MAGIC >> 16, &mask)
     }
 
+    /// An address that is written as it is (RFC 8489 §14.1).
+    pub fn plain_address(&self, kind: u16) -> Option<SocketAddr> {
+        address(self.attribute(kind)?, 0, &[0; 16])
+    }
+
     /// Our address as the other side saw it.
     pub fn mapped_address(&self) -> Option<SocketAddr> {
-        let plain = || address(self.attribute(attribute::MAPPED_ADDRESS)?, 0, &[0; 16]);
-        self.xor_address(attribute::XOR_MAPPED_ADDRESS).or_else(plain)
+        self.xor_address(attribute::XOR_MAPPED_ADDRESS).or_else(|| self.plain_address(attribute::MAPPED_ADDRESS))
     }
 
     pub fn error_code(&self) -> Option<u16> {
