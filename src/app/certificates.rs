@@ -46,23 +46,42 @@ pub fn mistakes(account: &Account, now: UnixTime) -> Vec<Mistake> {
 /// What is wrong with the time a certificate holds for, or with its form. Whom it names and who signed it is for the
 /// handshake to judge: only the clock counts here.
 fn age(certificate: &CertificateDer<'_>, now: UnixTime) -> Option<String> {
-    let provider = Arc::new(ring::default_provider());
-    let mut roots = RootCertStore::empty();
-    if roots.add(certificate.clone().into_owned()).is_err() {
-        return Some("it holds no X.509 certificate that can be understood".to_owned());
-    }
-    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build().ok()?;
     let days = |from: UnixTime, to: UnixTime| {
         Duration::from_secs(to.as_secs().saturating_sub(from.as_secs())).as_secs() / 86_400
     };
-    match verifier.verify_client_cert(certificate, &[], now) {
-        Err(Error::InvalidCertificate(CertificateError::ExpiredContext { time, not_after })) => {
+    match fault(certificate, now) {
+        Err(()) => Some("it holds no X.509 certificate that can be understood".to_owned()),
+        Ok(Some(CertificateError::ExpiredContext { time, not_after })) => {
             Some(format!("expired {} days ago: a new one is needed", days(not_after, time)))
         }
-        Err(Error::InvalidCertificate(CertificateError::NotValidYetContext { time, not_before })) => {
+        Ok(Some(CertificateError::NotValidYetContext { time, not_before })) => {
             Some(format!("holds in {} days only; is the clock of this machine right?", days(time, not_before)))
         }
-        Ok(_) | Err(_) => None,
+        Ok(Some(_) | None) => None,
+    }
+}
+
+/// Until when a certificate holds \[s since 1970\]: nothing says so but what is wrong with it when all have expired.
+pub fn not_after(certificate: &CertificateDer<'_>) -> Option<u64> {
+    /// The last day of the year 9999, which stands for "never" (RFC 5280 §4.1.2.5).
+    const NEVER: Duration = Duration::from_secs(253_402_300_799);
+    match fault(certificate, UnixTime::since_unix_epoch(NEVER)) {
+        Ok(Some(CertificateError::ExpiredContext { not_after, .. })) => Some(not_after.as_secs()),
+        Ok(Some(_) | None) | Err(()) => None,
+    }
+}
+
+/// What is wrong with a certificate that is trusted for itself; an error when it cannot be read.
+fn fault(certificate: &CertificateDer<'_>, now: UnixTime) -> Result<Option<CertificateError>, ()> {
+    let provider = Arc::new(ring::default_provider());
+    let mut roots = RootCertStore::empty();
+    roots.add(certificate.clone().into_owned()).map_err(|_| ())?;
+    let Ok(verifier) = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build() else {
+        return Ok(None);
+    };
+    match verifier.verify_client_cert(certificate, &[], now) {
+        Err(Error::InvalidCertificate(cause)) => Ok(Some(cause)),
+        Ok(_) | Err(_) => Ok(None),
     }
 }
 

@@ -143,7 +143,7 @@ fn try_microphone(
 }
 
 /// Waits until the device is open and tells its name, or until it is clear that it does not open.
-fn opened<E: End>(port: &mut Port<E>) -> Option<String> {
+pub(super) fn opened<E: End>(port: &mut Port<E>) -> Option<String> {
     let until = Instant::now() + PATIENCE;
     loop {
         port.take_notes();
@@ -159,7 +159,7 @@ fn opened<E: End>(port: &mut Port<E>) -> Option<String> {
     }
 }
 
-fn every_tick(count: usize, mut work: impl FnMut(usize, Instant)) {
+pub(super) fn every_tick(count: usize, mut work: impl FnMut(usize, Instant)) {
     let mut at = Instant::now();
     for n in 0..count {
         work(n, at);

@@ -5,6 +5,7 @@ pub mod config_check;
 mod contacts;
 pub mod demo;
 pub mod devices;
+mod doctor;
 pub mod headless;
 pub mod init;
 mod instance;

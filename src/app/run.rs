@@ -6,7 +6,7 @@ use crate::app::phone::{Hooks, Parts, Phone, PhoneError};
 use crate::app::remembered::Remembered;
 use crate::app::report;
 use crate::app::sound::{self, Sound};
-use crate::app::{config_check, contacts, demo, devices, init, manual, screen, serve, wire};
+use crate::app::{config_check, contacts, demo, devices, doctor, init, manual, screen, serve, wire};
 use crate::base::time::WallAnchor;
 use crate::cli::{self, Cli, Command, ConfigCommand, ExitCode, Reject};
 use crate::config::{Account, Config, Environment, Host, Loaded};
@@ -129,6 +129,7 @@ fn attempt(cli: &Cli) -> Result<ExitCode, Failure> {
             let config = configuration(cli, &environment)?.config;
             devices::run(&config, !command.no_tone, &mut io::stdout().lock())
         }
+        Some(Command::Doctor(options)) => doctor::run(cli, options, &environment, &mut io::stdout().lock()),
         Some(Command::Contacts(command)) => contacts::run(cli, command, &environment, &mut io::stdout().lock()),
         Some(Command::Demo(demo)) => demo::run(cli, demo, &environment),
         Some(Command::Completions { shell }) => {

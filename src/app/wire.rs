@@ -104,7 +104,7 @@ fn server(server: &Server) -> (message::Host, Option<u16>) {
     (host(&server.host), server.port)
 }
 
-fn host(host: &Host) -> message::Host {
+pub(super) fn host(host: &Host) -> message::Host {
     match host {
         Host::Ip(ip) => message::Host::Ip(*ip),
         Host::Name(name) => message::Host::Name(name.clone()),

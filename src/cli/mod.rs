@@ -2,7 +2,7 @@
 mod exit;
 mod shared;
 
-use crate::config::{BindAddress, Overrides};
+use crate::config::{BindAddress, Overrides, Server};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use exit::EXIT_CODES;
 pub use exit::ExitCode;
@@ -77,6 +77,15 @@ pub enum Command {
     /// Lists every microphone and speaker with the names to use for --microphone and --speaker and in the configuration.
     /// Then plays a tone of 440 Hz for a second on the speaker and shows the level of the microphone.
     Devices(Devices),
+    /// Find out why calls do not get through or have no sound, and say what to do.
+    ///
+    /// Looks at the configuration, the DNS records, the server, its certificate, the password, NAT and firewall, the relay,
+    /// this computer's network, the sound devices and the files; says what was found, what it means for calls, and what to do.
+    /// Nothing is changed: no phone is registered, no call placed. Only the servers of the account are asked. Ends with 0 when
+    /// no problem was found, else with the number of the first one: 2 configuration, 6 names, server, certificate, NAT, relay
+    /// or network, 3 registration, 7 sound, 1 files.
+    #[command(after_help = EXIT_CODES)]
+    Doctor(Doctor),
     /// Show the phone with a call over a simulated network: no server, account or sound card needed.
     ///
     /// Starts a SIP server of its own with an echo and an announcement service, registers the phone at it over a network
@@ -269,6 +278,31 @@ pub struct Devices {
 }
 
 #[derive(Debug, Args)]
+pub struct Doctor {
+    /// Print what is in order with all details, too.
+    #[arg(short, long)]
+    pub verbose: bool,
+    /// Ask this STUN server in place of the account's; one with two addresses tells what kind of NAT there is.
+    #[arg(long, value_name = "HOST[:PORT]")]
+    pub stun: Option<Server>,
+    /// Listen to the microphone for a second and tell its level.
+    #[arg(long, conflicts_with = "no_sound")]
+    pub listen: bool,
+    /// Leave the sound devices alone.
+    #[arg(long)]
+    pub no_sound: bool,
+    /// Run the account's password_command, which may ask you something, to try the password.
+    #[arg(long)]
+    pub run_password_command: bool,
+    /// Say what is known by then (seconds).
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "20")]
+    pub timeout: Duration,
+    /// Print JSON, one object a line.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
 pub struct Demo {
     /// Packets lost, in each direction (percent).
     #[arg(long, value_name = "PERCENT", value_parser = percent, default_value = "5")]
@@ -345,7 +379,7 @@ impl Cli {
             Some(Command::Call(call)) => call.no_register,
             Some(Command::Answer(answer)) => answer.no_register,
             Some(Command::Message(message)) => message.no_register,
-            Some(Command::Init | Command::Register(_) | Command::Devices(_)) => false,
+            Some(Command::Init | Command::Register(_) | Command::Devices(_) | Command::Doctor(_)) => false,
             Some(Command::Demo(_) | Command::Proxy(_) | Command::Config(_) | Command::Contacts(_)) | None => false,
             Some(Command::Completions { .. } | Command::Man { .. }) => false,
         };
@@ -431,6 +465,9 @@ mod tests {
             "offhook register --account sip:nohost",
             "offhook register --transport sctp",
             "offhook register --rtp-ports 1-2",
+            "offhook doctor --listen --no-sound",
+            "offhook doctor --stun a:b",
+            "offhook doctor --codecs pcmu",
             "offhook demo --loss 101",
             "offhook demo --jitter -4",
             "offhook config",

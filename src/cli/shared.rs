@@ -52,6 +52,7 @@ fn taken(command: &str) -> Option<&'static [&'static str]> {
         "init" | "config" | "check" => Some(&["config"]),
         "completions" | "man" => Some(&[]),
         "devices" => Some(&["config", "microphone", "speaker"]),
+        "doctor" => Some(&["config", "account", "bind", "transport", "rtp-ports", "microphone", "speaker"]),
         "demo" => Some(&["config", "microphone", "speaker", "log"]),
         // Its own, with a default.
         "proxy" => Some(&["bind"]),

@@ -105,8 +105,8 @@ impl World {
         if from.ip() == other.ip() && !self.other_answers {
             return None;
         }
-        let mut answer = Builder::new(Class::Success, Method::Binding, request.id)
-            .xor_address(attribute::XOR_MAPPED_ADDRESS, seen);
+        let mut answer =
+            Builder::new(Class::Success, Method::Binding, request.id).xor_address(attribute::XOR_MAPPED_ADDRESS, seen);
         if let Some(told) = self.other {
             let mut value = vec![0, 1];
             value.extend(told.port().to_be_bytes());
@@ -267,12 +267,8 @@ fn strangers_are_not_believed() {
 /// The table everybody knows: where one side is symmetric, the other must not look at ports.
 #[test]
 fn which_pairs_need_a_relay() {
-    let rows = [
-        [true, true, true, true],
-        [true, true, true, true],
-        [true, true, true, false],
-        [true, true, false, false],
-    ];
+    let rows =
+        [[true, true, true, true], [true, true, true, true], [true, true, true, false], [true, true, false, false]];
     for ((one, a), row) in Nat::KINDS.into_iter().zip(rows) {
         for ((other, b), meets) in Nat::KINDS.into_iter().zip(row) {
             assert_eq!(a.meets(b), meets, "{one} and {other}");

@@ -1,10 +1,24 @@
 //! The addresses of this machine that a peer may be able to reach (RFC 8445 §5.1.1.1).
+use std::ffi::CStr;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ptr;
+
+/// An address of an interface that is up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Interface {
+    pub name: String,
+    pub ip: IpAddr,
+    /// A line to one peer, as most VPNs are.
+    pub is_point_to_point: bool,
+}
 
 /// Addresses beside `primary`, which leads to the server; none unless they are `wanted`.
 pub fn usable(primary: IpAddr, wanted: bool) -> Vec<IpAddr> {
     if wanted { select(primary, &all()) } else { Vec::new() }
+}
+
+fn all() -> Vec<IpAddr> {
+    list().into_iter().map(|interface| interface.ip).collect()
 }
 
 /// Loopback leads nowhere, link-local addresses need a scope that no peer knows, and what is deprecated for ICE stays out:
@@ -35,11 +49,11 @@ fn select(primary: IpAddr, all: &[IpAddr]) -> Vec<IpAddr> {
 }
 
 /// All addresses of interfaces that are up.
-fn all() -> Vec<IpAddr> {
+pub fn list() -> Vec<Interface> {
     let mut out = Vec::new();
     let mut list: *mut libc::ifaddrs = ptr::null_mut();
     // SAFETY: the list is read only after the call succeeded, each of its entries until the next one is null, and an
-    // address as what its family says; it is freed once.
+    // address as what its family says, a name as the string it is; it is freed once.
     unsafe {
         if libc::getifaddrs(&raw mut list) != 0 {
             return out;
@@ -50,17 +64,23 @@ fn all() -> Vec<IpAddr> {
             if interface.ifa_flags & up == up
                 && let Some(address) = interface.ifa_addr.as_ref()
             {
-                match i32::from(address.sa_family) {
+                let ip: Option<IpAddr> = match i32::from(address.sa_family) {
                     libc::AF_INET => {
                         let address = interface.ifa_addr.cast::<libc::sockaddr_in>().read_unaligned();
-                        out.push(Ipv4Addr::from(u32::from_be(address.sin_addr.s_addr)).into());
+                        Some(Ipv4Addr::from(u32::from_be(address.sin_addr.s_addr)).into())
                     }
                     libc::AF_INET6 => {
                         let address = interface.ifa_addr.cast::<libc::sockaddr_in6>().read_unaligned();
-                        out.push(Ipv6Addr::from(address.sin6_addr.s6_addr).into());
+                        Some(Ipv6Addr::from(address.sin6_addr.s6_addr).into())
                     }
-                    _ => {}
-                }
+                    _ => None,
+                };
+                let name = match interface.ifa_name.is_null() {
+                    true => String::new(),
+                    false => CStr::from_ptr(interface.ifa_name).to_string_lossy().into_owned(),
+                };
+                let is_point_to_point = interface.ifa_flags & libc::IFF_POINTOPOINT as libc::c_uint != 0;
+                out.extend(ip.map(|ip| Interface { name, ip, is_point_to_point }));
             }
             entry = interface.ifa_next;
         }

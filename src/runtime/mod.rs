@@ -1,7 +1,7 @@
 //! Where the pure core meets sockets, clocks and threads.
 pub mod clock;
 mod helpers;
-mod interfaces;
+pub mod interfaces;
 pub mod journal;
 pub mod locating;
 pub mod media_socket;

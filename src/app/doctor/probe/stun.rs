@@ -1,0 +1,88 @@
+//! Asks a STUN server how we look from outside: drives the machine of `nat::behaviour` over two sockets.
+use crate::app::doctor::nat::Stun;
+use crate::base::rng::Rng;
+use crate::config::PortRange;
+use crate::nat::behaviour::{Behaviour, Socket};
+use crate::nat::candidate::Server;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::{Duration, Instant};
+use tokio::net::UdpSocket;
+use tokio::time::timeout;
+
+/// How long a name may take.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Longer than any answer \[octets\].
+const DATAGRAM: usize = 2_048;
+
+/// The addresses of a server, as the media thread's helper finds them.
+pub async fn resolve(server: &Server) -> Vec<SocketAddr> {
+    let found = timeout(PATIENCE, tokio::net::lookup_host((server.host.as_str(), server.port))).await;
+    found.ok().and_then(Result::ok).into_iter().flatten().take(8).collect()
+}
+
+/// - `own`: our address, where the configuration names one.
+/// - `ports`: those of sound: what holds for them is to be found out.
+pub async fn stun(server: &Server, own: Option<IpAddr>, ports: PortRange, rng: Rng) -> Stun {
+    let name = format!("{}:{}", server.host, server.port);
+    let addresses = resolve(server).await;
+    let preferred = addresses.iter().find(|address| address.is_ipv4()).or(addresses.first());
+    let Some(&address) = preferred else { return Stun::Unresolved { server: name } };
+    match drive(address, own, ports, rng).await {
+        Ok(report) => Stun::Asked { server: name, address, report },
+        Err(error) => Stun::NoSocket { server: name, words: error.to_string() },
+    }
+}
+
+async fn drive(
+    server: SocketAddr,
+    own: Option<IpAddr>,
+    ports: PortRange,
+    rng: Rng,
+) -> io::Result<crate::nat::behaviour::Report> {
+    let own = own.filter(|own| own.is_ipv4() == server.is_ipv4() && !own.is_unspecified());
+    let ip = own.map_or_else(|| local_address(server), Ok)?;
+    let first = bind(ip, ports).await?;
+    let second = bind(ip, ports).await?;
+    let mut machine = Behaviour::new(Instant::now(), server, [first.local_addr()?, second.local_addr()?], rng);
+    let (mut one, mut two) = ([0; DATAGRAM], [0; DATAGRAM]);
+    loop {
+        while let Some(transmit) = machine.poll_transmit() {
+            let socket = if transmit.socket == Socket::First { &first } else { &second };
+            // What cannot be sent is not answered.
+            let _ = socket.send_to(&transmit.bytes, transmit.to).await;
+        }
+        let Some(due) = machine.poll_timeout() else { return Ok(machine.report()) };
+        tokio::select! {
+            got = first.recv_from(&mut one) => {
+                if let Ok((length, from)) = got {
+                    machine.handle_datagram(Instant::now(), Socket::First, from, one.get(..length).unwrap_or_default());
+                }
+            }
+            got = second.recv_from(&mut two) => {
+                if let Ok((length, from)) = got {
+                    machine.handle_datagram(Instant::now(), Socket::Second, from, two.get(..length).unwrap_or_default());
+                }
+            }
+            () = tokio::time::sleep_until(due.into()) => machine.handle_timeout(Instant::now()),
+        }
+    }
+}
+
+/// The address the system would send from.
+pub fn local_address(remote: SocketAddr) -> io::Result<IpAddr> {
+    let any: IpAddr = if remote.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    let socket = std::net::UdpSocket::bind((any, 0))?;
+    socket.connect(remote)?;
+    Ok(socket.local_addr()?.ip())
+}
+
+/// A port of the range, or any where all are taken.
+async fn bind(ip: IpAddr, ports: PortRange) -> io::Result<UdpSocket> {
+    for port in (ports.low..=ports.high).rev().take(32) {
+        if let Ok(socket) = UdpSocket::bind((ip, port)).await {
+            return Ok(socket);
+        }
+    }
+    UdpSocket::bind((ip, 0)).await
+}
