@@ -33,6 +33,7 @@ mod conferring;
 mod demo;
 mod devices;
 mod digits;
+mod doctor;
 mod dtls;
 mod edges;
 mod explained;
@@ -89,6 +90,7 @@ fn main() -> std::process::ExitCode {
         browsers::CASES,
         quality::CASES,
         devices::CASES,
+        doctor::CASES,
         demo::CASES,
         hostile::CASES,
         networks::CASES,

@@ -38,6 +38,7 @@ pub fn judge(certificate: &Certificate, now: SystemTime) -> Vec<Finding> {
         Ok(session) => session,
         Err(words) => {
             let (cause, way_out) = cause_and_advice(words);
+            let way_out = if way_out.is_empty() { "tell whoever runs the server" } else { way_out };
             return vec![
                 Finding::problem(Topic::Certificate, sentence(cause))
                     .means("The phone does not connect: nobody knows who would be listening there.")
@@ -49,7 +50,11 @@ pub fn judge(certificate: &Certificate, now: SystemTime) -> Vec<Finding> {
     let now = now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let days = session.not_after.map(|until| until.saturating_sub(now) / DAY);
     let version = session.version.replace("TLSv1_", "TLS 1.");
-    let holds = days.map_or_else(String::new, |days| format!(", valid for {days} more days"));
+    let holds = match days {
+        Some(days) if days > 3_650 => ", valid for more than 10 years".to_owned(),
+        Some(days) => format!(", valid for {days} more days"),
+        None => String::new(),
+    };
     let details = [format!("{remote}: {version}, {} certificates shown", session.chain)];
     match days {
         Some(days) if days < SOON => vec![
