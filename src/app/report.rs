@@ -34,6 +34,7 @@ pub fn progress(call: &CallView, now: Instant) -> Value {
         "digits_received": call.digits_received,
         "digits_left": text(&call.digits_left),
         "media_flowing": call.media_flowing,
+        "first_media_ms": call.first_media.map(|time| rounded(time.as_secs_f64() * 1e3, 1)),
     });
     merge(&mut object, quality(&call.quality));
     object

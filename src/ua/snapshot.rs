@@ -280,6 +280,8 @@ pub struct CallView {
     /// A transfer under way, in words: to whom, and how it fares.
     pub transfer: Option<String>,
     pub media_flowing: bool,
+    /// How long after the answer their sound arrived; zero when it was there before.
+    pub first_media: Option<Duration>,
     pub quality: Arc<CallQuality>,
     /// Its messages; those of other calls of the same story are in `Snapshot::ladders`.
     pub ladder: Rows,

@@ -27,6 +27,7 @@ pub enum Need {
     Tshark,
     PulseAudio,
     Namespaces,
+    Nftables,
 }
 
 impl Need {
@@ -45,6 +46,7 @@ impl Need {
             Self::Sipp => program("sipp"),
             Self::Tshark => program("tshark").or_else(|| program("dumpcap")),
             Self::Namespaces => crate::namespaces::missing(),
+            Self::Nftables => program("nft").or_else(crate::namespaces::missing),
             Self::PulseAudio => program("pulseaudio").or_else(|| program("pactl")).or_else(|| program("parecord")),
         }
     }
@@ -210,7 +212,7 @@ fn attempt(case: &'static Case, required: bool, alone: bool) -> (Outcome, String
     }));
     let took = seconds(start.elapsed());
     match outcome {
-        Ok(()) => (Outcome::Passed, format!("ok ({took})\n")),
+        Ok(()) => (Outcome::Passed, format!("ok ({took})\n{}", measured(&case.folder()))),
         Err(_) => (Outcome::Failed, format!("FAILED ({took})\n{}", logs(&case.folder()))),
     }
 }
@@ -222,6 +224,12 @@ fn report_ignored(ignored: &[(&str, String)]) {
     }
     // `make test` repeats it as its last words.
     fs::write(Path::new(env!("CARGO_TARGET_TMPDIR")).join("interop-not-run.txt"), text).ok();
+}
+
+/// The figures the case has written down.
+fn measured(folder: &Path) -> String {
+    let text = fs::read_to_string(folder.join("measured.log")).unwrap_or_default();
+    text.lines().map(|line| format!("    {line}\n")).collect()
 }
 
 /// The end of every text file the case left behind.

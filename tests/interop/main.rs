@@ -41,9 +41,11 @@ mod freeswitch;
 mod handling;
 mod hostile;
 mod identity;
+mod internet;
 mod kamailio;
 mod locating;
 mod measuring;
+mod nats;
 mod networks;
 mod peers_check;
 mod proxy;
@@ -95,6 +97,7 @@ fn main() -> std::process::ExitCode {
         hostile::CASES,
         networks::CASES,
         ways::CASES,
+        nats::CASES,
     ];
     harness::run(&together, &alone, &compare::CASE)
 }

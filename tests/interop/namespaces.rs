@@ -4,8 +4,11 @@
 //!   server 10.99.1.1/24 ---- veth ---- phone 10.99.1.2/24, later 10.99.2.2/24
 //!          10.99.2.1/24
 //! ```
+use std::fs::File;
 use std::net::{IpAddr, Ipv4Addr};
+use std::os::fd::AsRawFd as _;
 use std::process::Command;
+use std::thread;
 
 pub struct Network {
     pub server: String,
@@ -67,7 +70,22 @@ pub fn inside(namespace: &str, program: &str) -> Command {
     command
 }
 
-fn ip(arguments: &[&str]) {
+/// Does something inside, on a thread that ends with it.
+pub fn visit<T: Send>(namespace: &str, act: impl FnOnce() -> T + Send) -> T {
+    let path = format!("/run/netns/{namespace}");
+    thread::scope(|scope| {
+        let visitor = scope.spawn(|| {
+            let door = File::open(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+            // SAFETY: a plain system call, which concerns this thread alone.
+            let entered = unsafe { libc::setns(door.as_raw_fd(), libc::CLONE_NEWNET) };
+            assert_eq!(entered, 0, "{path}: {}", std::io::Error::last_os_error());
+            act()
+        });
+        visitor.join().expect("no panic inside")
+    })
+}
+
+pub fn ip(arguments: &[&str]) {
     let output = Command::new("ip").args(arguments).output().expect("ip runs");
     assert!(output.status.success(), "ip {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
 }

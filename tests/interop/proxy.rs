@@ -1,6 +1,7 @@
 //! The embedded registrar and proxy, with phones that know nothing of it.
 use crate::common::sound::Sound;
 use crate::harness::{Case, Need};
+use crate::namespaces;
 use crate::peers_baresip::{Account, Baresip};
 use crate::peers_sipp::Sipp;
 use crate::phone::{self, Phone, Setup, exit};
@@ -41,9 +42,18 @@ impl Proxy {
 
     pub fn start_with(case: &Case, options: &[&str]) -> Self {
         let address = SocketAddr::from(([127, 0, 0, 1], tools::free_port()));
+        Self::run(case, Command::new(env!("CARGO_BIN_EXE_offhook")), address, &["alice", "bob", "carol"], options)
+    }
+
+    /// In a namespace, for users whose passwords are `pw` and the name.
+    pub fn start_in(case: &Case, namespace: &str, address: SocketAddr, users: &[&str], options: &[&str]) -> Self {
+        Self::run(case, namespaces::inside(namespace, env!("CARGO_BIN_EXE_offhook")), address, users, options)
+    }
+
+    fn run(case: &Case, mut command: Command, address: SocketAddr, names: &[&str], options: &[&str]) -> Self {
         let users = case.folder().join("users");
-        std::fs::write(&users, "alice:pwalice\nbob:pwbob\ncarol:pwcarol\n").expect("writes");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_offhook"));
+        let lines: String = names.iter().map(|name| format!("{name}:pw{name}\n")).collect();
+        std::fs::write(&users, lines).expect("writes");
         command.args(["proxy", "--bind", &address.to_string(), "--users"]).arg(users).args(options);
         command.env("XDG_STATE_HOME", case.folder());
         let mut process = Process::start("the proxy", &mut command, &case.folder().join("proxy.log"));

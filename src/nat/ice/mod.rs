@@ -31,6 +31,9 @@ const MOST_REMOTES: usize = MOST_CANDIDATES + 16;
 const MOST_EARLY: usize = 16;
 /// How long a better pair is waited for once one works.
 const BETTER: Duration = Duration::from_millis(100);
+/// And how long one that needs no relay is, when the first check of it may have met a filter that our next one opens: until
+/// that is repeated and answered. Sound flows meanwhile.
+const DIRECT: Duration = Duration::from_secs(1);
 /// Without any pair that works for so long there is none.
 const GIVE_UP: Duration = Duration::from_secs(15);
 /// RFC 7675 §5.1: consent is asked for each 5 s, give or take a fifth, and ends after 30 s.
@@ -258,12 +261,7 @@ impl Agent {
     }
 
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let nomination = self.first_valid.iter().zip(1..=self.components).filter_map(|(first, component)| {
-            let own = || self.pairs.iter().filter(move |pair| pair.component == component);
-            let settled = own().any(|pair| pair.nominated || pair.nominating);
-            let works = own().any(|pair| pair.is_valid() && pair.priority > 0);
-            first.filter(|_| self.controlling && works && !settled).map(|first| first + BETTER)
-        });
+        let nomination = (1..=self.components).filter_map(|component| Some(self.choice(component)?.1));
         let pairs = self.pairs.iter().filter_map(Pair::poll_timeout);
         pairs.chain(nomination).chain([self.next_check, self.give_up_at].into_iter().flatten()).min()
     }

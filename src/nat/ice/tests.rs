@@ -195,6 +195,35 @@ fn behind_a_nat_the_peer_finds_a_reflexive_address() {
     assert!(!net.sides[1].agent.accepts(Via::Socket(0), address("203.0.113.7:61001")));
 }
 
+/// The way through a relay works at once, the direct one when a filter has seen what was sent to it.
+#[test]
+fn a_relay_is_not_settled_for_while_a_direct_way_may_open() {
+    for (opens, expected) in [(None, Kind::Relayed), (Some(400 * MS), Kind::Host)] {
+        let mut net = Net::new(&["192.0.2.1:4000"], &["192.0.2.2:5000"]);
+        let relayed = Base {
+            via: Via::Relay(0),
+            component: RTP,
+            address: address("198.51.100.9:9000"),
+            kind: Kind::Relayed,
+            preference: 65_535,
+        };
+        net.sides[0].agent.add_base(net.start, relayed);
+        net.sides[0].bases.push(relayed);
+        net.dead.push(address("192.0.2.1:4000"));
+        net.begin();
+        net.run(250 * MS);
+        assert_eq!((net.to(1), net.nominated()), (Some(relayed.address), [false; 2]), "sound does not wait");
+        net.run(opens.unwrap_or_default().saturating_sub(250 * MS));
+        if opens.is_some() {
+            net.dead.clear();
+        }
+        net.run(Duration::from_secs(1));
+        let chosen = [0, 1].map(|side| net.sides[side].agent.chosen(RTP).expect("chosen"));
+        assert_eq!((chosen[0].local_kind, chosen[1].remote_kind), (expected, expected));
+        assert_eq!(net.nominated(), [true; 2]);
+    }
+}
+
 #[test]
 fn checks_that_come_before_the_answer_are_answered_and_not_forgotten() {
     let mut net = Net::new(&["10.0.0.1:4000"], &["192.0.2.2:5000"]);

@@ -175,6 +175,7 @@ impl Screen {
             digits_wait: false,
             transfer: None,
             media_flowing: established,
+            first_media: established.then_some(Duration::from_millis(40)),
             quality: Arc::new(if established { quality() } else { CallQuality::default() }),
             ladder: Arc::new(self.ladder()),
             recovery: String::new(),

@@ -126,7 +126,7 @@ impl Call {
         let mut explained = std::mem::take(&mut self.explained);
         let remote = self.media.spec.as_ref().map(|spec| spec.remote_rtp.ip());
         let talked = self.answered.map(|at| now.saturating_duration_since(at));
-        let unheard = !self.media.flowing && talked.is_some_and(|talked| talked >= UNHEARD);
+        let unheard = self.media.first_heard.is_none() && talked.is_some_and(|talked| talked >= UNHEARD);
         match end {
             CallEnd::NoMedia => explained.advice = refusal::silence_advice(remote),
             CallEnd::Normal if unheard => {

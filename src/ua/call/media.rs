@@ -28,7 +28,8 @@ pub(super) struct Media {
     pub monitor: CallMonitor,
     pub quality: Arc<CallQuality>,
     pub participant: Participant,
-    pub flowing: bool,
+    /// When their sound arrived for the first time.
+    pub first_heard: Option<Instant>,
     /// Ports were asked for, and are to be given back.
     pub opened: bool,
     /// The stream as it is agreed before we answered.
@@ -52,7 +53,7 @@ impl Media {
             monitor: CallMonitor::new(now),
             quality: Arc::default(),
             participant: Participant::default(),
-            flowing: false,
+            first_heard: None,
             opened: false,
             withheld: None,
             spec: None,
@@ -144,7 +145,8 @@ impl Call {
     pub fn handle_media(&mut self, now: Instant, event: MediaEvent, out: &mut Outbox) {
         match event {
             MediaEvent::Flowing { .. } => {
-                if !std::mem::replace(&mut self.media.flowing, true) {
+                if self.media.first_heard.is_none() {
+                    self.media.first_heard = Some(now);
                     out.note(self.number, "first sound heard");
                 }
                 self.media.heard = now;

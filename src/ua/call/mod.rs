@@ -210,7 +210,7 @@ impl Call {
 
     /// Ringback is to be made here: the peer rings, and no sound of its own has come (RFC 3960 §3.2).
     pub fn wants_ringback(&self) -> bool {
-        let hears = self.early_media && self.media.flowing;
+        let hears = self.early_media && self.media.first_heard.is_some();
         self.outgoing && self.alerted && self.answered.is_none() && !hears && !self.is_over()
     }
 

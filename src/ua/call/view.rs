@@ -74,7 +74,11 @@ impl Call {
             digits_left: self.digits_left(),
             digits_wait: self.waits_for_user(),
             transfer: self.transfer_words(),
-            media_flowing: self.media.flowing,
+            media_flowing: self.media.first_heard.is_some(),
+            first_media: self
+                .answered
+                .zip(self.media.first_heard)
+                .map(|(at, heard)| heard.saturating_duration_since(at)),
             quality: Arc::clone(&self.media.quality),
             ladder: Arc::default(),
             recovery: self.recovery.note.clone(),
