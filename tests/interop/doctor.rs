@@ -1,8 +1,8 @@
 //! `offhook doctor`: what it says of servers, certificates, names, NATs and relays that are as they should be, and not.
 use crate::certificates::{Authority, Identity};
 use crate::harness::{Case, Need};
-use crate::namespaces;
-use crate::peers_asterisk;
+use crate::namespaces::{self, Network};
+use crate::peers_asterisk::{self, Asterisk};
 use crate::peers_coturn::{Coturn, PASSWORD};
 use crate::peers_dnsmasq::{DOMAIN, Dnsmasq, host, srv};
 use crate::peers_pulse::PulseAudio;
@@ -12,9 +12,11 @@ use crate::tools;
 use offhook::base::net::Transport;
 use offhook::cli::ExitCode;
 use serde_json::Value;
-use std::net::UdpSocket;
+use std::net::{SocketAddr, UdpSocket};
 use std::process::Command;
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
 
 pub const CASES: &[Case] = &[
     Case { name: "doctor::asterisk", needs: &[Need::Asterisk], run: asterisk },
@@ -22,6 +24,9 @@ pub const CASES: &[Case] = &[
     Case { name: "doctor::names", needs: &[Need::Dnsmasq], run: names },
     Case { name: "doctor::relays", needs: &[Need::Coturn], run: relays },
     Case { name: "doctor::sound", needs: &[Need::PulseAudio], run: sound },
+    Case { name: "doctor::a_router_that_rewrites", needs: &[Need::Asterisk], run: rewriting },
+    Case { name: "doctor::udp_is_blocked", needs: &[Need::Asterisk, Need::Namespaces], run: udp_blocked },
+    Case { name: "doctor::nobody_answers_in_time", needs: &[], run: out_of_time },
     Case { name: "doctor::without_any_network", needs: &[Need::Namespaces], run: without_network },
 ];
 
@@ -37,6 +42,9 @@ impl Visit {
         let code = doctor.wait(Duration::from_secs(25));
         let findings = doctor.lines();
         assert_eq!(findings.last().map(|line| line["type"].clone()), Some("summary".into()), "{findings:?}");
+        let texts = findings.iter().filter_map(Value::as_object).flat_map(|finding| finding.values());
+        let harmless = |text: &str| !text.chars().any(|c| c.is_control() || c == '\u{202e}');
+        assert!(texts.filter_map(Value::as_str).all(harmless), "{findings:?}");
         Self { code, findings }
     }
 
@@ -215,6 +223,88 @@ fn sound(case: &Case) {
         .says("sound", "note", &["set to \"silence\""])
         .says("configuration", "note", &["There is no account."])
         .ends(exit::ENDED);
+}
+
+/// What stands between a phone and its server: passes datagrams on, both ways changed; its address.
+fn middle_man(
+    server: SocketAddr,
+    ask: impl Fn(String) -> String + Send + 'static,
+    answer: impl Fn(String) -> String + Send + 'static,
+) -> SocketAddr {
+    let front = UdpSocket::bind("127.0.0.1:0").expect("a port");
+    let back = UdpSocket::bind("127.0.0.1:0").expect("a port");
+    let at = front.local_addr().expect("bound");
+    let (mut one, mut two) = (front.try_clone().expect("a socket"), back.try_clone().expect("a socket"));
+    let phone = Arc::new(Mutex::new(None));
+    let known = Arc::clone(&phone);
+    let read = |socket: &mut UdpSocket| {
+        let mut datagram = [0; 8_192];
+        let (length, from) = socket.recv_from(&mut datagram).ok()?;
+        Some((String::from_utf8_lossy(&datagram[..length]).into_owned(), from))
+    };
+    // They end with the run.
+    thread::spawn(move || {
+        while let Some((text, from)) = read(&mut one) {
+            *known.lock().expect("no panic inside") = Some(from);
+            back.send_to(ask(text).as_bytes(), server).ok();
+        }
+    });
+    thread::spawn(move || {
+        while let Some((text, _)) = read(&mut two) {
+            let to = *phone.lock().expect("no panic inside");
+            front.send_to(answer(text).as_bytes(), to.expect("it asked")).ok();
+        }
+    });
+    at
+}
+
+/// A router that helps, a server whose clock is wrong, and a name that is not for terminals.
+fn rewriting(case: &Case) {
+    let asterisk = peers_asterisk::shared();
+    let ask = |text: String| text.replacen("UDP 127.0.0.1:", "UDP 127.0.0.9:", 1);
+    let answer = |text: String| {
+        let text = text.replacen("Server: ", "Server: \u{202e}evil ", 1);
+        text.replacen("\r\nContent-Length:", "\r\nDate: Thu, 01 Jan 2015 00:00:00 GMT\r\nContent-Length:", 1)
+    };
+    let at = middle_man(asterisk.address(), ask, answer);
+    let account = asterisk.account("1001", Transport::Udp).replace(&asterisk.address().to_string(), &at.to_string());
+    Visit::to(case, "helped", &account)
+        .says("server", "ok", &["(evil Asterisk"])
+        .says("nat", "problem", &["rewrites our messages (Via)", "SIP ALG"])
+        .says("certificate", "problem", &["ahead of the server's", "NTP"])
+        .says("registration", "ok", &["accepts 1001"])
+        .ends(exit::NETWORK);
+}
+
+fn udp_blocked(case: &Case) {
+    let network = Network::new();
+    let asterisk = Asterisk::start_in(&network);
+    let rule = ["-n", &network.server, "rule", "add", "ipproto", "udp", "blackhole"];
+    let walled = Command::new("ip").args(rule).status().expect("ip runs");
+    assert!(walled.success(), "what the server answers over UDP is lost");
+    let setup = Setup::within(&network.phone, case, "walled", "doctor");
+    let setup = setup.config(&asterisk.account("1001", Transport::Udp));
+    Visit::of(setup, &["--no-sound", "--stun", "10.99.1.1"])
+        .says("server", "problem", &["UDP seems to be blocked", "over TCP it does", "transport = \"tcp\""])
+        .says("nat", "problem", &["UDP seems to be blocked here"])
+        .is_silent_of("registration")
+        .ends(exit::NETWORK);
+}
+
+/// What is known by then is told.
+fn out_of_time(case: &Case) {
+    let dead = UdpSocket::bind("127.0.0.1:0").expect("a port");
+    let dead = dead.local_addr().expect("bound").to_string();
+    let setup = Setup::new(case, "waits", "doctor").environment("OFFHOOK_PASSWORD", "x");
+    let began = Instant::now();
+    let account = format!("sip:alice@{dead}");
+    Visit::of(setup, &["--no-sound", "--account", &account, "--stun", &dead, "--timeout", "1"])
+        .says("names", "ok", &["is an address"])
+        .says("server", "unknown", &["in time", "--timeout"])
+        .says("nat", "unknown", &["in time"])
+        .says("files", "ok", &[])
+        .ends(exit::ENDED);
+    assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
 }
 
 /// It says so, and ends soon.

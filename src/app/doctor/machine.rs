@@ -11,6 +11,8 @@ pub struct Machine {
     /// The address that leads to the Internet, by family; none where there is no way.
     pub four: Option<IpAddr>,
     pub six: Option<IpAddr>,
+    /// The longest packet of the interface that leads there \[octets\].
+    pub mtu: Option<u32>,
     /// The address of the configuration.
     pub wanted: Option<IpAddr>,
     pub sip_port: u16,
@@ -21,6 +23,9 @@ pub struct Machine {
     pub rtp_tried: usize,
     pub rtp_free: usize,
 }
+
+/// Packets shorter than this cut up many a message over UDP \[octets\].
+const SHORT: u32 = 1_400;
 
 /// As VPNs call their interfaces.
 const TUNNELS: [&str; 9] = ["tun", "tap", "wg", "ppp", "utun", "tailscale", "zt", "vpn", "nordlynx"];
@@ -77,6 +82,15 @@ pub fn judge(machine: &Machine) -> Vec<Finding> {
             format!("There is a VPN ({}); the way out does not lead through it.", tunnel.name),
         ));
     }
+    if let Some(mtu) = machine.mtu.filter(|mtu| *mtu < SHORT) {
+        out.push(
+            Finding::note(topic, format!("Packets on the way out are at most {mtu} octets long."))
+                .means("Long messages over UDP are cut into fragments, which many firewalls drop.")
+                .advice(
+                    "Set transport = \"tcp\" or \"tls\" in the account, if calls do not go out or never ring here.",
+                ),
+        );
+    }
     out.push(match &machine.sip_taken {
         Some(words) => Finding::note(topic, format!("The SIP port {} is taken: {words}.", machine.sip_port))
             .means("Another program has it, or this phone is running already. The phone takes a free one instead.")
@@ -114,6 +128,7 @@ mod tests {
             interfaces: vec![interface("lo", "127.0.0.1"), interface("eth0", "192.168.1.5")],
             four: "192.168.1.5".parse().ok(),
             six: None,
+            mtu: Some(1_500),
             wanted: None,
             sip_port: 5060,
             sip_taken: None,
@@ -129,7 +144,8 @@ mod tests {
     fn what_is_wrong_with_this_computer() {
         assert!(judge(&machine(|_| ())).iter().all(|finding| finding.severity == Severity::Ok));
         type Row<'a> = (&'a dyn Fn(&mut Machine), Severity, &'a str);
-        let rows: [Row<'_>; 7] = [
+        let rows: [Row<'_>; 8] = [
+            (&|m| m.mtu = Some(1_280), Severity::Note, "at most 1280 octets"),
             (&|m| m.interfaces.truncate(1), Severity::Problem, "in no network"),
             (&|m| m.four = None, Severity::Note, "no way out of it"),
             (&|m| m.wanted = "192.0.2.9".parse().ok(), Severity::Problem, "does not have the address 192.0.2.9"),

@@ -26,7 +26,9 @@ const SIX: SocketAddr = SocketAddr::new(IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 
 const PORTS: usize = 64;
 /// How long the microphone is listened to: a second \[frames\].
 const LISTENING: usize = 100;
-/// The device of ALSA's first card that everything needs.
+/// What Linux tells of interfaces.
+const INTERFACES: &str = "/sys/class/net";
+/// The devices of ALSA.
 const CARDS: &str = "/dev/snd";
 
 pub fn machine(config: &Config) -> Machine {
@@ -36,10 +38,13 @@ pub fn machine(config: &Config) -> Machine {
     let sip = sip.and_then(|()| TcpListener::bind((address, network.sip_port)).map(|_| ()));
     let (low, high) = (network.rtp_ports.low, network.rtp_ports.high);
     let ports: Vec<u16> = (low..=high).filter(|port| port % 2 == 0).take(PORTS).collect();
+    let (interfaces, four) = (interfaces::list(), local_address(FOUR).ok());
+    let way = interfaces.iter().find(|interface| Some(interface.ip) == four).map(|interface| interface.name.clone());
     Machine {
-        interfaces: interfaces::list(),
-        four: local_address(FOUR).ok(),
+        interfaces,
+        four,
         six: local_address(SIX).ok(),
+        mtu: way.and_then(|name| mtu(&name)),
         wanted: network.local_address,
         sip_port: network.sip_port,
         // An address that is not ours is another matter.
@@ -48,6 +53,11 @@ pub fn machine(config: &Config) -> Machine {
         rtp_tried: ports.len(),
         rtp_free: ports.iter().filter(|port| UdpSocket::bind((address, **port)).is_ok()).count(),
     }
+}
+
+/// Where the system tells.
+fn mtu(interface: &str) -> Option<u32> {
+    fs::read_to_string(Path::new(INTERFACES).join(interface).join("mtu")).ok()?.trim().parse().ok()
 }
 
 /// - `listen`: the level of the microphone is wanted.
