@@ -16,6 +16,7 @@ pub mod dial_string;
 mod dialling;
 pub mod event;
 mod failover;
+mod farewell;
 mod forwarding;
 pub mod handling;
 pub mod identity;
@@ -41,7 +42,9 @@ mod routes;
 mod secure;
 mod sending;
 pub mod settings;
+mod showing;
 pub mod snapshot;
+mod sound;
 mod taking;
 mod tapping;
 pub mod target;
@@ -62,7 +65,6 @@ use crate::media::spec::{MediaCommand, Tone};
 use crate::media::stats::DeviceReport;
 use crate::sip::key::SessionKey;
 use crate::sip::locate::{Located, Question};
-use crate::sip::message::Method;
 use crate::sip::{message, transaction};
 use account::{Account, KeepAlives};
 use call::Call;
@@ -70,9 +72,9 @@ use command::{Command, Rejection};
 use contacts::Contacts;
 use event::Event;
 use outbox::Outbox;
-use sending::{Errand, Owner, Sending};
+use sending::Sending;
 use settings::Settings;
-use snapshot::{AccountView, CallEnd, CallView, Counters, DeviceView, RegistrationState, Snapshot};
+use snapshot::Counters;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -83,8 +85,6 @@ const CALLS: usize = 16;
 const EPITAPHS: usize = 16;
 /// How long the busy tone sounds after a refusal.
 const BUSY_TONE: Duration = Duration::from_secs(3);
-/// How long the last BYE and the un-registration may take at the end.
-const FAREWELL: Duration = Duration::from_secs(3);
 
 pub struct UserAgent {
     settings: Settings,
@@ -403,94 +403,10 @@ impl UserAgent {
         self.out.log.pop_front()
     }
 
-    pub fn snapshot(&self, _now: Instant) -> Snapshot {
-        let layer = self.layer.counters();
-        Snapshot {
-            accounts: self
-                .shown_accounts()
-                .map(|a| AccountView {
-                    mailbox: self.watching.mailbox(a.id),
-                    messages: self.ladders.registrations(a.id),
-                    ..a.view()
-                })
-                .collect(),
-            calls: self
-                .calls
-                .values()
-                .filter(|c| c.is_shown())
-                .map(|c| CallView {
-                    in_conference: self.conference.contains(&c.number),
-                    ladder: self.ladders.of(c.number),
-                    ..c.view()
-                })
-                .collect(),
-            focus: self.focus,
-            muted: self.muted,
-            capture_gain: self.gain.0,
-            playback_gain: self.gain.1,
-            capture_level: self.levels.0,
-            playback_level: self.levels.1,
-            presence: self.presence_view(),
-            watched: self.watched(),
-            contacts: Arc::clone(&self.contacts),
-            ladders: self.ladders.calls(),
-            devices: self.device_view(),
-            counters: Counters {
-                malformed: layer.malformed,
-                retransmissions: layer.retransmissions,
-                strangers: self.counters.strangers,
-                rate_limited: self.counters.rate_limited,
-            },
-            ..Snapshot::default()
-        }
-    }
-
-    fn device_view(&self) -> DeviceView {
-        let trouble = [&self.devices.playback, &self.devices.capture].into_iter().find_map(|d| d.trouble.clone());
-        DeviceView {
-            capture: self.devices.capture.name.clone(),
-            playback: self.devices.playback.name.clone(),
-            notice: trouble.map(|t| account::shown(&t, 120)),
-            capture_fails: self.devices.capture.trouble.is_some(),
-            playback_fails: self.devices.playback.trouble.is_some(),
-            ..DeviceView::default()
-        }
-    }
-
-    fn log_devices(&mut self, report: &DeviceReport) {
-        for (old, new, what) in [
-            (&self.devices.capture, &report.capture, "microphone"),
-            (&self.devices.playback, &report.playback, "speaker"),
-        ] {
-            if old.name != new.name || old.running != new.running || old.trouble != new.trouble {
-                let state = if new.running { "runs" } else { "stands still" };
-                let trouble = new.trouble.as_ref().map(|t| format!(": {t}")).unwrap_or_default();
-                self.out.log(account::shown(&format!("{what} {} {state}{trouble}", new.name), 160));
-            }
-        }
-    }
-
     fn with_call(&mut self, number: CallNumber, act: impl FnOnce(&mut Call, &WallAnchor, &mut Outbox)) {
         match self.calls.get_mut(&number) {
             Some(call) => act(call, &self.anchor, &mut self.out),
             None => self.out.refuse(format!("there is no call {number}")),
-        }
-    }
-
-    /// A call in which nothing is heard is asked for, and ended with that cause when it takes too long.
-    fn watch_silence(&mut self, now: Instant) {
-        for call in self.calls.values_mut() {
-            call.ask_in_silence(now, &mut self.out);
-        }
-        let limit = self.settings.no_media_timeout;
-        if limit.is_zero() {
-            return;
-        }
-        let silent = |c: &&Call| c.silent_since().is_some_and(|since| now.saturating_duration_since(since) >= limit);
-        let dead: Vec<CallNumber> = self.calls.values().filter(silent).map(|c| c.number).collect();
-        for number in dead {
-            let cause = format!("no sound arrived for {} s; check NAT and firewall", limit.as_secs());
-            self.with_call(number, |c, anchor, out| c.fail(now, anchor, CallEnd::NoMedia, cause, out));
         }
     }
 
@@ -544,65 +460,6 @@ impl UserAgent {
             self.focus = alive.max_by_key(|c| (c.is_established(), c.outgoing)).map(|c| c.number);
         }
     }
-
-    /// Which calls are heard, and which tone sounds.
-    fn set_sound(&mut self, now: Instant) {
-        let focus = self.focus.and_then(|n| self.calls.get(&n));
-        let heard = self.audible();
-        if heard != self.heard {
-            let streams = heard.iter().filter_map(|n| self.calls.get(n)).map(Call::stream).collect();
-            self.heard = heard;
-            self.out.media.push_back(MediaCommand::Focus { streams });
-        }
-        let talking = self.calls.values().any(|c| c.is_established() && !c.is_held_by_us());
-        let ringing = self.calls.values().find(|c| c.is_ringing_in() && !c.ignored);
-        let tone = match (ringing.filter(|_| !self.settings.auto_answer), talking) {
-            (Some(call), false) if call.alert.answer_at.is_some() => Some(Tone::Intercom),
-            (Some(call), false) => Some(Tone::Ring(call.alert.ring)),
-            (Some(_), true) => Some(Tone::CallWaiting),
-            _ if focus.is_some_and(Call::wants_ringback) => Some(Tone::Ringback),
-            _ if !talking && self.busy_until.is_some_and(|at| now < at) => Some(Tone::Busy),
-            _ => None,
-        };
-        if tone != self.tone {
-            self.tone = tone;
-            self.out.media.push_back(MediaCommand::Play(tone));
-        }
-    }
-
-    fn shut_down(&mut self, now: Instant) {
-        if self.shutdown.is_some() {
-            return;
-        }
-        self.shutdown = Some(now + FAREWELL);
-        let alive: Vec<CallNumber> = self.calls.values().filter(|c| !c.is_over()).map(|c| c.number).collect();
-        for number in alive {
-            self.with_call(number, |c, anchor, out| {
-                // What rings here may ring elsewhere too: only this phone goes.
-                if c.is_ringing_in() { c.reject(now, 480, anchor, out) } else { c.hang_up(now, anchor, out) }
-            });
-        }
-        self.watching.stop();
-        self.presences.stop();
-        self.watchers.stop(now);
-        for index in 0..self.accounts.len() {
-            self.unregister(now, AccountId(u16::try_from(index).unwrap_or(u16::MAX)));
-        }
-    }
-
-    fn say_farewell(&mut self, now: Instant) {
-        let Some(limit) = self.shutdown.filter(|_| !self.finished) else { return };
-        let registered = |a: &Account| !matches!(a.state, RegistrationState::Off | RegistrationState::Failed { .. });
-        let busy = self.calls.values().any(|c| !c.is_done())
-            || self.accounts.iter().any(registered)
-            || self.presences.is_busy();
-        if !busy || now >= limit {
-            self.finished = true;
-            // What is still to be sent goes out before anybody reads this.
-            self.out.event(Event::Finished);
-            self.shutdown = Some(now + Duration::from_secs(3600));
-        }
-    }
 }
 
 /// The position of an account.
@@ -613,22 +470,5 @@ fn index(account: AccountId) -> usize {
 impl UserAgent {
     fn account(&self, id: AccountId) -> Option<&Account> {
         self.accounts.get(index(id))
-    }
-
-    /// Whether somebody still wants this sent. An INVITE of a call that was given up must not ring anywhere.
-    fn is_wanted(&self, errand: &Errand) -> bool {
-        match errand.owner {
-            Owner::Call(number) => {
-                let call = self.calls.get(&number);
-                call.is_some_and(|call| !call.is_over() || errand.request.method != Method::Invite)
-            }
-            Owner::Registration(id, _) => self.account(id).is_some(),
-            Owner::Probe(_) => false,
-            Owner::Query(id) => self.queries.contains_key(&id),
-            Owner::Watch(id) => self.watching.account_of(id).is_some(),
-            Owner::Publication(id) => self.account(id).is_some(),
-            Owner::Text(id) => self.texting.account_of(id).is_some(),
-            Owner::Watcher(id) => self.watchers.of(id).is_some(),
-        }
     }
 }

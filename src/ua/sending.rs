@@ -6,6 +6,7 @@ use crate::sip::key::ClientKey;
 use crate::sip::locate::Question;
 use crate::sip::message::{Method, Request};
 use crate::sip::transport::size;
+use crate::ua::UserAgent;
 use crate::ua::routes::Routes;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -227,4 +228,23 @@ pub fn by_size(request: &Request, flows: &[Flow]) -> Vec<Flow> {
         transports.map(|transport| Flow { transport, ..*flow }).collect::<Vec<_>>()
     };
     flows.iter().flat_map(tries).collect()
+}
+
+impl UserAgent {
+    /// Whether somebody still wants this sent. An INVITE of a call that was given up must not ring anywhere.
+    pub(super) fn is_wanted(&self, errand: &Errand) -> bool {
+        match errand.owner {
+            Owner::Call(number) => {
+                let call = self.calls.get(&number);
+                call.is_some_and(|call| !call.is_over() || errand.request.method != Method::Invite)
+            }
+            Owner::Registration(id, _) => self.account(id).is_some(),
+            Owner::Probe(_) => false,
+            Owner::Query(id) => self.queries.contains_key(&id),
+            Owner::Watch(id) => self.watching.account_of(id).is_some(),
+            Owner::Publication(id) => self.account(id).is_some(),
+            Owner::Text(id) => self.texting.account_of(id).is_some(),
+            Owner::Watcher(id) => self.watchers.of(id).is_some(),
+        }
+    }
 }

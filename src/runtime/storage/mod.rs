@@ -2,7 +2,9 @@
 //!
 //! Calls go in through a bounded queue; the last ones come back through a callback, at the start and after each call.
 //! When the disk fails, that is said once and the history lives on in memory.
+mod calls;
 mod store;
+mod texts;
 
 use crate::ua::snapshot::{CallSummary, TextView};
 use std::path::{Path, PathBuf};
@@ -151,7 +153,9 @@ pub fn remember(texts: &mut Vec<TextView>, text: TextView) {
 mod tests {
     use super::*;
     use crate::ua::snapshot::TextState;
-    use store::tests::{call, scratch, text};
+    use calls::tests::call;
+    use store::tests::scratch;
+    use texts::tests::text;
 
     /// Runs `with` on a storage at `path`; what was told.
     fn session(path: PathBuf, with: impl FnOnce(&Storage)) -> Vec<StorageEvent> {
