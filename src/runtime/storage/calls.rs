@@ -166,9 +166,9 @@ fn meaning<T: Copy>(table: &[(T, &str)], word: &str) -> Option<T> {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use super::super::store::tests::{open, scratch};
     use super::*;
     use crate::qos::snapshot::DirectionQuality;
+    use crate::runtime::storage::store::tests::{open, scratch};
 
     /// A call that differs from others in everything, with every kind of value present or absent by turns.
     pub fn call(n: u16) -> CallSummary {

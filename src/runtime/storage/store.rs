@@ -170,8 +170,8 @@ pub(super) fn wall(milliseconds: i64) -> SystemTime {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use super::super::calls::tests::call;
     use super::*;
+    use crate::runtime::storage::calls::tests::call;
 
     /// A folder that is removed again.
     pub struct Scratch(PathBuf);

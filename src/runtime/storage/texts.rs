@@ -67,8 +67,8 @@ fn read_text(row: &Row) -> rusqlite::Result<TextView> {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use super::super::store::tests::{open, scratch};
     use super::*;
+    use crate::runtime::storage::store::tests::{open, scratch};
     use std::time::Duration;
 
     pub fn text(n: u16, state: TextState) -> TextView {
