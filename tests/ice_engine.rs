@@ -2,32 +2,39 @@
 use offhook::base::id::StreamId;
 use offhook::base::rng::Rng;
 use offhook::base::time::WallAnchor;
+use offhook::media::dtls::association::Role;
+use offhook::media::dtls::certificate::Certificate;
 use offhook::media::event::MediaEvent;
 use offhook::media::frame::SILENCE;
 use offhook::media::session::{Component, Datagram, Engine, Gather, MediaTransmit, Socket};
 use offhook::media::spec::{
-    Codec, Direction, IceSpec, MediaCommand, OpusParameters, PayloadFormat, SourceDescription, StreamSpec,
+    Codec, Direction, DtlsSpec, IceSpec, Keying, MediaCommand, OpusParameters, PayloadFormat, SourceDescription,
+    StreamSpec,
 };
 use offhook::nat::candidate::{Candidate, Credentials, OWN_PACE, PathState, RTCP, RTP};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 const STREAM: StreamId = StreamId(1);
 const MS: Duration = Duration::from_millis(1);
-/// One way.
-const DELAY: Duration = MS;
-
 struct Side {
     engine: Engine,
     sockets: Vec<Socket>,
     credentials: Credentials,
     candidates: Vec<Candidate>,
     events: Vec<(Duration, MediaEvent)>,
+    /// When its first packet of sound left.
+    spoke: Option<Duration>,
 }
 
 struct Net {
     start: Instant,
     now: Instant,
+    /// One way.
+    delay: Duration,
+    /// How the sound is protected; `None`: it is not.
+    keying: [Option<Keying>; 2],
     sides: [Side; 2],
     wire: Vec<(Instant, usize, Datagram<'static>, Vec<u8>)>,
 }
@@ -38,8 +45,14 @@ fn at(text: &str) -> SocketAddr {
 
 impl Net {
     fn new() -> Self {
+        // Only their second networks meet.
+        Self::of(&["198.51.100.1", "10.0.0.1"], &["203.0.113.1", "10.0.0.2"])
+    }
+
+    /// - `ours`, `theirs`: addresses; those that begin with 10 are of one network, the others lead nowhere.
+    fn of(ours: &[&str], theirs: &[&str]) -> Self {
         let start = Instant::now();
-        let side = |seed: u64, hosts: [&str; 2]| {
+        let side = |seed: u64, hosts: &[&str]| {
             let mut engine = Engine::new(WallAnchor::new(start, SystemTime::UNIX_EPOCH), Rng::from_u64(seed));
             let pair = |host: &str| {
                 let socket = |component: u8| Socket {
@@ -57,11 +70,10 @@ impl Net {
                 Some(MediaEvent::Opened { candidates, .. }) => candidates,
                 other => panic!("{other:?}"),
             };
-            Side { engine, sockets, credentials, candidates, events: Vec::new() }
+            Side { engine, sockets, credentials, candidates, events: Vec::new(), spoke: None }
         };
-        // Only their second networks meet.
-        let sides = [side(1, ["198.51.100.1", "10.0.0.1"]), side(2, ["203.0.113.1", "10.0.0.2"])];
-        Self { start, now: start, sides, wire: Vec::new() }
+        let sides = [side(1, ours), side(2, theirs)];
+        Self { start, now: start, delay: MS, keying: [None, None], sides, wire: Vec::new() }
     }
 
     fn configure(&mut self, side: usize) {
@@ -81,7 +93,7 @@ impl Net {
             remote_rtp: other.candidates[0].address,
             remote_rtcp: other.candidates[0].address,
             rtcp_mux: true,
-            srtp: None,
+            srtp: self.keying[side].clone(),
             ice: Some(Box::new(ice)),
             send: format,
             receive: vec![format],
@@ -100,6 +112,9 @@ impl Net {
         for side in 0..2 {
             while let Some(MediaTransmit { socket, destination, bytes, .. }) = self.sides[side].engine.poll_transmit() {
                 let source = self.sides[side].sockets[usize::from(socket)].local;
+                if matches!(bytes[..], [0x80 | 0x90, kind, ..] if !(192..224).contains(&kind)) {
+                    self.sides[side].spoke.get_or_insert(self.now - self.start);
+                }
                 let to = self.sides[1 - side].sockets.iter().position(|socket| socket.local == destination);
                 // One network each, and one they share.
                 let Some(to) = to.filter(|_| source.ip().to_string().starts_with("10.")) else { continue };
@@ -113,7 +128,7 @@ impl Net {
 
     fn deliver(&mut self, side: usize, socket: usize, source: SocketAddr, bytes: Vec<u8>) {
         let component = if socket.is_multiple_of(2) { Component::Rtp } else { Component::Rtcp };
-        let arrived = self.now + DELAY;
+        let arrived = self.now + self.delay;
         let datagram = Datagram { stream: STREAM, component, socket: socket as u8, source, arrived, bytes: &[] };
         self.wire.push((arrived, side, datagram, bytes));
     }
@@ -169,6 +184,38 @@ fn sound_flows_within_150_ms_of_the_answer() {
     let view = last.expect("chosen");
     assert_eq!((view.local, view.remote), (at("10.0.0.1:4001"), at("10.0.0.2:4001")));
     assert!(view.nominated);
+}
+
+/// The answer leaves the called side and takes half a round trip; what is waited for then are a check and its answer, and
+/// a handshake in which a cookie costs a round trip more. The called side checks and says hello meanwhile.
+#[test]
+fn sound_that_dtls_protects_starts_within_three_round_trips_of_the_answer() {
+    let certificates: [Arc<Certificate>; 2] =
+        std::array::from_fn(|_| Arc::new(Certificate::generate().expect("random")));
+    for rtt in [20 * MS, 100 * MS, 200 * MS] {
+        let mut net = Net::of(&["10.0.0.1"], &["10.0.0.2"]);
+        net.delay = rtt / 2;
+        // Who answers says hello (RFC 5763 §5).
+        net.keying = [(0, Role::Server), (1, Role::Client)].map(|(side, role)| {
+            let told = [certificates[1 - side].fingerprint().clone()].into();
+            let certificate = Arc::clone(&certificates[side]);
+            Some(Keying::Dtls(DtlsSpec { certificate, role, told, association: 1 }))
+        });
+        net.configure(1);
+        net.run(rtt / 2);
+        net.configure(0);
+        let answer = net.now - net.start;
+        net.run(6 * rtt + 200 * MS);
+        let after = |time: Option<Duration>| time.expect("in time").saturating_sub(answer);
+        let found = |event: &MediaEvent| matches!(event, MediaEvent::Path { state: PathState::Chosen(_), .. });
+        assert!(after(net.when(0, found)) <= rtt + 10 * MS, "{rtt:?}: the way after {:?}", after(net.when(0, found)));
+        let spoke = [0, 1].map(|side| after(net.sides[side].spoke));
+        let heard = [0, 1].map(|side| after(net.when(side, |event| matches!(event, MediaEvent::Flowing { .. }))));
+        assert!(spoke[0] < 3 * rtt + 30 * MS, "{rtt:?}: {spoke:?}");
+        assert!(spoke[1] < 7 * rtt / 2 + 30 * MS, "{rtt:?}: {spoke:?}");
+        // A source is believed with its second packet.
+        assert!(heard[1] < 7 * rtt / 2 + 50 * MS && heard[0] < 4 * rtt + 50 * MS, "{rtt:?}: {heard:?}");
+    }
 }
 
 #[test]

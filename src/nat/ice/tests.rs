@@ -475,3 +475,35 @@ fn without_rtcp_mux_each_component_finds_its_own() {
     assert_eq!(agent.destination(RTP), Some((Via::Socket(0), address("192.0.2.2:5000"))));
     assert!(net.elapsed() < 2 * Duration::from_secs(1));
 }
+
+#[test]
+fn what_the_peer_tells_later_is_checked_too() {
+    // The first addresses lead nowhere.
+    let mut net = Net::new(&["10.0.0.1:1"], &["10.0.0.2:2", "10.0.0.3:3"]);
+    net.dead = vec![address("10.0.0.2:2")];
+    for (side, controlling) in [(1, false), (0, true)] {
+        let mut spec = net.spec(side, controlling);
+        spec.candidates.truncate(1);
+        if side == 1 {
+            // It cannot be found by its own checks.
+            spec.candidates = vec![candidate(address("10.0.0.99:9"), RTP, Kind::Host)];
+        }
+        net.configure(side, &spec);
+    }
+    net.run(Duration::from_secs(14));
+    assert_eq!(net.to(0), None);
+    let later = [candidate(address("10.0.0.3:3"), RTP, Kind::Host)];
+    let now = net.now;
+    assert!(!net.sides[0].agent.add_candidates(now, &credentials("stranger"), &later));
+    assert!(net.sides[0].agent.add_candidates(now, &credentials("bert"), &later));
+    net.run(Duration::from_secs(2));
+    assert_eq!(net.to(0), Some(address("10.0.0.3:3")));
+    assert!(!net.events[0].contains(&Event::Failed), "it was given another chance");
+    // And a flood is cut, whatever it is made of.
+    for n in 0..200 {
+        let more: Vec<Candidate> =
+            (0..40).map(|m| candidate(SocketAddr::from(([10, 1, n, m], 9)), RTP, Kind::Host)).collect();
+        net.sides[0].agent.add_candidates(net.now, &credentials("bert"), &more);
+    }
+    assert!(net.sides[0].agent.remotes.len() <= MOST_REMOTES && net.sides[0].agent.pairs.len() <= MOST_PAIRS);
+}
