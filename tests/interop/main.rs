@@ -57,6 +57,7 @@ mod signalling;
 mod taping;
 mod transfer;
 mod transports;
+mod trickling;
 mod watching;
 mod ways;
 
@@ -98,6 +99,7 @@ fn main() -> std::process::ExitCode {
         networks::CASES,
         ways::CASES,
         nats::CASES,
+        trickling::CASES,
     ];
     harness::run(&together, &alone, &compare::CASE)
 }

@@ -25,7 +25,7 @@ pub const CASES: &[Case] = &[
 ];
 
 /// A phone that calls others directly.
-fn phone(case: &Case, name: &str, subcommand: &'static str, hz: f64, more: &str) -> Setup {
+pub fn phone(case: &Case, name: &str, subcommand: &'static str, hz: f64, more: &str) -> Setup {
     let account = format!(
         "[[account]]\nname = \"{name}\"\nuser = \"{name}\"\ndomain = \"127.0.0.1\"\nregister = false\n\
          direct_calls = true\ntransport = \"udp\"\n{more}"
@@ -34,7 +34,7 @@ fn phone(case: &Case, name: &str, subcommand: &'static str, hz: f64, more: &str)
     setup.microphone(&Sound::tone(48_000, 60.0, hz, -10.0)).record()
 }
 
-fn pair(case: &Case, caller: &str, called: &str, seconds: u32) -> (Phone, Phone) {
+pub fn pair(case: &Case, caller: &str, called: &str, seconds: u32) -> (Phone, Phone) {
     let bob = phone(case, "bob", "answer", 600.0, called).arguments(&["--auto"]).start();
     sleep(Duration::from_millis(700));
     let (target, seconds) = (format!("sip:bob@{}", bob.sip), seconds.to_string());
@@ -48,7 +48,7 @@ fn path(phone: &Phone) -> String {
 }
 
 /// Both hear each other until the end, and the caller has called for so long.
-fn finish(mut anna: Phone, mut bob: Phone, seconds: f64) -> (String, String) {
+pub fn finish(mut anna: Phone, mut bob: Phone, seconds: f64) -> (String, String) {
     assert_eq!(anna.wait(Duration::from_secs(seconds as u64 + 20)), exit::ENDED);
     let paths = (path(&anna), path(&bob));
     assert_eq!(bob.interrupt(), exit::ENDED);

@@ -1,6 +1,6 @@
 //! The pair in use: where is sent to, what is taken, and what is told of it.
 use super::pair::{Pair, State};
-use super::{Agent, Chosen, Event, GIVE_UP, Via, same};
+use super::{Agent, Chosen, Early, Event, GIVE_UP, Via, same};
 use crate::nat::candidate::{Candidate, Kind};
 use std::net::SocketAddr;
 use std::time::Instant;
@@ -57,8 +57,13 @@ impl Agent {
         })
     }
 
-    /// Whether what comes from there is the peer's: a check succeeded on that way, in either direction.
+    /// Whether what comes from there is the peer's: a check succeeded on that way, in either direction. What follows a check
+    /// may overtake the description that says whose it is.
     pub fn accepts(&self, via: Via, source: SocketAddr) -> bool {
+        let from = |early: &Early| self.bases.get(early.base).is_some_and(|base| base.via == via);
+        if self.early.iter().any(|early| same(early.source, source) && from(early)) {
+            return true;
+        }
         self.pairs.iter().any(|pair| {
             (pair.heard || pair.is_valid())
                 && self.bases.get(pair.base).is_some_and(|base| base.via == via)

@@ -148,6 +148,10 @@ impl Call {
                 if self.media.first_heard.is_none() {
                     self.media.first_heard = Some(now);
                     out.note(self.number, "first sound heard");
+                    if let Some(answered) = self.answered {
+                        let took = now.saturating_duration_since(answered).as_millis();
+                        out.log(format!("call {}: first sound {took} ms after the answer", self.number));
+                    }
                 }
                 self.media.heard = now;
             }

@@ -17,6 +17,8 @@ const SEARCH: Duration = Duration::from_secs(20);
 #[derive(Debug, Default)]
 pub struct Search {
     pub state: Option<PathState>,
+    /// Since when there has been none.
+    began: Option<Instant>,
     /// Without a way by then the call ends.
     pub until: Option<Instant>,
 }
@@ -78,9 +80,14 @@ impl Call {
         };
         let before = pair(self.media.search.state.as_ref());
         let words = match &state {
-            PathState::Checking => Some("finding a way to the other side".to_owned()),
+            PathState::Checking => {
+                self.media.search.began = Some(now);
+                Some("finding a way to the other side".to_owned())
+            }
             PathState::Chosen(view) if before != pair(Some(&state)) => {
-                Some(format!("media goes {} {}", kind(view), addresses(view)))
+                let took = self.media.search.began.take().map(|began| now.saturating_duration_since(began));
+                let took = took.map(|took| format!(", found in {} ms", took.as_millis())).unwrap_or_default();
+                Some(format!("media goes {} {}{took}", kind(view), addresses(view)))
             }
             PathState::Chosen(_) => None,
             PathState::Failed => Some("no way to the other side was found".to_owned()),
