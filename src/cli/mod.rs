@@ -285,6 +285,9 @@ pub struct Doctor {
     /// Ask this STUN server in place of the account's; one with two addresses tells what kind of NAT there is.
     #[arg(long, value_name = "HOST[:PORT]")]
     pub stun: Option<Server>,
+    /// Find out for how long the NAT remembers a phone that says nothing, up to so long (seconds); it takes as long.
+    #[arg(long, value_name = "SECONDS", value_parser = silence)]
+    pub lifetime: Option<Duration>,
     /// Listen to the microphone for a second and tell its level.
     #[arg(long, conflicts_with = "no_sound")]
     pub listen: bool,
@@ -416,6 +419,14 @@ fn seconds(text: &str) -> Result<Duration, String> {
     number(text, 86_400.0, "seconds").map(Duration::from_secs_f64)
 }
 
+/// Longer than any NAT should remember (RFC 4787 §4.3), and no shorter than is worth waiting for.
+fn silence(text: &str) -> Result<Duration, String> {
+    seconds(text)
+        .ok()
+        .filter(|s| (4..=600).contains(&s.as_secs()))
+        .ok_or_else(|| "4 to 600 seconds expected".to_owned())
+}
+
 fn milliseconds(text: &str) -> Result<Duration, String> {
     number(text, 5_000.0, "milliseconds").map(|ms| Duration::from_secs_f64(ms / 1000.0))
 }
@@ -467,6 +478,7 @@ mod tests {
             "offhook register --rtp-ports 1-2",
             "offhook doctor --listen --no-sound",
             "offhook doctor --stun a:b",
+            "offhook doctor --lifetime 3",
             "offhook doctor --codecs pcmu",
             "offhook demo --loss 101",
             "offhook demo --jitter -4",

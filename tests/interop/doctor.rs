@@ -1,6 +1,7 @@
 //! `offhook doctor`: what it says of servers, certificates, names, NATs and relays that are as they should be, and not.
 use crate::certificates::{Authority, Identity};
 use crate::harness::{Case, Need};
+use crate::internet::{Firewall, Internet, Nat};
 use crate::namespaces::{self, Network};
 use crate::peers_asterisk::{self, Asterisk};
 use crate::peers_coturn::{Coturn, PASSWORD};
@@ -23,6 +24,7 @@ pub const CASES: &[Case] = &[
     Case { name: "doctor::certificates", needs: &[], run: certificates },
     Case { name: "doctor::names", needs: &[Need::Dnsmasq], run: names },
     Case { name: "doctor::relays", needs: &[Need::Coturn], run: relays },
+    Case { name: "doctor::every_nat", needs: &[Need::Coturn, Need::Nftables], run: every_nat },
     Case { name: "doctor::sound", needs: &[Need::PulseAudio], run: sound },
     Case { name: "doctor::a_router_that_rewrites", needs: &[Need::Asterisk], run: rewriting },
     Case { name: "doctor::udp_is_blocked", needs: &[Need::Asterisk, Need::Namespaces], run: udp_blocked },
@@ -203,6 +205,51 @@ fn relays(case: &Case) {
     };
     let visit = Visit::to(case, "behaviour", &account("udp", PASSWORD));
     assert_eq!(filtering(&visit).as_deref(), Some("filtering: endpoint-independent"), "{:#?}", visit.findings);
+}
+
+/// The kernel's own NATs: what each does, and which calls will need a relay. Of the port restricted one also how long it
+/// remembers.
+fn every_nat(case: &Case) {
+    let mut internet = Internet::new();
+    let [_, turn, other] = Internet::SERVERS;
+    let coturn = Coturn::start_in(case, internet.public(), &[turn, other]);
+    let stun = format!("{turn}:{}", coturn.port);
+    let (free, port) = ("endpoint-independent", "address-and-port-dependent");
+    let rows: [(Nat, &str, &str, &[&str]); 5] = [
+        (Nat::None, "", "ok", &["No NAT"]),
+        (Nat::FullCone, free, "ok", &["full cone", "No relay is needed"]),
+        (Nat::AddressRestricted, free, "ok", &["restricted cone", "No relay is needed"]),
+        (Nat::PortRestricted, free, "ok", &["port-restricted cone", "needed with: symmetric"]),
+        (Nat::Symmetric, port, "note", &["(symmetric)", "with: port-restricted cone, symmetric", "turn_server"]),
+    ];
+    thread::scope(|scope| {
+        for (nat, mapping, severity, words) in rows {
+            let home = internet.home(nat, Firewall::Open);
+            let stun = &stun;
+            scope.spawn(move || {
+                let setup = Setup::within(&home.phone, case, &nat.name().replace(' ', "-"), "doctor");
+                let mut more = vec!["--no-sound", "--stun", stun];
+                if nat == Nat::PortRestricted {
+                    let router = home.phone.replace("-phone", "-router");
+                    for timeout in ["timeout", "timeout_stream"] {
+                        let key = format!("net.netfilter.nf_conntrack_udp_{timeout}=3");
+                        assert!(
+                            namespaces::inside(&router, "sysctl")
+                                .args(["-qw", &key])
+                                .status()
+                                .is_ok_and(|s| s.success())
+                        );
+                    }
+                    more.extend(["--lifetime", "4"]);
+                }
+                let visit = Visit::of(setup, &more);
+                visit.says("nat", severity, words).says("nat", severity, &[mapping]);
+                if nat == Nat::PortRestricted {
+                    visit.says("nat", "problem", &["remembers 2 s of silence, and forgets after 4 s"]);
+                }
+            });
+        }
+    });
 }
 
 fn sound(case: &Case) {

@@ -41,6 +41,8 @@ pub struct Patient {
     pub stun: Option<candidate::Server>,
     pub with_sound: bool,
     pub listen: bool,
+    /// For how long the NAT's memory is tried, if it is.
+    pub lifetime: Option<Duration>,
     pub run_password_command: bool,
 }
 
@@ -127,16 +129,27 @@ impl Patient {
     }
 
     /// Relays answer as STUN servers do.
-    async fn ask_stun(self, report: Reporter, rng: Rng) {
+    async fn ask_stun(self, report: Reporter, mut rng: Rng) {
         let reach = self.account.as_ref().map(|account| &account.handling.reach);
         let relay = || Some(reach?.turn.as_ref()?).filter(|turn| turn.transport == ServerTransport::Udp);
         let own = || reach?.stun.clone().or_else(|| Some(relay()?.server.clone()));
         let network = &self.config.network;
         let found = match self.stun.clone().or_else(own) {
-            Some(server) => stun::stun(&server, network.local_address, network.rtp_ports, rng).await,
+            Some(server) => stun::stun(&server, network.local_address, network.rtp_ports, rng.fork()).await,
             None => Stun::None,
         };
+        let nat = match &found {
+            Stun::Asked { address, report, .. } if report.is_translated() == Some(true) => {
+                Some((*address, report.local.ip()))
+            }
+            Stun::Asked { .. } | Stun::None | Stun::Unresolved { .. } | Stun::NoSocket { .. } => None,
+        };
         report.learn(|facts| facts.stun = Some(found));
+        if let Some(((server, ip), longest)) = nat.zip(self.lifetime)
+            && let Ok(memory) = stun::lifetime(server, ip, longest, rng).await
+        {
+            report.learn(move |facts| facts.lifetime = Some(memory));
+        }
         report.done(Topic::Nat);
     }
 

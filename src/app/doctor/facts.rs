@@ -11,6 +11,7 @@ use super::rewriting::{self, Echo};
 use super::server::{self, Reach};
 use super::sound::{self, Sound};
 use crate::base::net::Transport;
+use crate::nat::behaviour::lifetime;
 use std::time::SystemTime;
 
 #[derive(Debug, Default)]
@@ -30,6 +31,8 @@ pub struct Facts {
     pub clock: Option<i64>,
     pub registration: Option<Registration>,
     pub stun: Option<Stun>,
+    /// For how long the NAT remembers, where it was asked for.
+    pub lifetime: Option<lifetime::Report>,
     pub relay: Option<Relay>,
     pub machine: Option<Machine>,
     pub sound: Option<Sound>,
@@ -54,6 +57,7 @@ impl Facts {
         let outside = self.stun.as_ref().and_then(|stun| stun.report()?.mapped);
         out.extend(self.echo.iter().flat_map(|echo| rewriting::judge(echo, outside.map(|address| address.ip()))));
         out.extend(self.stun.iter().flat_map(|stun| nat::judge(stun, self.known())));
+        out.extend(self.lifetime.iter().map(nat::judge_lifetime));
         out.extend(self.relay.iter().flat_map(relay::judge));
         out.extend(self.machine.iter().flat_map(machine::judge));
         out.extend(self.sound.iter().flat_map(sound::judge));

@@ -57,6 +57,7 @@ pub fn run(cli: &Cli, options: &Doctor, environment: &Environment, out: &mut imp
         stun: options.stun.as_ref().map(stun_server),
         with_sound: !options.no_sound,
         listen: options.listen,
+        lifetime: options.lifetime,
         run_password_command: options.run_password_command,
         config,
     };
@@ -70,7 +71,8 @@ pub fn run(cli: &Cli, options: &Doctor, environment: &Environment, out: &mut imp
         Some(finding) => vec![finding],
         None => patient.configuration(file.map(|file| file.display().to_string()), &warnings, others),
     };
-    measure(patient, &mut facts, options.timeout, Progress::new(options.json))?;
+    let limit = options.timeout + options.lifetime.unwrap_or_default();
+    measure(patient, &mut facts, limit, Progress::new(options.json))?;
     let findings = facts.judge(SystemTime::now());
     if options.json {
         page::json(&findings, began.elapsed()).iter().try_for_each(|line| writeln!(out, "{line}"))?;

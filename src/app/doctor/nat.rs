@@ -1,7 +1,11 @@
 //! What stands between us and the world: a NAT, a firewall, nothing; and which calls need a relay (RFC 4787, RFC 5780).
 use super::finding::{Finding, Topic, span};
-use crate::nat::behaviour::{Nat, Report};
+use crate::nat::behaviour::{Nat, Report, lifetime};
 use std::net::SocketAddr;
+use std::time::Duration;
+
+/// The phone says something at least this often.
+const KEPT_OPEN: Duration = Duration::from_secs(20);
 
 /// What was measured.
 #[derive(Clone, Debug)]
@@ -136,6 +140,32 @@ fn asked(server: &str, address: SocketAddr, report: &Report, known: Known) -> Ve
     out
 }
 
+/// How long the NAT remembers a phone that says nothing.
+pub fn judge_lifetime(report: &lifetime::Report) -> Finding {
+    let seconds = |time: Duration| format!("{:.0} s", time.as_secs_f64());
+    let found = match (report.remembers, report.forgets) {
+        (None, None) => {
+            return Finding::unknown(
+                Topic::Nat,
+                "For how long the NAT remembers cannot be found out: the STUN server does not help.",
+            );
+        }
+        (Some(remembers), None) => {
+            format!("The NAT remembers {} of silence, and may remember more.", seconds(remembers))
+        }
+        (None, Some(forgets)) => format!("The NAT forgets who says nothing for {}.", seconds(forgets)),
+        (Some(remembers), Some(forgets)) => {
+            format!("The NAT remembers {} of silence, and forgets after {}.", seconds(remembers), seconds(forgets))
+        }
+    };
+    match report.forgets {
+        Some(forgets) if forgets <= KEPT_OPEN => Finding::problem(Topic::Nat, found)
+            .means("The phone says something every 20 s at the latest: calls from outside may not ring.")
+            .advice("Set transport = \"tcp\" or \"tls\" in the account, or a longer time for UDP in the router."),
+        Some(_) | None => Finding::ok(Topic::Nat, found).means("The phone says something often enough to stay known."),
+    }
+}
+
 /// Empty where it was not tried.
 fn hairpin(report: &Report) -> Finding {
     match report.hairpins {
@@ -157,7 +187,6 @@ mod tests {
     use super::*;
     use crate::app::doctor::finding::Severity;
     use crate::nat::behaviour::Dependence;
-    use std::time::Duration;
 
     fn report(mapped: Option<&str>, nat: Option<(Dependence, Dependence)>) -> Report {
         Report {
@@ -201,6 +230,23 @@ mod tests {
             let finding = judge(&facts, known).remove(0);
             let text = format!("{} {} {}", finding.found, finding.means, finding.advice);
             assert!(finding.severity == severity && text.contains(words), "{words}: {finding:?}");
+        }
+    }
+
+    #[test]
+    fn what_the_nat_remembers_in_words() {
+        let seconds = |s: Option<u64>| s.map(Duration::from_secs);
+        let rows = [
+            (None, None, Severity::Unknown, "does not help"),
+            (Some(60), None, Severity::Ok, "remembers 60 s of silence, and may"),
+            (Some(30), Some(60), Severity::Ok, "forgets after 60 s"),
+            (Some(10), Some(20), Severity::Problem, "remembers 10 s"),
+            (None, Some(15), Severity::Problem, "says nothing for 15 s"),
+        ];
+        for (remembers, forgets, severity, words) in rows {
+            let report = lifetime::Report { remembers: seconds(remembers), forgets: seconds(forgets) };
+            let finding = judge_lifetime(&report);
+            assert!(finding.severity == severity && finding.found.contains(words), "{finding:?}");
         }
     }
 

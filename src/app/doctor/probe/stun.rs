@@ -2,7 +2,8 @@
 use crate::app::doctor::nat::Stun;
 use crate::base::rng::Rng;
 use crate::config::PortRange;
-use crate::nat::behaviour::{Behaviour, Socket};
+use crate::nat::behaviour::lifetime::{self, Lifetime};
+use crate::nat::behaviour::{Behaviour, Report, Socket};
 use crate::nat::candidate::Server;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -34,12 +35,7 @@ pub async fn stun(server: &Server, own: Option<IpAddr>, ports: PortRange, rng: R
     }
 }
 
-async fn drive(
-    server: SocketAddr,
-    own: Option<IpAddr>,
-    ports: PortRange,
-    rng: Rng,
-) -> io::Result<crate::nat::behaviour::Report> {
+async fn drive(server: SocketAddr, own: Option<IpAddr>, ports: PortRange, rng: Rng) -> io::Result<Report> {
     let own = own.filter(|own| own.is_ipv4() == server.is_ipv4() && !own.is_unspecified());
     let ip = own.map_or_else(|| local_address(server), Ok)?;
     let first = bind(ip, ports).await?;
@@ -65,6 +61,46 @@ async fn drive(
                 }
             }
             () = tokio::time::sleep_until(due.into()) => machine.handle_timeout(Instant::now()),
+        }
+    }
+}
+
+/// Finds out for how long the NAT remembers silence, up to `longest`.
+///
+/// # Errors
+/// When the sockets cannot be had.
+pub async fn lifetime(server: SocketAddr, ip: IpAddr, longest: Duration, rng: Rng) -> io::Result<lifetime::Report> {
+    let asking = UdpSocket::bind((ip, 0)).await?;
+    let kept = [UdpSocket::bind((ip, 0)).await?, UdpSocket::bind((ip, 0)).await?, UdpSocket::bind((ip, 0)).await?];
+    let silences = [longest / 4, longest / 2, longest];
+    let mut machine = Lifetime::new(Instant::now(), server, &silences, rng);
+    let [first, second, third] = &kept;
+    let mut chunks = [[0; DATAGRAM]; 4];
+    let [one, two, three, four] = &mut chunks;
+    loop {
+        while let Some(transmit) = machine.poll_transmit() {
+            let socket = match transmit.socket {
+                lifetime::Socket::Asking => Some(&asking),
+                lifetime::Socket::Kept(number) => kept.get(number),
+            };
+            if let Some(socket) = socket {
+                // What cannot be sent is not answered.
+                let _ = socket.send_to(&transmit.bytes, server).await;
+            }
+        }
+        let Some(due) = machine.poll_timeout() else { return Ok(machine.report()) };
+        let (socket, got, chunk) = tokio::select! {
+            got = asking.recv_from(one) => (lifetime::Socket::Asking, got, &*one),
+            got = first.recv_from(two) => (lifetime::Socket::Kept(0), got, &*two),
+            got = second.recv_from(three) => (lifetime::Socket::Kept(1), got, &*three),
+            got = third.recv_from(four) => (lifetime::Socket::Kept(2), got, &*four),
+            () = tokio::time::sleep_until(due.into()) => {
+                machine.handle_timeout(Instant::now());
+                continue;
+            }
+        };
+        if let Ok((length, from)) = got {
+            machine.handle_datagram(Instant::now(), socket, from, chunk.get(..length).unwrap_or_default());
         }
     }
 }

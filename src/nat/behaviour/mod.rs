@@ -11,6 +11,8 @@
 //! ```
 //! Filtering is tried on a socket of its own, which has sent nothing to the server's other address. What can be tried at once
 //! is: the whole takes two round trips, or as long as is waited for an answer that does not come.
+pub mod lifetime;
+
 use crate::base::rng::Rng;
 use crate::nat::stun::{Builder, Class, Message, Method, TransactionId, attribute};
 use std::collections::VecDeque;
@@ -382,5 +384,4 @@ fn usable(server: SocketAddr, other: SocketAddr) -> bool {
 }
 
 #[cfg(test)]
-#[path = "behaviour_tests.rs"]
 mod tests;
