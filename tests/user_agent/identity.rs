@@ -7,6 +7,7 @@ use offhook::ua::command::Command;
 use offhook::ua::contacts::{Change, Contact, Contacts, Number};
 use offhook::ua::event::Event;
 use offhook::ua::identity::{Identity, Source};
+use offhook::ua::ladder::capture::{Format, export};
 use offhook::ua::snapshot::{CallEnd, CallSummary};
 
 const FROM: &str = "From: <sip:eve@192.0.2.9:5060>;tag=eve\r\n";
@@ -25,6 +26,34 @@ fn caller(headers: &str) -> (World, Identity) {
     world.run(SECOND);
     let identity = world.call(0).identity;
     (world, identity)
+}
+
+/// Who does not want to be known is not named by any message of the call, in no file of them, unless secrets are asked for.
+#[test]
+fn a_withheld_caller_is_not_named_by_the_ladder() {
+    let headers = "From: \"Eve\" <sip:2125551212@pbx.example>;tag=eve\r\nPrivacy: id;user\r\n\
+                   P-Asserted-Identity: \"Eve Adams\" <sip:+12125551212@pbx.example>\r\n";
+    let (mut world, identity) = caller(headers);
+    assert_eq!(identity.source, Source::Withheld);
+    world.command(0, Command::Answer(world.number(0)));
+    world.run(SECOND);
+    world.command(0, Command::HangUp(world.number(0)));
+    // Its BYE waits for the ACK that does not come.
+    world.run(40 * SECOND);
+    let ladder = std::sync::Arc::clone(&world.phones[0].agent.snapshot(world.now).ladders[0]);
+    assert!(ladder.rows.iter().any(|row| row.label == "BYE"), "{ladder:?}");
+    for format in [Format::Text, Format::Pcap, Format::Pcapng] {
+        let file = |secrets| {
+            let content = export(format, &ladder.peer, &ladder.rows, secrets);
+            String::from_utf8_lossy(&content).into_owned()
+        };
+        let (masked, whole) = (file(false), file(true));
+        for name in ["2125551212", "Eve Adams", "\"Eve\"", "sip:eve@"] {
+            assert!(!masked.contains(name), "{format:?}: {name} in {masked}");
+        }
+        assert!(masked.contains("P-Asserted-Identity: \"xxxxxxxxx\" <sip:xxxxxxxxxxxx@pbx.example>"), "{masked}");
+        assert!(whole.contains("Eve Adams") && whole.contains("+12125551212"), "{whole}");
+    }
 }
 
 fn summary(world: &World) -> CallSummary {

@@ -80,7 +80,7 @@ impl Call {
         if self.digits_received.len() < DIGITS {
             self.digits_received.push(digit);
         }
-        out.note(self.number, format!("tone {digit} heard"));
+        out.note(self.number, "tone heard");
         out.event(Event::Digit { call: self.number, digit });
     }
 

@@ -196,6 +196,8 @@ fn row(rows: &Rows, whose: Whose, seen: &Seen<'_>) -> LadderEntry {
         Some(status) => status.to_owned(),
         None => first.split(' ').next().unwrap_or_default().to_owned(),
     };
+    let before = rows.iter().rev().find(|row| row.is_message() && matches!(whose, Whose::Call(_)));
+    let hidden = before.map(|row| Arc::clone(row.wire.hidden())).unwrap_or_default();
     let cseq = Untrusted::new(header(seen.bytes, "CSeq", '\0').unwrap_or_default()).sanitize(40);
     LadderEntry {
         at: seen.at,
@@ -211,7 +213,7 @@ fn row(rows: &Rows, whose: Whose, seen: &Seen<'_>) -> LadderEntry {
         flow: Some(seen.flow),
         repeats: 0,
         again: Vec::new(),
-        wire: Wire::new(seen.bytes),
+        wire: Wire::hiding(seen.bytes, &hidden),
     }
 }
 

@@ -1,14 +1,20 @@
-//! Credentials and media keys are overwritten byte by byte: the message keeps its length and stays a message.
+//! Credentials, media keys and dialled tones are overwritten byte by byte: the message keeps its length and stays a message.
+use super::wire::{body, header};
 
 /// Headers that prove who somebody is (RFC 3261 §20, RFC 7616).
 const HEADERS: [&str; 4] = ["Authorization", "Proxy-Authorization", "Authentication-Info", "Proxy-Authentication-Info"];
 /// What of a digest would let others guess the password or play it again; the rest tells why it failed.
 const SECRET: [&str; 3] = ["response", "cnonce", "rspauth"];
-const MASK: u8 = b'x';
+pub(super) const MASK: u8 = b'x';
 
 /// The same message with its secrets overwritten.
 pub fn masked(bytes: &[u8]) -> Vec<u8> {
     let mut out = bytes.to_vec();
+    let kind = header(bytes, "Content-Type", 'c').unwrap_or_default().to_ascii_lowercase();
+    let at = bytes.len() - body(bytes).len();
+    if let Some(body) = out.get_mut(at..).filter(|body| is_all_tones(&kind, body)) {
+        overwrite(body);
+    }
     let mut folded_secret = false;
     for line in out.split_mut(|b| *b == b'\n') {
         let is_fold = line.first().is_some_and(|b| matches!(b, b' ' | b'\t'));
@@ -26,6 +32,13 @@ pub fn masked(bytes: &[u8]) -> Vec<u8> {
         }
     }
     out
+}
+
+/// Dialled tones may be a PIN. Those of `application/dtmf-relay` and its like have names, which stay; of `application/dtmf`
+/// and KPML (RFC 4730) nothing does.
+fn is_all_tones(kind: &str, body: &[u8]) -> bool {
+    let has_tones = ["dtmf", "digits"].iter().any(|part| kind.contains(part));
+    kind.contains("kpml-response") || (has_tones && !body.contains(&b'='))
 }
 
 fn is_credential(line: &[u8]) -> bool {
@@ -95,9 +108,17 @@ fn description(line: &mut [u8]) {
     if starts(line, "a=crypto:") {
         keys(line);
     }
-    for whole in ["a=ice-pwd:", "a=key-mgmt:", "k=", "Signal="] {
+    for whole in ["a=ice-pwd:", "a=key-mgmt:", "k="] {
         if starts(line, whole) {
             overwrite(line.get_mut(whole.len()..).unwrap_or_default());
+        }
+    }
+    // `Signal=5`, `Signal= 5`; others write `d=5`.
+    if let Some(equals) = line.iter().position(|b| *b == b'=') {
+        let (name, value) = line.split_at_mut(equals + 1);
+        let name = name.get(..equals).unwrap_or_default().trim_ascii();
+        if ["signal", "digits", "d"].iter().any(|tone| name.eq_ignore_ascii_case(tone.as_bytes())) {
+            overwrite(value);
         }
     }
 }
@@ -148,6 +169,18 @@ mod tests {
             ("a=ice-pwd:hidden\r\na=ptime:20", "a=ice-pwd:xxxxxx\r\na=ptime:20"),
             ("k=base64:abc", "k=xxxxxxxxxx"),
             ("Signal=5\r\nDuration=100", "Signal=x\r\nDuration=100"),
+            ("signal = 5\r\nDuration= 100", "signal = x\r\nDuration= 100"),
+            (
+                "INFO\r\nContent-Type: application/dtmf\r\n\r\n5\r\n",
+                "INFO\r\nContent-Type: application/dtmf\r\n\r\nx\r\n",
+            ),
+            ("INFO\nc: Application/DTMF\n\n 11", "INFO\nc: Application/DTMF\n\n xx"),
+            (
+                "INFO\nc: application/vnd.nortelnetworks.digits\n\np=Digit-Collection\nd=12",
+                "INFO\nc: application/vnd.nortelnetworks.digits\n\np=Digit-Collection\nd=xx",
+            ),
+            ("INFO\nc: application/sdp\n\n5", "INFO\nc: application/sdp\n\n5"),
+            ("a=d:5", "a=d:5"),
         ];
         for (message, expected) in rows {
             let out = masked(message.as_bytes());

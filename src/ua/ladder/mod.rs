@@ -8,6 +8,7 @@ mod mask;
 mod remark;
 pub mod text;
 mod wire;
+mod withheld;
 
 use crate::base::id::{AccountId, CallNumber};
 use crate::base::net::Flow;

@@ -1,5 +1,6 @@
 //! A message as it went over the wire: kept whole up to a limit, read without a parser, shown without its secrets.
 use super::mask;
+use super::withheld::{self, Names};
 use crate::base::untrusted::Untrusted;
 use bytes::Bytes;
 
@@ -15,17 +16,24 @@ pub struct Wire {
     bytes: Bytes,
     /// Bytes the message had.
     length: usize,
+    /// Who does not want to be known.
+    hidden: Names,
 }
 
 impl Wire {
     pub fn new(bytes: &Bytes) -> Self {
+        Self::hiding(bytes, &Names::default())
+    }
+
+    /// A message of a call in which these do not want to be known, nor its sender where it says so.
+    pub(super) fn hiding(bytes: &Bytes, names: &Names) -> Self {
         // A copy where a part of it is kept, so that the rest can go.
         let kept = if bytes.len() > KEPT {
             Bytes::copy_from_slice(bytes.get(..KEPT).unwrap_or_default())
         } else {
             bytes.clone()
         };
-        Self { bytes: kept, length: bytes.len() }
+        Self { bytes: kept, length: bytes.len(), hidden: withheld::learn(names, bytes) }
     }
 
     /// Bytes it takes in memory.
@@ -49,7 +57,14 @@ impl Wire {
 
     /// The message with `x` for every byte of a secret: just as long.
     pub fn masked(&self) -> Vec<u8> {
-        mask::masked(&self.bytes)
+        let mut bytes = mask::masked(&self.bytes);
+        withheld::overwrite(&self.hidden, &mut bytes);
+        bytes
+    }
+
+    /// Who does not want to be known in this message and those after it.
+    pub(super) fn hidden(&self) -> &Names {
+        &self.hidden
     }
 
     /// The message as text for a person: no secrets, no control characters.
