@@ -190,6 +190,9 @@ fn asker(account: &Account) -> Option<Asker> {
     Some(Asker { address, domain })
 }
 
+/// To a server that answers, with what was asked and what it said.
+type Way = (Wire, Request, Response);
+
 /// What one server is asked.
 struct Visit<'a> {
     net: NetConfig,
@@ -199,10 +202,9 @@ struct Visit<'a> {
 }
 
 impl Visit<'_> {
-    /// Asks one server after the other until one answers; the way to that one.
+    /// Asks the first servers; the way to the best that answers.
     async fn knock(&self, targets: &[Target], asker: &Asker, rng: &mut Rng) -> Option<Wire> {
         let mut reach = Reach { insisted: self.account.transport, ..Reach::default() };
-        let mut found = None;
         let secure = targets.iter().find(|target| target.transport.is_secure());
         let access: Access = self.net.access.first().cloned().unwrap_or_default();
         let shown = async {
@@ -211,27 +213,19 @@ impl Visit<'_> {
                 None => None,
             }
         };
-        let asking = async {
-            for target in targets.iter().take(SERVERS) {
-                let (attempt, way) = self.attempt(*target, asker, rng).await;
-                reach.tried.push(attempt);
-                if way.is_some() {
-                    found = way;
-                    return;
-                }
-            }
-        };
-        let ((), certificate) = tokio::join!(asking, shown);
+        let asking = self.attempts(targets.iter().take(SERVERS).copied().collect(), asker, rng);
+        let (attempts, certificate) = tokio::join!(asking, shown);
         if certificate.is_some() {
             self.report.learn(|facts| facts.certificate = certificate);
         }
+        let mut found = None;
+        for (attempt, way) in attempts {
+            reach.tried.push(attempt);
+            found = found.or(way);
+        }
         let Some((mut wire, sent, came)) = found else {
-            let mut ways = JoinSet::new();
-            for target in alternatives(targets) {
-                let (net, server, asker, mut rng) = (self.net.clone(), self.server.clone(), asker.clone(), rng.fork());
-                ways.spawn(async move { attempt(&net, &server, target, &asker, &mut rng).await.0 });
-            }
-            reach.others = ways.join_all().await;
+            let others = self.attempts(alternatives(targets), asker, rng).await;
+            reach.others = others.into_iter().map(|(attempt, _)| attempt).collect();
             reach.others.sort_by_key(|attempt| (attempt.transport, attempt.remote));
             self.report.learn(|facts| facts.reach = Some(reach));
             return None;
@@ -252,13 +246,16 @@ impl Visit<'_> {
         Some(wire)
     }
 
-    async fn attempt(
-        &self,
-        target: Target,
-        asker: &Asker,
-        rng: &mut Rng,
-    ) -> (Attempt, Option<(Wire, Request, Response)>) {
-        attempt(&self.net, &self.server, target, asker, rng).await
+    /// All at once; told in the order of `targets`.
+    async fn attempts(&self, targets: Vec<Target>, asker: &Asker, rng: &mut Rng) -> Vec<(Attempt, Option<Way>)> {
+        let mut tasks = JoinSet::new();
+        for (number, target) in targets.into_iter().enumerate() {
+            let (net, server, asker, mut rng) = (self.net.clone(), self.server.clone(), asker.clone(), rng.fork());
+            tasks.spawn(async move { (number, attempt(&net, &server, target, &asker, &mut rng).await) });
+        }
+        let mut all = tasks.join_all().await;
+        all.sort_by_key(|(number, _)| *number);
+        all.into_iter().map(|(_, attempt)| attempt).collect()
     }
 
     /// Asks for our bindings, which changes none.
@@ -319,7 +316,7 @@ async fn attempt(
     target: Target,
     asker: &Asker,
     rng: &mut Rng,
-) -> (Attempt, Option<(Wire, Request, Response)>) {
+) -> (Attempt, Option<Way>) {
     let Target { transport, address: remote } = target;
     let failed = |failure| (Attempt { transport, remote, result: Err(failure) }, None);
     let mut wire = match Wire::open(net, target, server) {

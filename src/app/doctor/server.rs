@@ -61,7 +61,7 @@ impl Attempt {
 /// What was measured.
 #[derive(Clone, Debug, Default)]
 pub struct Reach {
-    /// In the order in which the phone tries them, up to the first that answers.
+    /// In the order in which the phone tries them; a few of them.
     pub tried: Vec<Attempt>,
     /// Other transports of the same server, tried when none of those answers.
     pub others: Vec<Attempt>,
