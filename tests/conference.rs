@@ -43,6 +43,8 @@ fn spec(codec: Codec, remote: SocketAddr) -> Box<StreamSpec> {
         remote_rtp: remote,
         remote_rtcp: remote,
         rtcp_mux: true,
+        rtcp_reduced_size: false,
+        extensions: Default::default(),
         srtp: None,
         ice: None,
         send: format(codec),

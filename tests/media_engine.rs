@@ -61,6 +61,8 @@ impl Side {
             remote_rtp: address(peer, 4000),
             remote_rtcp: address(peer, 4001),
             rtcp_mux: false,
+            rtcp_reduced_size: false,
+            extensions: Default::default(),
             srtp: None,
             ice: None,
             send: format(Codec::Pcmu),

@@ -81,6 +81,8 @@ impl Side {
             remote_rtp,
             remote_rtcp,
             rtcp_mux: false,
+            rtcp_reduced_size: false,
+            extensions: Default::default(),
             srtp: None,
             ice: None,
             send: format,

@@ -1,6 +1,6 @@
 //! Offer/answer with the descriptions real peers and the RFCs write; arbitrary bytes; print and parse.
 use offhook::base::rng::Rng;
-use offhook::media::spec::{Codec, Direction, OpusParameters};
+use offhook::media::spec::{Codec, Direction, OpusParameters, Profile};
 use offhook::media::srtp::sdes::Policy;
 use offhook::sdp::{LocalMedia, Negotiated, Negotiator, SdpError, Session};
 use proptest::prelude::*;
@@ -17,6 +17,7 @@ fn local() -> LocalMedia {
         ptime: Duration::from_millis(20),
         direction: Direction::SendRecv,
         rtcp_mux: false,
+        profile: Profile::Auto,
         ice: None,
         srtp: Policy::Off,
         sdes: true,

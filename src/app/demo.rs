@@ -34,7 +34,7 @@ use crate::ua::caller_id::CallerId;
 use crate::ua::command::Command;
 use crate::ua::contacts::Contacts;
 use crate::ua::handling::Handling;
-use crate::ua::settings::{AccountSettings, Agreement, Dtmf, Policy, RecordingSettings, Settings};
+use crate::ua::settings::{AccountSettings, Agreement, Dtmf, Policy, Profile, RecordingSettings, Settings};
 use crate::ua::snapshot::RegistrationState;
 use std::collections::BTreeMap;
 use std::fs::OpenOptions;
@@ -314,6 +314,7 @@ impl Stage {
             dtmf: Dtmf::default(),
             srtp: Policy::Off,
             keying: Agreement::Auto,
+            profile: Profile::Auto,
             direct_calls: false,
             caller_id: CallerId::default(),
             handling: Handling::default(),

@@ -9,7 +9,7 @@ use crate::sip::auth::Password;
 use crate::sip::message;
 use crate::ua::contacts::Contacts;
 use crate::ua::dial_plan::DialPlan;
-use crate::ua::settings::{AccountSettings, Agreement, Policy, RecordingSettings, Settings};
+use crate::ua::settings::{AccountSettings, Agreement, Policy, Profile, RecordingSettings, Settings};
 use std::sync::Arc;
 
 /// What other phones learn of us: name and version.
@@ -87,6 +87,7 @@ fn account(account: &Account, common: &DialPlan) -> Result<AccountSettings, Wire
         dtmf: account.dtmf,
         srtp: account.srtp,
         keying: account.keying,
+        profile: account.profile,
         direct_calls: account.direct_calls,
         caller_id: account.caller_id.clone(),
         availability: account.availability.clone(),
@@ -96,7 +97,8 @@ fn account(account: &Account, common: &DialPlan) -> Result<AccountSettings, Wire
 
 /// Made only where an account may need it.
 fn certificate(config: &Config) -> Result<Option<Arc<Certificate>>, WireError> {
-    let needed = config.accounts.iter().any(|a| a.srtp != Policy::Off && a.keying != Agreement::Sdes);
+    let agrees = |a: &Account| a.keying != Agreement::Sdes && (a.srtp != Policy::Off || a.profile != Profile::Rtp);
+    let needed = config.accounts.iter().any(|a| agrees(a) || a.profile.is_offered());
     Ok(if needed { Some(Arc::new(Certificate::generate()?)) } else { None })
 }
 

@@ -3,7 +3,7 @@ use super::values::{Host, Server, ValueError};
 use crate::base::net::Transport;
 use crate::base::secret::Secret;
 use crate::media::spec::Codec;
-pub use crate::media::spec::Dtmf;
+pub use crate::media::spec::{Dtmf, Profile};
 pub use crate::media::srtp::sdes::{Agreement, Policy};
 use crate::ua::availability::Availability;
 use crate::ua::caller_id::CallerId;
@@ -54,6 +54,8 @@ pub struct Account {
     pub srtp: Policy,
     /// How their keys are agreed on.
     pub keying: Agreement,
+    /// Whether browsers are met, and how.
+    pub profile: Profile,
     /// Calls from anywhere ring, not only those of the account's server.
     pub direct_calls: bool,
     /// How the account is named to others.
@@ -110,6 +112,7 @@ impl Account {
             register: true,
             srtp: Policy::Off,
             keying: Agreement::Auto,
+            profile: Profile::Auto,
             direct_calls: false,
             caller_id: CallerId::default(),
             availability: Availability::default(),

@@ -1,5 +1,5 @@
 //! The shape of the configuration file: its sections, their keys, and what is read from each.
-use super::account::{Account, Agreement, Dtmf, PasswordSource, Policy, check_user};
+use super::account::{Account, Agreement, Dtmf, PasswordSource, Policy, Profile, check_user};
 use super::mistake::Mistake;
 use super::reach::{TransportChoice, dscp, name_server, websocket_path};
 use super::reader::{Reader, Section, line_of};
@@ -49,6 +49,7 @@ pub const KEYS: &[(&str, &[&str])] = &[
             "refuse_anonymous",
             "srtp",
             "keying",
+            "profile",
             "ice",
             "stun_server",
             "turn_server",
@@ -205,6 +206,7 @@ fn read_account<'t>(reader: &mut Reader<'t>, section: &Section<'_, 't>) -> Optio
     set(&mut account.register, reader.boolean(section, "register"));
     set(&mut account.srtp, reader.read(section, "srtp", srtp));
     set(&mut account.keying, reader.read(section, "keying", keying));
+    set(&mut account.profile, reader.read(section, "profile", profile));
     set(&mut account.direct_calls, reader.boolean(section, "direct_calls"));
     account.caller_id = super::caller_id::read(reader, section);
     account.handling = super::handling::read(reader, section);
@@ -371,6 +373,16 @@ fn keying(text: &str) -> Result<Agreement, ValueError> {
         "sdes" => Ok(Agreement::Sdes),
         "dtls" => Ok(Agreement::Dtls),
         _ => Err(ValueError::new("auto, sdes or dtls expected")),
+    }
+}
+
+fn profile(text: &str) -> Result<Profile, ValueError> {
+    match text {
+        "auto" => Ok(Profile::Auto),
+        "rtp" => Ok(Profile::Rtp),
+        "both" => Ok(Profile::Both),
+        "webrtc" => Ok(Profile::Webrtc),
+        _ => Err(ValueError::new("auto, rtp, both or webrtc expected")),
     }
 }
 

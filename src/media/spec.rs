@@ -152,6 +152,46 @@ pub struct DtlsSpec {
     pub association: u32,
 }
 
+/// Which kind of media an account's calls have: a telephone's, or a browser's (RFC 8834).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Profile {
+    /// A telephone's is offered; a browser's offer is answered as it asks.
+    #[default]
+    Auto,
+    /// A telephone's alone: what the other settings say, and nothing beside.
+    Rtp,
+    /// What telephones and browsers take is offered (RFC 8643, RFC 8829 §5.1.2).
+    Both,
+    /// A browser's is offered, and nothing else.
+    Webrtc,
+}
+
+impl Profile {
+    /// Whether offers are such that browsers take them.
+    pub fn is_offered(self) -> bool {
+        matches!(self, Self::Both | Self::Webrtc)
+    }
+}
+
+/// A header extension under the number it was given (RFC 8285 §5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Extension {
+    pub id: u8,
+    pub sends: bool,
+    pub receives: bool,
+    /// Of a level: whether it says if somebody speaks (RFC 6464 §4).
+    pub voice: bool,
+}
+
+/// The header extensions that both sides have.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Extensions {
+    /// The level of the sound in a packet (RFC 6464).
+    pub audio_level: Option<Extension>,
+    /// The name of the media line (RFC 9143 §15), and what it is.
+    pub mid: Option<(Extension, String)>,
+}
+
 /// One negotiated audio stream: all that media needs to run it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StreamSpec {
@@ -162,6 +202,9 @@ pub struct StreamSpec {
     /// Equals `remote_rtp` when `rtcp_mux` (RFC 5761).
     pub remote_rtcp: SocketAddr,
     pub rtcp_mux: bool,
+    /// RTCP packets need not be compound (RFC 5506).
+    pub rtcp_reduced_size: bool,
+    pub extensions: Extensions,
     /// Where the keys of both directions come from; clear when `None`.
     pub srtp: Option<Keying>,
     /// The way is found by ICE, and `remote_rtp`, `remote_rtcp` are not used.

@@ -57,6 +57,10 @@ pub struct ReceiveStats {
     pub loss_runs: Vec<u32>,
     /// Level of the last second \[dBov\]; `None` while nothing was played.
     pub level: Option<f32>,
+    /// How loud the sender says that the last packet was \[dBov\], and whether somebody spoke in it (RFC 6464).
+    pub told_level: Option<(f32, bool)>,
+    /// RTCP packets that asked for what we do not do (RFC 4585): ignored.
+    pub feedback: u64,
     /// Dropped: not RTP/RTCP, or from nobody we listen to.
     pub malformed: u64,
     pub foreign: u64,

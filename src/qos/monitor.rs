@@ -169,6 +169,8 @@ impl CallMonitor {
             duplicates: receive.duplicates,
             reordered: receive.reordered,
             foreign: receive.foreign,
+            feedback: receive.feedback,
+            told_level: receive.told_level.map(|(level, voice)| (f64::from(level), voice)),
             malformed: receive.malformed,
             forged: receive.forged,
             replayed: receive.replayed,

@@ -37,6 +37,10 @@ pub struct Sound {
     pub reordered: u64,
     /// Packets of nobody we listen to, and of no meaning.
     pub foreign: u64,
+    /// Asked for by RTCP and not done.
+    pub feedback: u64,
+    /// How loud the other side says that it is \[dBov\], and whether somebody speaks there.
+    pub told_level: Option<(f64, bool)>,
     pub malformed: u64,
     /// While SRTP runs: not authentic, and seen before.
     pub forged: u64,

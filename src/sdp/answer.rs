@@ -1,6 +1,7 @@
 //! Answers (RFC 3264 §6): which line of an offer we take, what we say of each, and where an answer to us stands.
 use super::SdpError;
 use super::attribute::View;
+use super::browser;
 use super::candidate::{self, Ice};
 use super::codec;
 use super::direction;
@@ -48,6 +49,7 @@ impl Negotiator {
                 return line.refused();
             }
             let mut accepted = accepted(offer, line, local);
+            accepted.attributes.extend(browser::answered(View { session: offer, line }, local));
             accepted.attributes.extend_from_slice(protection);
             match (candidate::read(View { session: offer, line }), &local.ice) {
                 (Ice::Full(_), Some(ice)) => accepted.attributes.extend(candidate::attributes(ice)),
@@ -77,6 +79,7 @@ fn acceptable(offer: &Session, at: usize, local: &LocalMedia) -> Result<(), SdpE
     if let Protocol::Other(name) = &line.protocol {
         return Err(SdpError::Protocol(crate::base::untrusted::Untrusted::new(name.as_str()).sanitize(40)));
     }
+    let local = &*local.towards(View { session: offer, line });
     keying::choose(View { session: offer, line }, local)?;
     reachable(View { session: offer, line }, Some(&Host::Ip(local.address)))?;
     let formats = codec::formats(line);
@@ -102,5 +105,6 @@ fn accepted(offer: &Session, line: &MediaLine, local: &LocalMedia) -> MediaLine 
         events.retain(|e| fits(e.clock_rate));
     }
     let towards = direction::common(local.direction, direction::reversed(view.direction()));
-    audio_line(local, line.protocol.clone(), &formats, &events, towards, local.rtcp_mux && view.rtcp_mux())
+    let mux = view.rtcp_mux() && (local.rtcp_mux || view.is_mux_only());
+    audio_line(local, line.protocol.clone(), &formats, &events, towards, mux)
 }

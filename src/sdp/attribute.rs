@@ -83,7 +83,12 @@ impl<'a> View<'a> {
     }
 
     pub fn rtcp_mux(self) -> bool {
-        self.line.attribute("rtcp-mux").is_some()
+        self.line.attribute("rtcp-mux").is_some() || self.is_mux_only()
+    }
+
+    /// Who describes itself has no other port for RTCP (RFC 8858).
+    pub fn is_mux_only(self) -> bool {
+        self.line.attribute("rtcp-mux-only").is_some()
     }
 
     /// Where RTCP goes when it has a port of its own: `a=rtcp`, else the port above (RFC 3605).

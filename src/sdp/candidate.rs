@@ -113,7 +113,8 @@ pub(super) fn read(view: View<'_>) -> Ice {
 
 /// What the first audio line that is not refused says of ICE, when it does.
 pub fn offered(body: &[u8]) -> Option<RemoteIce> {
-    let session = Session::parse(body).ok()?;
+    let mut session = Session::parse(body).ok()?;
+    super::bundle::spread(&mut session);
     let audio = |line: &&super::session::MediaLine| line.kind == super::session::MediaKind::Audio && line.port != 0;
     let line = session.media.iter().find(audio)?;
     match read(View { session: &session, line }) {

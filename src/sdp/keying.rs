@@ -68,12 +68,14 @@ pub(super) struct Associations {
     count: u32,
 }
 
+/// Ours and the peer's; `None` with ICE, which moves what runs from one to another.
+pub(super) type Addresses = Option<(SocketAddr, SocketAddr)>;
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Running {
     theirs: Dtls,
     role: Role,
-    /// Ours and the peer's.
-    addresses: (SocketAddr, SocketAddr),
+    addresses: Addresses,
 }
 
 impl Running {
@@ -102,7 +104,7 @@ impl Associations {
     }
 
     /// Takes what the peer says in an offer, before we answer: our own name changes with the association.
-    pub fn offered(&mut self, theirs: &Dtls, role: Role, addresses: (SocketAddr, SocketAddr)) {
+    pub fn offered(&mut self, theirs: &Dtls, role: Role, addresses: Addresses) {
         let running = Running { theirs: Dtls { setup: None, ..theirs.clone() }, role, addresses };
         if !self.running.as_ref().is_some_and(|before| before.is_same(&running)) {
             self.tls_id = None;
@@ -110,13 +112,7 @@ impl Associations {
     }
 
     /// Both sides have spoken.
-    pub fn agree(
-        &mut self,
-        certificate: &Arc<Certificate>,
-        theirs: Dtls,
-        role: Role,
-        addresses: (SocketAddr, SocketAddr),
-    ) -> Keying {
+    pub fn agree(&mut self, certificate: &Arc<Certificate>, theirs: Dtls, role: Role, addresses: Addresses) -> Keying {
         let running = Running { theirs: Dtls { setup: None, ..theirs }, role, addresses };
         if !self.running.as_ref().is_some_and(|before| before.is_same(&running)) {
             self.count += 1;

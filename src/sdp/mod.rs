@@ -3,11 +3,14 @@
 //! [`Negotiator`] is the way in: one per dialog, it makes and answers offers and says what was agreed.
 mod answer;
 mod attribute;
+mod browser;
+mod bundle;
 pub mod candidate;
 pub mod codec;
 mod crypto;
 pub mod direction;
 mod error;
+mod extmap;
 mod fingerprint;
 mod fragment;
 mod keying;

@@ -9,19 +9,24 @@
 //! ```
 use super::SdpError;
 use super::attribute::{Address, View};
+use super::bundle;
 use super::candidate::{self, Ice, LocalIce, RemoteIce};
 use super::codec::{self, Format};
 use super::crypto::Crypto;
 use super::direction;
+use super::extmap;
 use super::fingerprint::{Dtls, Setup};
-use super::keying::{self, Accepted, Answered, Associations};
+use super::keying::{self, Accepted, Addresses, Answered, Associations};
 use super::session::{Attribute, Host, Origin, Protocol, Session};
 use crate::base::rng::Rng;
 use crate::base::untrusted::Untrusted;
 use crate::media::dtls::association::Role;
 use crate::media::dtls::certificate::Certificate;
-use crate::media::spec::{Codec, Direction, Keying, OpusParameters, PayloadFormat, TelephoneEvent};
+use crate::media::spec::{
+    Codec, Direction, Extensions, Keying, OpusParameters, PayloadFormat, Profile, TelephoneEvent,
+};
 use crate::media::srtp::sdes::{Keys, MasterKey, Policy, Suite};
+use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -47,6 +52,8 @@ pub struct LocalMedia {
     /// What we want to do; the agreed direction never goes beyond it.
     pub direction: Direction,
     pub rtcp_mux: bool,
+    /// Whether browsers are met, and how.
+    pub profile: Profile,
     /// Our side of ICE, where it is wanted.
     pub ice: Option<LocalIce>,
     /// Whether the stream is encrypted.
@@ -70,6 +77,13 @@ pub struct Negotiated {
     pub remote_rtp: SocketAddr,
     pub remote_rtcp: SocketAddr,
     pub rtcp_mux: bool,
+    /// RTCP packets need not be compound (RFC 5506).
+    pub rtcp_reduced_size: bool,
+    pub extensions: Extensions,
+    /// As `m=` names it.
+    pub profile: String,
+    /// The line is in a BUNDLE group of both sides (RFC 9143).
+    pub bundled: bool,
     /// Where the keys of both directions come from; clear when `None`.
     pub srtp: Option<Keying>,
     /// Both sides use ICE: what the peer said of itself.
@@ -87,6 +101,13 @@ pub struct Negotiated {
     /// Empty when the peer wrote only `-`.
     pub session_name: Untrusted,
     pub session_information: Untrusted,
+}
+
+impl Negotiated {
+    /// What an association stands between.
+    fn addresses(&self, own: SocketAddr) -> Addresses {
+        self.ice.is_none().then_some((own, self.remote_rtp))
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -181,7 +202,12 @@ impl Negotiator {
         self.policy = local.srtp;
         self.certificate.clone_from(&local.certificate);
         let media = self.offered_lines(local, previous.as_ref().map(|p| &p.local));
-        let offer = self.describe(local.address, "0 0", media);
+        let before = previous.as_ref().and_then(|p| Some((&p.local, p.local.media.get(self.audio?)?)));
+        let bundled = match before.filter(|(_, line)| line.port != 0) {
+            Some((session, line)) => bundle::is_bundled(session, line),
+            None => local.profile.is_offered(),
+        };
+        let offer = self.describe(local.address, "0 0", media, bundled);
         let text = offer.to_string();
         self.state = State::Offered { offer: Box::new(offer), previous };
         Ok(text)
@@ -207,7 +233,7 @@ impl Negotiator {
         negotiated.srtp = match answered {
             None => None,
             Some(Answered::Sdes(keys)) => Some(Keying::Sdes(keys)),
-            Some(Answered::Dtls(theirs, role)) => self.associate(theirs, role, (own, negotiated.remote_rtp)),
+            Some(Answered::Dtls(theirs, role)) => self.associate(theirs, role, negotiated.addresses(own)),
         };
         match &self.state {
             State::Agreed(agreed) if agreed.remote == remote => {}
@@ -231,6 +257,8 @@ impl Negotiator {
         }
         let remote = self.read(body)?;
         let chosen = self.choose(&remote, local, matches!(self.state, State::Agreed(_)))?;
+        let line = chosen.and_then(|at| View::at(&remote, at));
+        let local = &*line.map_or(Cow::Borrowed(local), |view| local.towards(view));
         let mut trial = self.clone();
         trial.certificate.clone_from(&local.certificate);
         let accepted = match chosen.and_then(|at| View::at(&remote, at)) {
@@ -248,7 +276,9 @@ impl Negotiator {
             }
             Some((view, Accepted::Dtls(theirs))) => {
                 let role = Setup::answered(theirs.setup, trial.associations.role())?;
-                let addresses = (own, reachable(view, Some(&Host::Ip(local.address)))?);
+                let ice = local.ice.is_some() && matches!(candidate::read(view), Ice::Full(_));
+                let theirs_is = reachable(view, Some(&Host::Ip(local.address)))?;
+                let addresses = (!ice).then_some((own, theirs_is));
                 trial.associations.offered(&theirs, role, addresses);
                 if let Some(certificate) = &local.certificate {
                     let ours = trial.associations.describe(&mut trial.rng, certificate, Setup::of(role));
@@ -261,13 +291,14 @@ impl Negotiator {
         };
         let media = trial.answered_lines(&remote, local, chosen, &protection);
         trial.audio = chosen;
-        let answer = trial.describe(local.address, &remote.timing, media);
+        let bundled = chosen.and_then(|at| remote.media.get(at)).is_some_and(|line| bundle::is_bundled(&remote, line));
+        let answer = trial.describe(local.address, &remote.timing, media, bundled);
         let mut negotiated = chosen.map(|line| trial.agree(&answer, &remote, line)).transpose()?;
         if let Some(negotiated) = &mut negotiated {
             negotiated.srtp = match answered {
                 None => None,
                 Some(Answered::Sdes(keys)) => Some(Keying::Sdes(keys)),
-                Some(Answered::Dtls(theirs, role)) => trial.associate(theirs, role, (own, negotiated.remote_rtp)),
+                Some(Answered::Dtls(theirs, role)) => trial.associate(theirs, role, negotiated.addresses(own)),
             };
             trial.keep_keys(negotiated.srtp.as_ref());
         }
@@ -302,6 +333,7 @@ impl Negotiator {
 
     fn read(&self, body: &[u8]) -> Result<Session, SdpError> {
         let mut session = Session::parse(body)?;
+        bundle::spread(&mut session);
         let connections = session.media.iter_mut().map(|line| &mut line.connection);
         for host in connections.chain([&mut session.connection]).flatten() {
             let known = |name: &str| self.hosts.iter().find(|(n, _)| n == name).map(|(_, ip)| Host::Ip(*ip));
@@ -315,7 +347,17 @@ impl Negotiator {
     }
 
     /// Puts a description together; its version rises when it differs from the one before (RFC 3264 §8).
-    fn describe(&mut self, address: IpAddr, timing: &str, media: Vec<super::session::MediaLine>) -> Session {
+    ///
+    /// - `bundled`: our audio is in a BUNDLE group.
+    fn describe(
+        &mut self,
+        address: IpAddr,
+        timing: &str,
+        media: Vec<super::session::MediaLine>,
+        bundled: bool,
+    ) -> Session {
+        let pacing = media.iter().any(|line| line.attribute("ice-ufrag").is_some()).then(candidate::pacing);
+        let group = self.audio.and_then(|at| media.get(at)).filter(|_| bundled).and_then(bundle::attribute);
         let mut session = Session {
             origin: Origin {
                 username: "-".to_owned(),
@@ -328,12 +370,7 @@ impl Negotiator {
             connection: Some(Host::Ip(address)),
             bandwidths: Vec::new(),
             timing: timing.to_owned(),
-            attributes: media
-                .iter()
-                .find_map(|line| line.attribute("ice-ufrag"))
-                .map(|_| candidate::pacing())
-                .into_iter()
-                .collect(),
+            attributes: group.into_iter().chain(pacing).collect(),
             media,
         };
         if !self.described.as_ref().is_some_and(|last| last.says_the_same(&session)) {
@@ -374,6 +411,10 @@ impl Negotiator {
             remote_rtp,
             remote_rtcp: if rtcp_mux { remote_rtp } else { theirs.rtcp(remote_rtp) },
             rtcp_mux,
+            rtcp_reduced_size: [ours, theirs].iter().all(|view| view.line.attribute("rtcp-rsize").is_some()),
+            extensions: extmap::agreed(ours, theirs),
+            profile: ours.line.protocol.to_string(),
+            bundled: bundle::is_bundled(local, ours.line) && bundle::is_bundled(remote, theirs.line),
             srtp: None,
             ice,
             send,
@@ -415,7 +456,7 @@ impl Negotiator {
         (1..).zip(suites).map(|(tag, suite)| Crypto { tag, suite, key: self.key(suite) }).collect()
     }
 
-    fn associate(&mut self, theirs: Dtls, role: Role, addresses: (SocketAddr, SocketAddr)) -> Option<Keying> {
+    fn associate(&mut self, theirs: Dtls, role: Role, addresses: Addresses) -> Option<Keying> {
         let certificate = self.certificate.clone()?;
         Some(self.associations.agree(&certificate, theirs, role, addresses))
     }

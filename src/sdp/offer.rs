@@ -1,11 +1,12 @@
 //! The media lines of an offer (RFC 3264 §5, §8): our audio in its place, every other line kept and refused.
+use super::browser;
 use super::candidate;
 use super::codec;
 use super::direction;
 use super::negotiator::{LocalMedia, Negotiator};
 use super::session::{Attribute, MediaKind, MediaLine, Protocol, Session};
 use crate::base::untrusted::Untrusted;
-use crate::media::spec::{Direction, PayloadFormat, TelephoneEvent};
+use crate::media::spec::{Direction, PayloadFormat, Profile, TelephoneEvent};
 use crate::media::srtp::sdes::Policy;
 
 impl Negotiator {
@@ -15,11 +16,14 @@ impl Negotiator {
         let mut lines: Vec<MediaLine> =
             previous.map(|p| p.media.iter().map(MediaLine::refused).collect()).unwrap_or_default();
         let place = self.audio.or_else(|| lines.iter().position(|line| line.kind == MediaKind::Audio));
+        let before = place.and_then(|at| previous?.media.get(at)).filter(|line| line.port != 0);
+        let local = &*local.following(before);
         let protocol = match place.and_then(|at| lines.get(at)).map(|line| &line.protocol) {
             Some(Protocol::RtpSavpf) => Protocol::RtpSavpf,
             Some(Protocol::RtpSavp) => Protocol::RtpSavp,
             Some(Protocol::DtlsSavpf) => Protocol::DtlsSavpf,
             Some(Protocol::DtlsSavp) => Protocol::DtlsSavp,
+            None if local.profile == Profile::Webrtc => Protocol::DtlsSavpf,
             // What runs is encrypted by a best effort that succeeded, or need not be (RFC 8643 §3).
             profile if local.srtp != Policy::Required || self.is_secured() => match profile {
                 Some(Protocol::RtpAvpf) => Protocol::RtpAvpf,
@@ -31,6 +35,7 @@ impl Negotiator {
             Some(Protocol::RtpAvp | Protocol::Other(_)) | None => Protocol::RtpSavp,
         };
         let mut audio = audio_line(local, protocol, &formats, &events, local.direction, local.rtcp_mux);
+        audio.attributes.extend(browser::offered(local.profile, &audio.protocol, before));
         audio.attributes.extend(self.offered_protection(local, &audio.protocol));
         audio.attributes.extend(local.ice.iter().flat_map(candidate::attributes));
         match place.and_then(|at| lines.get_mut(at)) {

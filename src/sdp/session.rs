@@ -152,7 +152,7 @@ impl MediaLine {
         })
     }
 
-    /// The same line refused: port zero, in its place, with its formats (RFC 3264 §6).
+    /// The same line refused: port zero, in its place, with its formats (RFC 3264 §6) and its name.
     pub(super) fn refused(&self) -> Self {
         let none = self.formats.is_empty().then(|| "0".to_owned());
         Self {
@@ -161,7 +161,7 @@ impl MediaLine {
             information: Untrusted::default(),
             connection: None,
             bandwidths: Vec::new(),
-            attributes: Vec::new(),
+            attributes: self.attribute("mid").cloned().into_iter().collect(),
             ..self.clone()
         }
     }

@@ -8,7 +8,7 @@ use super::sending::Owner;
 use super::{CALLS, UserAgent, index, secure};
 use crate::base::id::{AccountId, CallNumber};
 use crate::base::net::Flow;
-use crate::media::spec::{Direction, SourceDescription};
+use crate::media::spec::{Direction, Profile, SourceDescription};
 use crate::nat::candidate::IceUse;
 use crate::sip::invite::{self, Invitation, Session};
 use crate::sip::locate::Question;
@@ -146,18 +146,20 @@ impl UserAgent {
     pub(super) fn wishes(&self, account: AccountId) -> Wishes {
         let settings = self.account(account).map(|a| &a.settings);
         let keying = settings.map(|s| s.keying).unwrap_or_default();
-        Wishes {
+        let wishes = Wishes {
             codecs: settings.map(|s| s.codecs.clone()).unwrap_or_default(),
             dtmf: settings.map(|s| s.dtmf).unwrap_or_default(),
             ptime: self.settings.ptime,
             rtcp_mux: self.settings.rtcp_mux,
+            profile: Profile::Rtp,
             srtp: settings.map(|s| s.srtp).unwrap_or_default(),
             sdes: keying != Agreement::Dtls,
             certificate: self.settings.certificate.clone().filter(|_| keying != Agreement::Sdes),
             reach: settings.map(|s| s.handling.reach.clone()).unwrap_or_default(),
             brisk_reports: self.settings.brisk_reports,
             description: self.settings.description.clone(),
-        }
+        };
+        wishes.profiled(settings.map(|s| s.profile).unwrap_or_default(), self.settings.certificate.clone())
     }
 
     /// Ports are bound: the call goes out, or the answer the user gave.

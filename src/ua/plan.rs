@@ -3,9 +3,9 @@
 //! This is the one place where SIP, SDP and media meet, and only through plain data.
 use crate::base::rng::Rng;
 use crate::media::dtls::certificate::Certificate;
-use crate::media::spec::{Codec, Direction, Dtmf, Keying, OpusParameters, SourceDescription, StreamSpec};
+use crate::media::spec::{Codec, Direction, Dtmf, Keying, OpusParameters, Profile, SourceDescription, StreamSpec};
 use crate::media::srtp::sdes::Policy;
-use crate::nat::candidate::Reach;
+use crate::nat::candidate::{IceUse, Reach};
 use crate::sdp::candidate;
 use crate::sdp::{LocalMedia, Negotiated, Negotiator, SdpError};
 use crate::sip::invite::{Body, Fork};
@@ -28,6 +28,7 @@ pub struct Wishes {
     pub dtmf: Dtmf,
     pub ptime: Duration,
     pub rtcp_mux: bool,
+    pub profile: Profile,
     pub srtp: Policy,
     /// Whether keys may stand in descriptions.
     pub sdes: bool,
@@ -72,6 +73,29 @@ pub struct Plan {
     told: Option<(SocketAddr, bool)>,
     /// The pair that a description of ours was made for.
     updated: Option<(SocketAddr, SocketAddr)>,
+}
+
+impl Wishes {
+    /// As the profile asks for it, which goes before what is set one by one.
+    ///
+    /// - `certificate`: of this run of the phone.
+    pub fn profiled(mut self, profile: Profile, certificate: Option<Arc<Certificate>>) -> Self {
+        self.profile = profile;
+        if profile.is_offered() {
+            self.certificate = certificate;
+            self.rtcp_mux = true;
+            self.reach.ice = IceUse::Offer;
+            if profile == Profile::Webrtc {
+                (self.srtp, self.sdes) = (Policy::Required, false);
+            } else if self.srtp == Policy::Off {
+                self.srtp = Policy::Preferred;
+            }
+        } else if self.reach.ice == IceUse::Off {
+            // Without ICE no browser can be met.
+            self.profile = Profile::Rtp;
+        }
+        self
+    }
 }
 
 impl Plan {
@@ -293,6 +317,8 @@ impl Plan {
             remote_rtp: negotiated.remote_rtp,
             remote_rtcp: negotiated.remote_rtcp,
             rtcp_mux: negotiated.rtcp_mux,
+            rtcp_reduced_size: negotiated.rtcp_reduced_size,
+            extensions: negotiated.extensions.clone(),
             srtp: negotiated.srtp.clone().map(|keying| self.number_association(fork, keying)),
             ice: self.ways.agreed(negotiated.ice.as_ref(), offered_by_us),
             send: negotiated.send,
@@ -358,6 +384,7 @@ impl Plan {
             ptime: self.wishes.ptime,
             direction,
             rtcp_mux: self.wishes.rtcp_mux,
+            profile: self.wishes.profile,
             ice: self.ways.local(offers),
             srtp: self.wishes.srtp,
             sdes: self.wishes.sdes,

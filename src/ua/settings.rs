@@ -2,8 +2,8 @@
 pub use super::availability::Availability;
 use crate::base::net::Transport;
 use crate::media::dtls::certificate::Certificate;
-pub use crate::media::spec::Dtmf;
 use crate::media::spec::{Codec, SourceDescription};
+pub use crate::media::spec::{Dtmf, Profile};
 pub use crate::media::srtp::sdes::{Agreement, Policy};
 pub use crate::sip::auth::Password;
 use crate::sip::message::Host;
@@ -75,6 +75,8 @@ pub struct AccountSettings {
     pub srtp: Policy,
     /// How their keys are agreed on.
     pub keying: Agreement,
+    /// Whether browsers are met, and how.
+    pub profile: Profile,
     /// Calls from anywhere ring, not only those of the account's server.
     pub direct_calls: bool,
     /// How the account is named to others.

@@ -259,6 +259,8 @@ pub struct CallView {
     /// What protects the media: `DTLS-SRTP AES-256-GCM`, `SDES-SRTP AES-128 (keys sent in clear)`, `none`; empty until
     /// negotiated.
     pub security: String,
+    /// The media profile, and what shares a port: `UDP/TLS/RTP/SAVPF, BUNDLE, rtcp-mux`; empty until negotiated.
+    pub profile: String,
     /// Of the certificates of a DTLS handshake: ours, and what the peer's signalling told of its own. Who hears the
     /// other read the same two knows that nobody stands between.
     pub fingerprints: Option<(String, String)>,

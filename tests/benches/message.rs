@@ -7,7 +7,7 @@
 use bytes::Bytes;
 use criterion::{Criterion, Throughput, criterion_group};
 use offhook::base::rng::Rng;
-use offhook::media::spec::{Codec, Direction, OpusParameters};
+use offhook::media::spec::{Codec, Direction, OpusParameters, Profile};
 use offhook::sdp::{LocalMedia, Negotiator};
 use offhook::sip::message::{Message, Method, Via, parse};
 use offhook::sip::transport::framing::StreamFramer;
@@ -172,6 +172,7 @@ fn answer(offer: &Bytes) {
         ptime: Duration::from_millis(20),
         direction: Direction::SendRecv,
         rtcp_mux: false,
+        profile: Profile::Auto,
         ice: None,
         srtp: offhook::media::srtp::sdes::Policy::Off,
         sdes: true,

@@ -85,6 +85,13 @@ impl Browser {
         })
     }
 
+    /// Waits until it has told so many things of this type.
+    pub fn expect_number(&mut self, kind: &str, number: usize, limit: Duration) {
+        wait_for(&format!("the browser to tell {kind} {number} times"), limit, || {
+            (self.lines().iter().filter(|line| line["type"] == kind).count() >= number).then_some(())
+        });
+    }
+
     /// Calls a function of the page; what it gives.
     pub fn ask(&mut self, function: &str, argument: &Value) -> Value {
         let results = |browser: &Self| {

@@ -1,6 +1,6 @@
 //! Descriptions with keys in them: offers, answers, and how long keys live (RFC 4568).
 use offhook::base::rng::Rng;
-use offhook::media::spec::{Codec, Direction, Keying, OpusParameters};
+use offhook::media::spec::{Codec, Direction, Keying, OpusParameters, Profile};
 use offhook::media::srtp::sdes::{Keys, Policy};
 use offhook::sdp::{LocalMedia, Negotiator};
 use std::time::Duration;
@@ -16,6 +16,7 @@ pub fn local(srtp: Policy) -> LocalMedia {
         ptime: Duration::from_millis(20),
         direction: Direction::SendRecv,
         rtcp_mux: false,
+        profile: Profile::Auto,
         ice: None,
         srtp,
         sdes: true,

@@ -62,6 +62,8 @@ impl World {
                 remote_rtp: at(peer, 4000),
                 remote_rtcp: at(peer, 4001),
                 rtcp_mux: false,
+                rtcp_reduced_size: false,
+                extensions: Default::default(),
                 srtp,
                 ice: None,
                 send: format,

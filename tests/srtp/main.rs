@@ -1,5 +1,6 @@
 //! Protected media: the vectors of the RFCs, packets that are lost, late, repeated, forged or too short, and two engines
 //! that talk encrypted, in virtual time.
+mod browser;
 mod descriptions;
 mod dtls;
 mod engines;

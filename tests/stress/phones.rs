@@ -14,7 +14,7 @@ use offhook::ua::availability::Availability;
 use offhook::ua::command::{Command, Rejection};
 use offhook::ua::event::Event;
 use offhook::ua::handling::{Handling, When};
-use offhook::ua::settings::{AccountSettings, Agreement, Policy, Settings};
+use offhook::ua::settings::{AccountSettings, Agreement, Policy, Profile, Settings};
 use offhook::ua::snapshot::{CallState, CallView};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -60,6 +60,7 @@ fn settings(number: usize, rng: &mut Rng) -> Settings {
         srtp: Policy::Off,
         direct_calls: true,
         keying: Agreement::Sdes,
+        profile: Profile::Auto,
         caller_id: Default::default(),
         handling: Handling::default(),
         availability: Availability::default(),

@@ -14,7 +14,7 @@ use offhook::ua::availability::Availability;
 use offhook::ua::command::Command;
 use offhook::ua::event::Event;
 use offhook::ua::handling::Handling;
-use offhook::ua::settings::{AccountSettings, Agreement, Dtmf, Password, Policy, RecordingSettings, Settings};
+use offhook::ua::settings::{AccountSettings, Agreement, Dtmf, Password, Policy, Profile, RecordingSettings, Settings};
 use offhook::ua::snapshot::{CallState, CallView};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -80,6 +80,7 @@ pub fn account(user: &str, server: SocketAddr, register: bool) -> AccountSetting
         srtp: Policy::Off,
         caller_id: Default::default(),
         keying: Agreement::Auto,
+        profile: Profile::Auto,
         direct_calls: !register,
         handling: Handling::default(),
         availability: Availability::default(),

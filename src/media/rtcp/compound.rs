@@ -12,6 +12,10 @@ const MAX_TEXT: usize = 255;
 
 const HEADER: usize = 4;
 
+/// RFC 4585 §6.1: NACK and transport-wide congestion control are of the first type, PLI and REMB of the second.
+const TRANSPORT_FEEDBACK: u8 = 205;
+const PAYLOAD_FEEDBACK: u8 = 206;
+
 /// The sender's part of a sender report (RFC 3550 §6.4.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SenderInfo {
@@ -99,10 +103,12 @@ pub enum Item<'a> {
         ssrc: Ssrc,
         reason: &'a [u8],
     },
-    /// A packet of a type that is not read here: APP, XR, feedback.
+    /// A packet of a type that is not read here: APP, XR.
     Other {
         packet_type: u8,
     },
+    /// The peer asks for something we do not do: packets again, another rate, a picture (RFC 4585 §6).
+    Feedback,
     /// A packet whose inside contradicts its length.
     Broken,
 }
@@ -112,6 +118,18 @@ pub enum Item<'a> {
 /// # Errors
 /// `MediaError::Rtcp`: the peer's fault; drop it and count it.
 pub fn parse(bytes: &[u8]) -> Result<Vec<Item<'_>>, MediaError> {
+    read(bytes, false)
+}
+
+/// Reads what need not be compound, where that was agreed on (RFC 5506): a datagram may begin with any packet.
+///
+/// # Errors
+/// As [`parse`].
+pub fn parse_reduced(bytes: &[u8]) -> Result<Vec<Item<'_>>, MediaError> {
+    read(bytes, true)
+}
+
+fn read(bytes: &[u8], reduced: bool) -> Result<Vec<Item<'_>>, MediaError> {
     let mut items = Vec::new();
     let mut rest = bytes;
     let mut first = true;
@@ -127,7 +145,7 @@ pub fn parse(bytes: &[u8]) -> Result<Vec<Item<'_>>, MediaError> {
         if flags >> 6 != 2 {
             return Err(MediaError::Rtcp("version is not 2"));
         }
-        if first && (padded || !is_report) {
+        if first && !reduced && (padded || !is_report) {
             return Err(MediaError::Rtcp("does not begin with a report"));
         }
         if padded && !after.is_empty() {
@@ -173,6 +191,10 @@ fn read_packet<'a>(packet_type: u8, packet: &'a [u8], items: &mut Vec<Item<'a>>)
             let reason = bye_reason(packet, HEADER + 4 * count);
             items.extend(bye.ssrcs().map(|ssrc| Item::Goodbye { ssrc: Ssrc(ssrc), reason }));
         }),
+        TRANSPORT_FEEDBACK | PAYLOAD_FEEDBACK => {
+            items.push(Item::Feedback);
+            Ok(())
+        }
         _ => {
             items.push(Item::Other { packet_type });
             Ok(())
@@ -421,6 +443,28 @@ mod tests {
     }
 
     #[test]
+    fn what_is_not_compound_is_read_where_that_was_agreed_on() {
+        // RFC 4585 §6.2.1: a NACK; §6.3.1: a PLI; REMB, as browsers send it.
+        let nack = [0x81, 205, 0, 3, 0, 0, 0, 1, 0, 0, 0, 2, 0, 9, 0, 0];
+        let pli = [0x81, 206, 0, 2, 0, 0, 0, 1, 0, 0, 0, 2];
+        let remb = [&[0x8f, 206, 0, 4, 0, 0, 0, 1, 0, 0, 0, 0][..], b"REMB", &[0, 0, 0, 0]].concat();
+        let feedback = Item::Feedback;
+        let rows: [(&str, Vec<u8>, &[Item<'_>]); 4] = [
+            ("a NACK", nack.to_vec(), &[feedback]),
+            ("several", [&nack[..], &pli, &remb].concat(), &[feedback, feedback, feedback]),
+            ("a goodbye alone", BYE.to_vec(), &[Item::Goodbye { ssrc: SSRC, reason: b"done" }]),
+            ("a padded one", vec![0xa1, 206, 0, 3, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 4], &[feedback]),
+        ];
+        for (what, bytes, expected) in rows {
+            assert!(parse(&bytes).is_err(), "{what}");
+            assert_eq!(parse_reduced(&bytes).expect("valid"), expected, "{what}");
+        }
+        for (what, bytes) in [("empty", &[][..]), ("cut off", &nack[..15]), ("version 1", &[0x41, 205, 0, 0])] {
+            assert!(parse_reduced(bytes).is_err(), "{what}");
+        }
+    }
+
+    #[test]
     fn long_texts_are_cut_at_a_character() {
         let name = format!("{}é", "x".repeat(254));
         let description = vec![(Text::Cname, name.as_str())];
@@ -450,9 +494,9 @@ mod tests {
                 bytes.extend([*flags, *packet_type, 0, words.len() as u8]);
                 bytes.extend(words.concat());
             }
-            let _ = parse(&bytes);
+            let _ = (parse(&bytes), parse_reduced(&bytes));
             bytes.truncate(bytes.len().saturating_sub(cut));
-            let _ = parse(&bytes);
+            let _ = (parse(&bytes), parse_reduced(&bytes));
         }
     }
 }

@@ -47,6 +47,8 @@ pub struct Learned {
     pub forged: u64,
     /// Packets broken inside.
     pub broken: u64,
+    /// Things asked for that we do not do.
+    pub feedback: u64,
 }
 
 /// The sender report of the peer that ours will echo.
@@ -149,6 +151,7 @@ impl Session {
                     }
                 }
                 Item::Broken => learned.broken += 1,
+                Item::Feedback => learned.feedback += 1,
                 // Reports on others, what others say of themselves, and packets of no use here.
                 Item::Block { .. } | Item::Description { .. } | Item::Other { .. } => {}
             }

@@ -6,7 +6,7 @@ use rtp_rs::{RtpPacketBuilder, RtpReader, RtpReaderError, Seq};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ssrc(pub u32);
 
-/// The fixed header without what a phone does not use: contributing sources and the extension.
+/// The fixed header without what a phone does not use: contributing sources.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header {
     pub marker: bool,
@@ -20,6 +20,8 @@ pub struct Header {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Packet<'a> {
     pub header: Header,
+    /// What defines the header extension, and its octets: see [`super::extension`].
+    pub extension: Option<(u16, &'a [u8])>,
     /// Without padding and header extension; may be empty.
     pub payload: &'a [u8],
 }
@@ -45,7 +47,7 @@ impl<'a> Packet<'a> {
             timestamp: reader.timestamp(),
             ssrc: Ssrc(reader.ssrc()),
         };
-        Ok(Self { header, payload: reader.payload() })
+        Ok(Self { header, extension: reader.extension(), payload: reader.payload() })
     }
 }
 
@@ -55,6 +57,19 @@ impl Header {
     /// # Errors
     /// `MediaError::Rtp` if the payload type is above 127.
     pub fn write(&self, payload: &[u8], out: &mut Vec<u8>) -> Result<(), MediaError> {
+        self.write_extended(None, payload, out)
+    }
+
+    /// - `extension`: what defines it, and whole words.
+    ///
+    /// # Errors
+    /// `MediaError::Rtp` if the payload type is above 127, or the extension is not of whole words.
+    pub fn write_extended(
+        &self,
+        extension: Option<(u16, &[u8])>,
+        payload: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<(), MediaError> {
         let builder = RtpPacketBuilder::new()
             .marked(self.marker)
             .payload_type(self.payload_type)
@@ -62,13 +77,17 @@ impl Header {
             .timestamp(self.timestamp)
             .ssrc(self.ssrc.0)
             .payload(payload);
+        let builder = match extension {
+            Some((profile, octets)) => builder.extension(profile, octets),
+            None => builder,
+        };
         out.clear();
         out.resize(builder.target_length(), 0);
         match builder.build_into(out) {
             Ok(_) => Ok(()),
             Err(_) => {
                 out.clear();
-                Err(MediaError::Rtp("payload type is above 127"))
+                Err(MediaError::Rtp("payload type is above 127, or the extension has half words"))
             }
         }
     }
@@ -112,7 +131,8 @@ mod tests {
         let packet = Packet::parse(&FULL).expect("valid");
         let header =
             Header { marker: true, payload_type: 0, sequence: 0x1234, timestamp: 160, ssrc: Ssrc(0xdead_beef) };
-        assert_eq!(packet, Packet { header, payload: &[0x55, 0xaa] });
+        let extension: Option<(u16, &[u8])> = Some((0xbede, &[1, 2, 3, 4]));
+        assert_eq!(packet, Packet { header, extension, payload: &[0x55, 0xaa] });
     }
 
     #[test]
@@ -138,11 +158,14 @@ mod tests {
         fn what_is_written_is_read(
             marker: bool, payload_type in 0_u8..128, sequence: u16, timestamp: u32, ssrc: u32,
             payload in proptest::collection::vec(any::<u8>(), 0..200),
+            words in proptest::option::of(proptest::collection::vec(any::<[u8; 4]>(), 0..8)),
         ) {
+            let words = words.map(|words| words.concat());
+            let extension = words.as_ref().map(|words| (0xbede, words.as_slice()));
             let header = Header { marker, payload_type, sequence, timestamp, ssrc: Ssrc(ssrc) };
             let mut out = Vec::new();
-            header.write(&payload, &mut out).expect("valid");
-            prop_assert_eq!(Packet::parse(&out), Ok(Packet { header, payload: &payload }));
+            header.write_extended(extension, &payload, &mut out).expect("valid");
+            prop_assert_eq!(Packet::parse(&out), Ok(Packet { header, extension, payload: &payload }));
         }
     }
 }

@@ -371,6 +371,7 @@ mod tests {
     fn packet(ssrc: u32, sequence: u16, timestamp: u32) -> Packet<'static> {
         Packet {
             header: Header { marker: false, payload_type: 0, sequence, timestamp, ssrc: Ssrc(ssrc) },
+            extension: None,
             payload: &[0xff; 160],
         }
     }

@@ -3,6 +3,7 @@
 use crate::base::rng::Rng;
 use crate::media::error::MediaError;
 use crate::media::frame::{FRAME, FRAME_DURATION, FRAME_RATE};
+use crate::media::rtp::extension;
 use crate::media::rtp::packet::{Header, Ssrc};
 use std::time::{Duration, Instant};
 
@@ -30,6 +31,9 @@ pub struct Sender {
     /// Over all SSRCs.
     total_packets: u64,
     total_octets: u64,
+    /// The header extension of the next packets.
+    extension: Option<u16>,
+    extended: Vec<u8>,
 }
 
 impl Sender {
@@ -47,6 +51,8 @@ impl Sender {
             octets: 0,
             total_packets: 0,
             total_octets: 0,
+            extension: None,
+            extended: Vec::new(),
         }
     }
 
@@ -86,6 +92,11 @@ impl Sender {
     /// Nothing is sent from here on; what comes next begins a talk-spurt.
     pub fn pause(&mut self) {
         self.spurt = true;
+    }
+
+    /// Packets carry these elements from here on.
+    pub fn set_elements(&mut self, elements: &[(u8, &[u8])]) {
+        self.extension = extension::write(elements, &mut self.extended);
     }
 
     /// Writes a packet of sound whose last sample is the last that came in.
@@ -137,7 +148,8 @@ impl Sender {
         out: &mut Vec<u8>,
     ) -> Result<(), MediaError> {
         let header = Header { marker, payload_type, sequence: self.sequence, timestamp, ssrc: self.ssrc };
-        header.write(payload, out)?;
+        let extension = self.extension.map(|profile| (profile, self.extended.as_slice()));
+        header.write_extended(extension, payload, out)?;
         self.sequence = self.sequence.wrapping_add(1);
         self.last_sent = Some(now);
         self.packets = self.packets.wrapping_add(1);

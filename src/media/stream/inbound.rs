@@ -5,9 +5,10 @@ use crate::media::dtmf::inband::{SHORTEST, ToneFinder};
 use crate::media::dtmf::telephone_event::{EventReceiver, ReceivedDigit};
 use crate::media::frame::{Frame, SILENCE};
 use crate::media::jitter::{Incoming, Playout};
+use crate::media::rtp::extension::{Elements, Level};
 use crate::media::rtp::packet::Packet;
 use crate::media::rtp::receiver::{Accepted, Receiver, Reception};
-use crate::media::spec::{Codec, PayloadFormat, StreamSpec};
+use crate::media::spec::{Codec, Extensions, PayloadFormat, StreamSpec};
 use crate::media::stats::ReceiveStats;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -25,6 +26,10 @@ pub struct Inbound {
     /// Not authentic, or seen before, while SRTP runs.
     pub forged: u64,
     pub replayed: u64,
+    /// RTCP packets that asked for what we do not do.
+    pub feedback: u64,
+    extensions: Extensions,
+    told_level: Option<Level>,
     formats: Vec<PayloadFormat>,
     playout: Option<Playout>,
     receives: bool,
@@ -40,6 +45,7 @@ pub struct Inbound {
 
 impl Inbound {
     pub fn configure(&mut self, spec: &StreamSpec) {
+        self.extensions.clone_from(&spec.extensions);
         self.events.set_formats(&spec.receive_events);
         // What we offer alone does not say that the peer will send events.
         if spec.send_events.is_some() {
@@ -66,12 +72,24 @@ impl Inbound {
         self.receives = receives;
     }
 
+    /// Whether a packet is of our media line, as far as it says (RFC 9143 §9.2).
+    pub fn is_ours(&self, packet: &Packet<'_>) -> bool {
+        let Some((extension, name)) = self.extensions.mid.as_ref().filter(|(extension, _)| extension.receives) else {
+            return true;
+        };
+        Elements::new(packet.extension).find(extension.id).is_none_or(|told| told == name.as_bytes())
+    }
+
     /// Takes a packet of the peer; true if it is a valid one of the source that is heard.
     pub fn handle(&mut self, now: Instant, packet: &Packet<'_>, arrived: Instant, receives: bool) -> bool {
         let format = self.formats.iter().find(|format| format.payload_type == packet.header.payload_type);
         let clock_rate = format.map(|format| format.codec.clock_rate());
         let (reception, accepted) = self.receiver.receive(packet, arrived, clock_rate);
         let Some(accepted) = accepted else { return false };
+        if let Some(extension) = self.extensions.audio_level.filter(|extension| extension.receives) {
+            let level = Elements::new(packet.extension).find(extension.id).and_then(Level::read);
+            self.told_level = level.map(|level| Level { voice: level.voice && extension.voice, ..level });
+        }
         if reception == Reception::Began {
             self.events.restart();
             if let Some(playout) = &mut self.playout {
@@ -179,6 +197,8 @@ impl Inbound {
             expanded: played.expanded,
             loss_runs: receiver.take_loss_runs(),
             level: self.level.take(),
+            told_level: self.told_level.map(|told| (told.level, told.voice)),
+            feedback: self.feedback,
             malformed: self.malformed,
             foreign: self.foreign,
             forged: self.forged,
@@ -210,6 +230,8 @@ mod tests {
             remote_rtp: remote,
             remote_rtcp: remote,
             rtcp_mux: true,
+            rtcp_reduced_size: false,
+            extensions: Extensions::default(),
             srtp: None,
             ice: None,
             send: format,
@@ -245,7 +267,7 @@ mod tests {
                     let timestamp = frame * 80;
                     sequence += 1;
                     let header = Header { marker: encoded.marker, payload_type: 0, sequence, timestamp, ssrc: Ssrc(7) };
-                    inbound.handle(now, &Packet { header, payload: &payload }, now, true);
+                    inbound.handle(now, &Packet { header, extension: None, payload: &payload }, now, true);
                 }
             }
             inbound.handle_playout(now, now, &mut [0.0; FRAME]);

@@ -329,6 +329,10 @@ impl Stream {
             self.inbound.malformed += 1;
             return;
         };
+        if !self.inbound.is_ours(&packet) {
+            self.inbound.foreign += 1;
+            return;
+        }
         match running.path.admit_rtp(now, datagram.source, &packet.header) {
             Admission::Admitted => {}
             Admission::Pending => return,
@@ -355,7 +359,9 @@ impl Stream {
 
     fn handle_rtcp(&mut self, now: Instant, datagram: &Datagram<'_>, component: Component, shared: &mut Shared) {
         let Some(running) = &mut self.running else { return };
-        let Ok(items) = compound::parse(datagram.bytes) else {
+        let reduced = running.spec.rtcp_reduced_size;
+        let read = if reduced { compound::parse_reduced } else { compound::parse };
+        let Ok(items) = read(datagram.bytes) else {
             self.inbound.malformed += 1;
             return;
         };
@@ -391,6 +397,8 @@ impl Stream {
         );
         self.inbound.malformed += learned.broken;
         self.inbound.foreign += learned.forged;
+        self.inbound.feedback += learned.feedback;
+        self.outbound.is_known |= learned.reported;
         if let Some(remote) = running.rtcp.remote().filter(|_| learned.reported) {
             self.outbound.set_expected_loss(remote.fraction_lost);
         }
@@ -403,6 +411,7 @@ impl Stream {
     fn change_ssrc(&mut self, now: Instant, source: SocketAddr, shared: &mut Shared) {
         self.write_goodbye(now, "SSRC collision", shared);
         self.outbound.sender.change_ssrc(&mut self.rng, self.inbound.receiver.ssrc());
+        self.outbound.is_known = false;
         if let Some(running) = &mut self.running {
             running.conflict = Some(source.ip());
         }

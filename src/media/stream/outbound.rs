@@ -1,14 +1,18 @@
 //! What one stream sends: frames to packets, digits in place of sound.
 use crate::base::rng::Rng;
 use crate::media::codec::PacketEncoder;
-use crate::media::dsp::level::LevelMeter;
+use crate::media::dsp::level::{LevelMeter, SILENCE};
 use crate::media::dtmf::inband::ToneSender;
 use crate::media::dtmf::telephone_event::EventSender;
 use crate::media::frame::{FRAME_DURATION, Frame};
+use crate::media::rtp::extension::Level;
 use crate::media::rtp::sender::Sender;
-use crate::media::spec::{Codec, Digit, StreamSpec, TelephoneEvent};
+use crate::media::spec::{Codec, Digit, Extensions, StreamSpec, TelephoneEvent};
 use crate::media::stats::SendStats;
 use std::time::{Duration, Instant};
+
+/// A packet as loud as this is one in which somebody speaks \[dBov\].
+const VOICE: f32 = -50.0;
 
 #[derive(Debug)]
 pub struct Outbound {
@@ -25,6 +29,11 @@ pub struct Outbound {
     events: Option<(TelephoneEvent, EventSender)>,
     tones: ToneSender,
     level: LevelMeter,
+    extensions: Extensions,
+    /// Of the packet that is being filled.
+    packet_level: LevelMeter,
+    /// The peer knows by now which media line our packets are of.
+    pub is_known: bool,
 }
 
 impl Outbound {
@@ -40,10 +49,17 @@ impl Outbound {
             events: None,
             tones: ToneSender::default(),
             level: LevelMeter::default(),
+            extensions: Extensions::default(),
+            packet_level: LevelMeter::default(),
+            is_known: false,
         }
     }
 
     pub fn configure(&mut self, spec: &StreamSpec) {
+        if self.extensions != spec.extensions {
+            self.extensions.clone_from(&spec.extensions);
+            self.is_known = false;
+        }
         if self.encoder.as_ref().is_none_or(|encoder| encoder.format() != spec.send) || self.ptime != spec.ptime {
             // The encoder that ran goes on when the library refuses the new one.
             if let Ok(encoder) = PacketEncoder::new(spec.send, spec.ptime) {
@@ -80,6 +96,7 @@ impl Outbound {
         let mut frame = *frame;
         self.tones.replace(&mut frame);
         let frame = &frame;
+        self.packet_level.add(frame);
         let Some(encoder) = &mut self.encoder else { return false };
         let encoded = encoder.push(frame, &mut self.payload);
         self.frames += 1;
@@ -92,6 +109,8 @@ impl Outbound {
             return false;
         }
         self.frames = 0;
+        let level = self.packet_level.take().unwrap_or(SILENCE);
+        extend(&mut self.sender, &self.extensions, level, self.is_known);
         if !sends {
             return false;
         }
@@ -131,4 +150,19 @@ impl Outbound {
             muted: self.muted,
         }
     }
+}
+
+/// What the header of the packet that is complete says of it: how loud it is \[dBov\], and of which media line, until the peer
+/// knows.
+fn extend(sender: &mut Sender, extensions: &Extensions, level: f32, is_known: bool) {
+    let octet;
+    let mut elements: Vec<(u8, &[u8])> = Vec::new();
+    if let Some(extension) = extensions.audio_level.filter(|extension| extension.sends) {
+        octet = [Level { level, voice: extension.voice && level > VOICE }.octet()];
+        elements.push((extension.id, &octet));
+    }
+    if let Some((extension, name)) = extensions.mid.as_ref().filter(|(extension, _)| extension.sends && !is_known) {
+        elements.push((extension.id, name.as_bytes()));
+    }
+    sender.set_elements(&elements);
 }

@@ -163,6 +163,7 @@ impl Screen {
             ignored: false,
             codec: if established { "Opus 48k".into() } else { String::new() },
             security: "none".into(),
+            profile: "RTP/AVP".into(),
             fingerprints: None,
             media_path: String::new(),
             media_pair: String::new(),

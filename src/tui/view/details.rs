@@ -72,6 +72,7 @@ fn lines(model: &Model, call: &CallView, width: usize) -> Vec<(&'static str, Str
         ("recovery", or_dash(&call.recovery)),
         ("codec", or_dash(&call.codec)),
         ("sound", if call.security == "none" { "not encrypted".into() } else { or_dash(&call.security) }),
+        ("profile", or_dash(&call.profile)),
         ("sound from", or_dash(&call.media_remote)),
         ("heard", format!("{} packets, {} lost, {}", inbound.packets, inbound.lost, percent(inbound.loss_total))),
         ("sent", format!("{} packets, {} lost, {}", outbound.packets, outbound.lost, percent(outbound.loss_total))),
@@ -107,6 +108,11 @@ fn lines(model: &Model, call: &CallView, width: usize) -> Vec<(&'static str, Str
         let at = rows.iter().position(|(name, _)| *name == "sound from").unwrap_or_default();
         let pair = if call.media_pair.is_empty() { String::new() } else { format!(": {}", call.media_pair) };
         rows.insert(at, ("sound goes", format!("{}{pair}", call.media_path)));
+    }
+    if let Some((level, voice)) = call.quality.sound.told_level {
+        let at = rows.iter().position(|(name, _)| *name == "their tones").unwrap_or(rows.len());
+        let speaks = if voice { "speaking" } else { "silent" };
+        rows.insert(at, ("they say", format!("level {level:.0} dBov, {speaks}")));
     }
     let told = words::also_told(&call.identity).unwrap_or_default();
     let party =

@@ -1,6 +1,7 @@
 //! A call as the screen sees it: plain and sanitised facts.
 use super::Call;
 use crate::media::spec::{Codec, StreamSpec};
+use crate::sdp::Negotiated;
 use crate::ua::account::shown;
 use crate::ua::recording::Recorded;
 use crate::ua::snapshot::{CallState, CallView};
@@ -13,6 +14,13 @@ pub(super) fn codec(spec: &StreamSpec) -> &'static str {
         Codec::Pcma => "PCMA 8k",
         Codec::Opus => "Opus 48k",
     }
+}
+
+/// `RTP/AVP`; `UDP/TLS/RTP/SAVPF, BUNDLE, rtcp-mux`.
+fn profile(negotiated: &Negotiated) -> String {
+    let shared = [(negotiated.bundled, "BUNDLE"), (negotiated.rtcp_mux, "rtcp-mux")];
+    let shared = shared.into_iter().filter(|(is, _)| *is).map(|(_, word)| word);
+    [shown(&negotiated.profile, 40).as_str()].into_iter().chain(shared).collect::<Vec<_>>().join(", ")
 }
 
 impl Call {
@@ -63,6 +71,7 @@ impl Call {
             ignored: self.ignored,
             codec: self.codec(),
             security: self.security(),
+            profile: negotiated.map(profile).unwrap_or_default(),
             fingerprints: self.fingerprints(),
             media_path,
             media_pair,

@@ -3,7 +3,7 @@
 use libfuzzer_sys::fuzz_target;
 use offhook::base::rng::Rng;
 use offhook::base::untrusted::Untrusted;
-use offhook::media::spec::{Codec, Direction, OpusParameters};
+use offhook::media::spec::{Codec, Direction, OpusParameters, Profile};
 use offhook::media::srtp::sdes::Policy;
 use offhook::sdp::{LocalMedia, Negotiator, Session};
 use std::time::Duration;
@@ -19,7 +19,11 @@ fn local(mux: bool) -> LocalMedia {
         ptime: Duration::from_millis(20),
         direction: Direction::SendRecv,
         rtcp_mux: mux,
-        srtp: Policy::Off, sdes: true, certificate: None,
+        profile: Profile::Both,
+        ice: None,
+        srtp: Policy::Off,
+        sdes: true,
+        certificate: None,
     }
 }
 

@@ -27,7 +27,8 @@ async function main() {
       ...(process.env.MDNS ? [] : ['--disable-features=WebRtcHideLocalIpsWithMdns']),
     ],
   });
-  const context = await browser.newContext({ ignoreHTTPSErrors: true, permissions: ['microphone'] });
+  // Who may use the microphone need not hide its addresses.
+  const context = await browser.newContext({ ignoreHTTPSErrors: true, permissions: process.env.MDNS ? [] : ['microphone'] });
   const tab = await context.newPage();
   tab.on('pageerror', (error) => say({ type: 'error', text: String(error) }));
   tab.on('websocket', (socket) => {

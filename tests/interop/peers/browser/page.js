@@ -4,7 +4,7 @@ const JsSIP = module.default || module;
 
 const told = [];
 let agent, call, ear, sound;
-const tell = (type, text = '') => told.push({ type, text: String(text) });
+const tell = (type, text = '') => told.push({ type, text: String(text), at: Date.now() / 1000 });
 
 function microphone(hz) {
   sound = sound || new AudioContext();
@@ -27,14 +27,27 @@ function listen(connection) {
     ear.smoothingTimeConstant = 0;
     sound.createMediaStreamSource(stream).connect(ear);
   });
+  watch(connection);
   connection.addEventListener('iceconnectionstatechange', () => tell('ice', connection.iceConnectionState));
   connection.addEventListener('connectionstatechange', () => tell('connection', connection.connectionState));
+}
+
+// Tells when the first packet of sound is there.
+async function watch(connection) {
+  for (;;) {
+    if (connection.connectionState === 'closed') return;
+    let packets = 0;
+    (await connection.getStats()).forEach((one) => { if (one.type === 'inbound-rtp') packets += one.packetsReceived; });
+    if (packets) return tell('media', packets);
+    await new Promise((later) => setTimeout(later, 10));
+  }
 }
 
 function follow(session) {
   call = session;
   if (session.connection) listen(session.connection);
   else session.on('peerconnection', ({ peerconnection }) => listen(peerconnection));
+  session.on('accepted', () => tell('answer'));
   session.on('progress', () => tell('ringing'));
   session.on('confirmed', () => tell('established'));
   session.on('hold', ({ originator }) => tell('hold', originator));
@@ -92,6 +105,7 @@ window.phone = {
     const codec = all.find((one) => one.id === inbound.codecId) || {};
     return {
       received: inbound.packetsReceived, lost: inbound.packetsLost, sent: outbound.packetsSent, energy: inbound.totalAudioEnergy,
+      level: inbound.audioLevel,
       codec: codec.mimeType, dtls: transport.dtlsState, srtp: transport.srtpCipher, tls: transport.tlsVersion,
       local: local.candidateType, remote: remote.candidateType, roundTrip: of('remote-inbound-rtp').roundTripTime,
     };
