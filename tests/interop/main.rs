@@ -1,4 +1,4 @@
-//! The phone against real peers: Asterisk, Kamailio, baresip, Linphone, SIPp, Chromium, coturn, dnsmasq, PulseAudio, tshark.
+//! The phone against real peers: Asterisk, Kamailio, baresip, Linphone, SIPp, Chromium, rtpengine, coturn, dnsmasq, PulseAudio, tshark.
 //!
 //! A peer that is not installed makes its cases `ignored`, with the reason at the end; with `OFFHOOK_INTEROP=required`
 //! it makes them fail. `scripts/setup` installs them all.
@@ -16,6 +16,7 @@ mod peers_dnsmasq;
 mod peers_kamailio;
 mod peers_linphone;
 mod peers_pulse;
+mod peers_rtpengine;
 mod peers_script;
 mod peers_sipp;
 mod peers_tshark;
@@ -25,6 +26,7 @@ mod tools;
 
 mod answering;
 mod availability;
+mod bridges;
 mod browsers;
 mod callers;
 mod calling;
@@ -91,6 +93,7 @@ fn main() -> std::process::ExitCode {
         dtls::CASES,
         proxy::CASES,
         browsers::CASES,
+        bridges::CASES,
         quality::CASES,
         devices::CASES,
         doctor::CASES,

@@ -39,6 +39,8 @@ pub struct Options<'a> {
     pub nonce_seconds: u32,
     /// It keeps the state of users for those who watch them.
     pub presence: bool,
+    /// It joins browsers and phones by the rtpengine whose control port this is.
+    pub bridge: Option<u16>,
     /// It is an edge proxy before this registrar.
     pub edge_of: Option<SocketAddr>,
 }
@@ -53,6 +55,7 @@ impl Default for Options<'_> {
             gruu: true,
             nonce_seconds: 300,
             presence: false,
+            bridge: None,
             edge_of: None,
         }
     }
@@ -66,6 +69,7 @@ pub struct Kamailio {
     log: PathBuf,
     edge: bool,
     presence: bool,
+    bridge: bool,
     process: Option<Process>,
     /// Who signed its certificate, and whom it believes on phones.
     pub authority: Authority,
@@ -98,13 +102,14 @@ impl Kamailio {
             ("GRUU", u8::from(options.gruu).to_string()),
             ("NONCE_SECONDS", options.nonce_seconds.to_string()),
             ("REGISTRAR", registrar),
+            ("RTPENGINE", options.bridge.unwrap_or_default().to_string()),
             ("TABLES", folder.join("tables").display().to_string()),
         ];
         tools::render(&tools::peers().join("kamailio"), &folder, &values);
         let log = case.folder().join(format!("{}.log", options.name));
         let edge = options.edge_of.is_some();
-        let presence = options.presence;
-        let mut kamailio = Self { ports, control, folder, log, edge, presence, process: None, authority };
+        let (presence, bridge) = (options.presence, options.bridge.is_some());
+        let mut kamailio = Self { ports, control, folder, log, edge, presence, bridge, process: None, authority };
         kamailio.forget();
         kamailio.boot();
         kamailio
@@ -126,7 +131,7 @@ impl Kamailio {
         let mut command = Command::new("/usr/sbin/kamailio");
         command.args(["-DD", "-E", "-m", "32", "-M", "8", "-f"]).arg(self.folder.join("kamailio.cfg"));
         command.arg("-Y").arg(&self.folder).arg("-P").arg(self.folder.join("kamailio.pid"));
-        for (define, wanted) in [("EDGE", self.edge), ("PRESENCE", self.presence)] {
+        for (define, wanted) in [("EDGE", self.edge), ("PRESENCE", self.presence), ("BRIDGE", self.bridge)] {
             if wanted {
                 command.args(["-A", define]);
             }

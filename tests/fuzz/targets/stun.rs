@@ -3,6 +3,9 @@
 use libfuzzer_sys::fuzz_target;
 use offhook::nat::stun::{Builder, Class, Message, Method, TransactionId, is_stun};
 
+const MESSAGE_INTEGRITY: u16 = 0x0008;
+const MESSAGE_INTEGRITY_SHA256: u16 = 0x001c;
+
 fuzz_target!(|data: &[u8]| {
     let _ = is_stun(data);
     if let Ok(message) = Message::parse(data) {
@@ -17,6 +20,10 @@ fuzz_target!(|data: &[u8]| {
     }
     let [high, low, value @ ..] = data else { return };
     let kind = u16::from_be_bytes([*high, *low]) & 0x7fff;
+    // An integrity of the fuzzer's own hides what follows it, as it should.
+    if matches!(kind, MESSAGE_INTEGRITY | MESSAGE_INTEGRITY_SHA256) {
+        return;
+    }
     let written = Builder::new(Class::Request, Method::Binding, TransactionId([7; 12]))
         .attribute(kind, value)
         .integrity(b"key")
@@ -24,5 +31,5 @@ fuzz_target!(|data: &[u8]| {
         .finish();
     let read = Message::parse(&written).expect("what we write is read");
     assert!(read.attribute(kind).is_some_and(|read| value.starts_with(read)));
-    assert!(read.is_authentic(b"key") || read.attribute(kind).is_some_and(|_| kind == 8 || kind == 0x28));
+    assert!(read.is_authentic(b"key") && !read.is_authentic(b"kez"));
 });

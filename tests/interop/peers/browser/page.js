@@ -77,6 +77,7 @@ window.phone = {
     agent.start();
     this.call = (target) => void agent.call(target, { mediaStream: stream, ...ice(servers) });
   },
+  stop: () => void agent.stop(),
   hangup: () => void call.terminate(),
   hold: () => void call.hold(),
   unhold: () => void call.unhold(),
