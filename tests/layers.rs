@@ -147,7 +147,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ),
     // L5: shell
     ("control", &["base", "qos", "ua::command", "ua::event", "ua::snapshot"]),
-    ("net", &["base", "sip::message", "sip::transport", "sip::locate"]),
+    ("net", &["base", "sip::message", "sip::transport", "sip::locate", "nat::candidate"]),
     ("audio", &["base", "media::frame", "media::stats", "media::dsp"]),
     (
         "runtime",

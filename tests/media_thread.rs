@@ -37,6 +37,7 @@ impl Side {
             echo: false,
             realtime: false,
             recordings: Some(std::env::temp_dir().join(format!("offhook-recordings-{}", std::process::id()))),
+            name_server: None,
             journal: Journal::without_file(),
         })
         .expect("a thread");

@@ -236,6 +236,7 @@ impl Stage {
             echo,
             realtime: true,
             recordings: None,
+            name_server: None,
             journal: Journal::without_file(),
         })?;
         let sender = sound.handle.sender();

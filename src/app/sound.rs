@@ -44,6 +44,7 @@ pub fn start(config: &Config, rng: Rng, journal: &Journal) -> Result<Sound, Fail
             FileChoice::Path(folder) => Some(folder.clone()),
             FileChoice::Auto | FileChoice::None => None,
         },
+        name_server: config.network.name_server,
         journal: journal.clone(),
     })?;
     if let Some(file) = &config.calls.hold_music {

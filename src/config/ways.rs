@@ -3,6 +3,7 @@ use super::reader::{Reader, Section};
 use super::values::{Server as HostPort, ValueError};
 use crate::base::secret::Secret;
 use crate::nat::candidate::{IceUse, Reach, Server, ServerTransport, TurnServer};
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 /// RFC 8489 §17.2, RFC 8656 §19: the same for both; over TLS another.
@@ -21,7 +22,14 @@ pub(super) fn read<'t>(reader: &mut Reader<'t>, section: &Section<'_, 't>) -> Re
         let value = section.table.get("ice_policy");
         reader.mistake(&section.name, "ice_policy", value, "nothing can be relayed without turn_server");
     }
-    let turn = turn.map(|(transport, server)| TurnServer { server, transport, user, password, authorities });
+    let turn = turn.map(|(transport, any_transport, server)| TurnServer {
+        server,
+        transport,
+        any_transport,
+        user,
+        password,
+        authorities,
+    });
     Reach { ice, stun, turn, relay_only }
 }
 
@@ -47,26 +55,30 @@ fn stun(text: &str) -> Result<Server, ValueError> {
 }
 
 /// As RFC 7065 writes it: `turn:HOST[:PORT][?transport=tcp]`, `turns:HOST[:PORT]`; `turn:` may be left out.
-fn turn(text: &str) -> Result<(ServerTransport, Server), ValueError> {
+fn turn(text: &str) -> Result<(ServerTransport, bool, Server), ValueError> {
     let expected = || ValueError::new("turn:HOST[:PORT], turn:HOST[:PORT]?transport=tcp or turns:HOST[:PORT] expected");
     let (rest, transport) = text.split_once("?transport=").unwrap_or((text, ""));
     let (rest, secure) = match rest.strip_prefix("turns:") {
         Some(rest) => (rest, true),
         None => (rest.strip_prefix("turn:").unwrap_or(rest), false),
     };
+    let any = !secure && transport.is_empty();
     let transport = match (secure, transport) {
         (true, "" | "tcp") => ServerTransport::Tls,
         (false, "tcp") => ServerTransport::Tcp,
         (false, "" | "udp") => ServerTransport::Udp,
         (_, _) => return Err(expected()),
     };
-    Ok((transport, server(rest, if secure { TLS_PORT } else { PORT })?))
+    let server = server(rest, if secure { TLS_PORT } else { PORT })?;
+    Ok((transport, any && server.by_records, server))
 }
 
 fn server(text: &str, port: u16) -> Result<Server, ValueError> {
     let server: HostPort = text.parse()?;
     let host = server.host.to_string();
-    Ok(Server { host: host.trim_matches(['[', ']']).to_owned(), port: server.port.unwrap_or(port) })
+    let host = host.trim_matches(['[', ']']).to_owned();
+    let by_records = server.port.is_none() && host.parse::<IpAddr>().is_err();
+    Ok(Server { host, port: server.port.unwrap_or(port), by_records })
 }
 
 #[cfg(test)]
@@ -80,16 +92,19 @@ mod tests {
         {
             assert!(turn(bad).is_err(), "{bad}");
         }
+        // Text; transport, host, port, whether records say where it is, and whether they say the transport.
         let rows = [
-            ("turn.example", ServerTransport::Udp, "turn.example", 3478),
-            ("turn:turn.example:99?transport=udp", ServerTransport::Udp, "turn.example", 99),
-            ("turn:192.0.2.1?transport=tcp", ServerTransport::Tcp, "192.0.2.1", 3478),
-            ("turns:[2001:db8::1]:443", ServerTransport::Tls, "2001:db8::1", 443),
-            ("turns:turn.example", ServerTransport::Tls, "turn.example", 5349),
+            ("turn.example", ServerTransport::Udp, "turn.example", 3478, (true, true)),
+            ("turn:turn.example:99?transport=udp", ServerTransport::Udp, "turn.example", 99, (false, false)),
+            ("turn:turn.example:99", ServerTransport::Udp, "turn.example", 99, (false, false)),
+            ("turn:turn.example?transport=tcp", ServerTransport::Tcp, "turn.example", 3478, (true, false)),
+            ("turn:192.0.2.1?transport=tcp", ServerTransport::Tcp, "192.0.2.1", 3478, (false, false)),
+            ("turns:[2001:db8::1]:443", ServerTransport::Tls, "2001:db8::1", 443, (false, false)),
+            ("turns:turn.example", ServerTransport::Tls, "turn.example", 5349, (true, false)),
         ];
-        for (text, transport, host, port) in rows {
-            let server = Server { host: host.into(), port };
-            assert_eq!(turn(text).map_err(|e| e.to_string()), Ok((transport, server)), "{text}");
+        for (text, transport, host, port, (by_records, any)) in rows {
+            let server = Server { host: host.into(), port, by_records };
+            assert_eq!(turn(text).map_err(|e| e.to_string()), Ok((transport, any, server)), "{text}");
         }
         assert_eq!(stun("stun:a.example").map(|s| s.port).ok(), Some(3478));
     }

@@ -17,7 +17,7 @@ use crate::media::stats::DeviceReport;
 use crate::media::stream::Stream;
 use crate::media::stream::shared::Shared;
 pub use crate::nat::candidate::Gather;
-pub use crate::nat::traversal::{Done, Order, Socket};
+pub use crate::nat::traversal::{Done, Helper, Order, Socket};
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::Instant;

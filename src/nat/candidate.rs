@@ -112,12 +112,16 @@ pub enum ServerTransport {
 pub struct Server {
     pub host: String,
     pub port: u16,
+    /// The records of the domain may name others (RFC 8489 §8): the user named no port.
+    pub by_records: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TurnServer {
     pub server: Server,
     pub transport: ServerTransport,
+    /// The records of the domain may name another transport (RFC 5928): the user named none.
+    pub any_transport: bool,
     pub user: String,
     pub password: Secret,
     /// Certificates of authorities to trust beside those of the system (PEM).

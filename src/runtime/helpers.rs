@@ -1,8 +1,11 @@
 //! What streams need of servers and cannot wait for on the media thread: names looked up, connections to TURN servers over
 //! TCP and TLS (RFC 8656 §3.1). One thread for all of them, started when it is first needed.
 use crate::base::id::StreamId;
-use crate::media::session::{Done, Order};
+use crate::base::rng::Rng;
+use crate::media::session::{Done, Helper, Order};
+use crate::net::dns::Resolver;
 use crate::net::helper;
+use crate::sip::locate::Purpose;
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
@@ -34,20 +37,28 @@ enum Task {
 pub struct Helpers {
     report: Report,
     tasks: Option<mpsc::Sender<Task>>,
+    name_server: Option<SocketAddr>,
+    rng: Rng,
 }
 
 impl Helpers {
     /// - `report`: hears what was done, on another thread.
-    pub fn new(report: impl Fn(StreamId, Done) + Send + Sync + 'static) -> Self {
-        Self { report: Arc::new(report), tasks: None }
+    /// - `name_server`: who is asked for names; those of the system when `None`.
+    pub fn new(
+        report: impl Fn(StreamId, Done) + Send + Sync + 'static,
+        name_server: Option<SocketAddr>,
+        rng: Rng,
+    ) -> Self {
+        Self { report: Arc::new(report), tasks: None, name_server, rng }
     }
 
     /// Never waits.
     pub fn order(&mut self, stream: StreamId, order: Order) {
         if self.tasks.is_none() {
             let (sender, receiver) = mpsc::channel(ORDERS);
-            let report = Arc::clone(&self.report);
-            let started = thread::Builder::new().name("helpers".into()).spawn(move || run(receiver, report));
+            let (report, name_server, rng) = (Arc::clone(&self.report), self.name_server, self.rng.fork());
+            let run = move || run(receiver, report, name_server, rng);
+            let started = thread::Builder::new().name("helpers".into()).spawn(run);
             // Without a thread there are no servers, and the search goes on without them.
             self.tasks = started.is_ok().then_some(sender);
         }
@@ -65,19 +76,23 @@ impl Helpers {
 }
 
 /// Ends when nobody gives tasks any more.
-fn run(mut tasks: mpsc::Receiver<Task>, report: Report) {
+fn run(mut tasks: mpsc::Receiver<Task>, report: Report, name_server: Option<SocketAddr>, mut rng: Rng) {
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
     runtime.block_on(async move {
         let roots = helper::Roots::default();
         let mut connections: BTreeMap<(StreamId, u8), mpsc::Sender<Vec<u8>>> = BTreeMap::new();
         while let Some(task) = tasks.recv().await {
             match task {
-                Task::Order(stream, Order::Resolve { helper, host, port }) => {
+                Task::Order(stream, Order::Resolve { helper, server, transport }) => {
                     let report = Arc::clone(&report);
+                    let rng = rng.fork();
                     tokio::spawn(async move {
-                        let found = timeout(PATIENCE, tokio::net::lookup_host((host.as_str(), port))).await;
-                        let addresses: Vec<SocketAddr> =
-                            found.ok().and_then(Result::ok).into_iter().flatten().collect();
+                        let purpose = match helper {
+                            Helper::Stun => Purpose::Stun,
+                            Helper::Turn => Purpose::Turn,
+                        };
+                        let mut resolver = Resolver::new(name_server);
+                        let addresses = helper::locate(&mut resolver, purpose, &server, transport, rng).await;
                         report(stream, Done::Resolved { helper, addresses });
                     });
                 }

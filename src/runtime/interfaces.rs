@@ -14,11 +14,20 @@ pub struct Interface {
 
 /// Addresses beside `primary`, which leads to the server; none unless they are `wanted`.
 pub fn usable(primary: IpAddr, wanted: bool) -> Vec<IpAddr> {
-    if wanted { select(primary, &all()) } else { Vec::new() }
+    if wanted { interleaved(primary, select(primary, &all())) } else { Vec::new() }
 }
 
 fn all() -> Vec<IpAddr> {
     list().into_iter().map(|interface| interface.ip).collect()
+}
+
+/// The families by turns, so that a broken one costs no more than every second check (RFC 8421 §4); that of `primary` has
+/// had its turn.
+fn interleaved(primary: IpAddr, others: Vec<IpAddr>) -> Vec<IpAddr> {
+    let (mut same, mut other) = (Vec::new(), Vec::new());
+    others.into_iter().for_each(|ip| if ip.is_ipv4() == primary.is_ipv4() { same.push(ip) } else { other.push(ip) });
+    let longest = same.len().max(other.len());
+    (0..longest).flat_map(|at| [other.get(at), same.get(at)]).flatten().copied().collect()
 }
 
 /// Loopback leads nowhere, link-local addresses need a scope that no peer knows, and what is deprecated for ICE stays out:
@@ -114,6 +123,11 @@ mod tests {
         assert_eq!(select(ip("192.0.2.1"), &all), [ip("192.0.2.2"), ip("2001:db8::1"), ip("fd00::7")]);
         assert_eq!(select(ip("2001:db8::2"), &all), [ip("192.0.2.1"), ip("192.0.2.2"), ip("fd00::7")]);
         assert!(usable(ip("192.0.2.1"), false).is_empty());
+        let (four, six) = (["192.0.2.2", "192.0.2.3", "192.0.2.4"].map(ip), ["2001:db8::1", "fd00::7"].map(ip));
+        let others = [&four[..], &six[..]].concat();
+        let by_turns = [six[0], four[0], six[1], four[1], four[2]];
+        assert_eq!(interleaved(ip("192.0.2.1"), others.clone()), by_turns);
+        assert_eq!(interleaved(ip("2001:db8::9"), others), [four[0], six[0], four[1], six[1], four[2]]);
     }
 
     #[test]

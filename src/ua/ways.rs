@@ -238,7 +238,7 @@ mod tests {
     }
 
     fn ways(ice: IceUse, stun: bool) -> Ways {
-        let stun = stun.then(|| Server { host: "stun.example".into(), port: 3478 });
+        let stun = stun.then(|| Server { host: "stun.example".into(), port: 3478, by_records: true });
         Ways::new(Reach { ice, stun, ..Reach::default() }, Rng::from_u64(1))
     }
 

@@ -1,11 +1,12 @@
 //! baresip, another softphone: plays a WAV file and records what it hears.
 use crate::common::sound::Sound;
 use crate::harness::Case;
+use crate::namespaces::{self, Network};
 use crate::process::{Process, wait_for};
 use crate::tools;
 use std::fs;
 use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
@@ -33,15 +34,41 @@ impl Baresip {
     /// - `dial`: a call placed at once.
     /// - `seconds`: after which it quits.
     pub fn start(case: &Case, account: &Account, sound: &Sound, dial: Option<&str>, seconds: u32) -> Self {
+        let place = (Ipv4Addr::LOCALHOST.into(), Command::new("baresip"));
+        Self::run(case, account, sound, dial, seconds, place)
+    }
+
+    /// At the server's end of a network of its own.
+    pub fn start_in(
+        case: &Case,
+        network: &Network,
+        account: &Account,
+        sound: &Sound,
+        dial: Option<&str>,
+        seconds: u32,
+    ) -> Self {
+        let place = (Network::SERVER, namespaces::inside(&network.server, "baresip"));
+        Self::run(case, account, sound, dial, seconds, place)
+    }
+
+    fn run(
+        case: &Case,
+        account: &Account,
+        sound: &Sound,
+        dial: Option<&str>,
+        seconds: u32,
+        (ip, mut command): (IpAddr, Command),
+    ) -> Self {
         let folder = case.folder().join(format!("baresip-{}", account.user));
         fs::create_dir_all(&folder).expect("a folder");
         let wav = folder.join("microphone.wav");
         sound.write(&wav);
-        let sip = SocketAddr::from(([127, 0, 0, 1], tools::free_port()));
+        let sip = SocketAddr::new(ip, tools::free_port());
         let control = SocketAddr::from(([127, 0, 0, 1], tools::free_port()));
         let (first, last) = tools::free_range(100);
         let values = [
             ("SIP", sip.to_string()),
+            ("HOST", ip.to_string()),
             ("WAV", wav.display().to_string()),
             ("FOLDER", folder.display().to_string()),
             ("RTP_FIRST", first.to_string()),
@@ -56,7 +83,6 @@ impl Baresip {
             ("ANSWER", if account.answers { "auto" } else { "manual" }.to_owned()),
         ];
         tools::render(&tools::peers().join("baresip"), &folder, &values);
-        let mut command = Command::new("baresip");
         command.arg("-v").arg("-f").arg(&folder).args(["-t", &seconds.to_string()]);
         if let Some(target) = dial {
             command.arg("-e").arg(format!("d {target}"));

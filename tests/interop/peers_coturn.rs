@@ -39,9 +39,14 @@ pub struct Coturn {
 impl Coturn {
     /// - `options`: more of its options.
     pub fn start(case: &Case, options: &[&str]) -> Self {
+        Self::start_at(case, "127.0.0.1", options)
+    }
+
+    /// - `address`: of this host.
+    pub fn start_at(case: &Case, address: &str, options: &[&str]) -> Self {
         let place = Place {
             namespace: None,
-            addresses: &["127.0.0.1"],
+            addresses: &[address],
             port: tools::free_port(),
             tls_port: tools::free_port(),
             relayed: tools::free_range(40),

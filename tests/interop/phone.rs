@@ -7,7 +7,7 @@ use crate::tools;
 use offhook::base::net::Transport;
 use serde_json::Value;
 use std::fs::{self, File};
-use std::net::SocketAddr;
+use std::net::{Ipv6Addr, SocketAddr};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -68,6 +68,12 @@ impl Setup {
     /// - `name`: of this phone in the case's folder.
     pub fn new(case: &Case, name: &str, subcommand: &'static str) -> Self {
         let sip = SocketAddr::from(([127, 0, 0, 1], tools::free_port()));
+        Self::with(case, name, subcommand, Command::new(env!("CARGO_BIN_EXE_offhook")), sip)
+    }
+
+    /// As `new`, at the IPv6 address of this host.
+    pub fn over_ipv6(case: &Case, name: &str, subcommand: &'static str) -> Self {
+        let sip = SocketAddr::from((Ipv6Addr::LOCALHOST, tools::free_port()));
         Self::with(case, name, subcommand, Command::new(env!("CARGO_BIN_EXE_offhook")), sip)
     }
 

@@ -3,11 +3,14 @@ use crate::common::sound::Sound;
 use crate::harness::{Case, Need};
 use crate::namespaces::Network;
 use crate::peers_asterisk::Asterisk;
-use crate::peers_coturn::{Coturn, PASSWORD};
+use crate::peers_baresip::{Account, Baresip};
+use crate::peers_coturn::{Coturn, PASSWORD, USER};
+use crate::peers_dnsmasq::{DOMAIN, Dnsmasq, host, naptr, srv};
 use crate::phone::{Phone, Setup, exit, unix_now};
 use crate::tools::hears_some;
 use offhook::base::net::Transport;
 use std::fs;
+use std::net::{Ipv6Addr, SocketAddr, UdpSocket};
 use std::process::Command;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -18,6 +21,10 @@ pub const CASES: &[Case] = &[
     Case { name: "ways::relayed_over_udp", needs: &[Need::Coturn], run: |case| relayed(case, "udp") },
     Case { name: "ways::relayed_over_tcp", needs: &[Need::Coturn], run: |case| relayed(case, "tcp") },
     Case { name: "ways::relayed_over_tls", needs: &[Need::Coturn], run: |case| relayed(case, "tls") },
+    Case { name: "ways::relayed_over_ipv6", needs: &[Need::Coturn], run: relayed_over_ipv6 },
+    Case { name: "ways::relay_by_records", needs: &[Need::Coturn, Need::Dnsmasq], run: relay_by_records },
+    Case { name: "ways::baresip_called", needs: &[Need::Baresip, Need::Namespaces], run: baresip_called },
+    Case { name: "ways::baresip_calls", needs: &[Need::Baresip, Need::Namespaces], run: baresip_calls },
     Case { name: "ways::wrong_turn_password", needs: &[Need::Coturn], run: wrong_password },
     Case { name: "ways::nonces_and_allocations_expire", needs: &[Need::Coturn], run: expiry },
     Case { name: "ways::dead_servers", needs: &[], run: dead_servers },
@@ -78,6 +85,112 @@ fn relayed(case: &Case, transport: &str) {
     let (ours, theirs) = finish(anna, bob, 6.0);
     assert_eq!((ours.as_str(), theirs.as_str()), (&*format!("relayed via {server}"), "relayed by the other side"));
     assert!(coturn.log().contains("ALLOCATE processed, success"), "{}", coturn.log());
+}
+
+/// The server lends an address of IPv6 where it is reached by one (RFC 8656 §7.1).
+fn relayed_over_ipv6(case: &Case) {
+    if UdpSocket::bind((Ipv6Addr::LOCALHOST, 0)).is_err() {
+        // A machine without IPv6 has nothing to show here.
+        return;
+    }
+    let coturn = Coturn::start_at(case, "::1", &[]);
+    let speaks = |name: &str, subcommand, hz, more: &str| {
+        let account = format!(
+            "[[account]]\nname = \"{name}\"\nuser = \"{name}\"\ndomain = \"[::1]\"\nregister = false\n\
+             direct_calls = true\ntransport = \"udp\"\n{more}"
+        );
+        let setup = Setup::over_ipv6(case, name, subcommand).config(&account).arguments(&["--codecs", "pcmu"]);
+        setup.microphone(&Sound::tone(48_000, 60.0, hz, -10.0)).record()
+    };
+    let caller = format!(
+        "ice = \"offer\"\nice_policy = \"relay\"\nturn_server = \"turn:[::1]:{}\"\nturn_user = \"{USER}\"\n\
+         turn_password = \"{PASSWORD}\"\n",
+        coturn.port
+    );
+    let bob = speaks("bob", "answer", 600.0, "").arguments(&["--auto"]).start();
+    sleep(Duration::from_millis(700));
+    let target = format!("sip:bob@{}", bob.sip);
+    let anna = speaks("anna", "call", 440.0, &caller).arguments(&[&target, "--duration", "5"]).start();
+    let (ours, theirs) = finish(anna, bob, 5.0);
+    assert_eq!((ours.as_str(), theirs.as_str()), ("relayed via ::1", "relayed by the other side"));
+}
+
+/// Nothing but its domain is known: the records say where it is and how it is reached (RFC 5928).
+fn relay_by_records(case: &Case) {
+    let coturn = Coturn::start(case, &[]);
+    let port = coturn.port;
+    let records = [
+        naptr(10, "RELAY:turn.tcp", "_turn._tcp"),
+        naptr(20, "RELAY:turn.udp", "_turn._udp"),
+        srv("_turn._tcp", 1, 1, port),
+        srv("_turn._udp", 1, 1, port),
+        srv("_stun._udp", 1, 1, port),
+        host(port),
+    ];
+    let names = Dnsmasq::start(case, 60, &records);
+    let account = format!(
+        "[network]\nname_server = \"{}\"\n[[account]]\nname = \"anna\"\nuser = \"anna\"\ndomain = \"127.0.0.1\"\n\
+         register = false\ndirect_calls = true\ntransport = \"udp\"\nice = \"offer\"\nice_policy = \"relay\"\n\
+         stun_server = \"{DOMAIN}\"\nturn_server = \"turn:{DOMAIN}\"\nturn_user = \"{USER}\"\n\
+         turn_password = \"{PASSWORD}\"\n",
+        names.address
+    );
+    let bob = phone(case, "bob", "answer", 600.0, "").arguments(&["--auto"]).start();
+    sleep(Duration::from_millis(700));
+    let target = format!("sip:bob@{}", bob.sip);
+    let setup = Setup::new(case, "anna", "call").config(&account).arguments(&["--codecs", "pcmu"]);
+    let setup = setup.microphone(&Sound::tone(48_000, 60.0, 440.0, -10.0)).record();
+    let anna = setup.arguments(&[&target, "--duration", "5"]).start();
+    let (ours, _) = finish(anna, bob, 5.0);
+    assert_eq!(ours, format!("relayed via {DOMAIN}"));
+    // The first is that of this test, which looks whether it is there.
+    assert!(coturn.log().matches("tcp or tls connected to").count() > 1, "{}", coturn.log());
+}
+
+/// Another program's ICE, whose RTCP has a port of its own. It knows no loopback.
+fn baresip(answers: bool) -> Account {
+    Account {
+        user: "baresip".into(),
+        password: "none".into(),
+        registrar: SocketAddr::new(Network::SERVER, 9),
+        codecs: "PCMU;medianat=ice",
+        answers,
+    }
+}
+
+fn within(case: &Case, network: &Network, subcommand: &'static str) -> Setup {
+    let account = "[[account]]\nname = \"phone\"\nuser = \"phone\"\ndomain = \"10.99.1.2\"\nregister = false\n\
+                   direct_calls = true\ntransport = \"udp\"\nice = \"offer\"\n";
+    let setup = Setup::within(&network.phone, case, "phone", subcommand).config(account);
+    setup.arguments(&["--codecs", "pcmu"]).microphone(&Sound::tone(48_000, 40.0, 440.0, -10.0)).record()
+}
+
+/// Both hear each other over the pair that was found.
+fn heard_by_baresip(mut phone: Phone, baresip: &Baresip) {
+    phone.expect("the way", Duration::from_secs(15), |line| line["media_path"] == "host");
+    sleep(Duration::from_secs(3));
+    assert_eq!(phone.interrupt(), exit::ENDED);
+    hears_some(&phone.heard(), 600.0, "the phone");
+    hears_some(&baresip.recording(), 440.0, "baresip");
+}
+
+fn baresip_called(case: &Case) {
+    let network = Network::new();
+    let tone = Sound::tone(8_000, 30.0, 600.0, -10.0);
+    let baresip = Baresip::start_in(case, &network, &baresip(true), &tone, None, 20);
+    sleep(Duration::from_millis(700));
+    let target = format!("sip:baresip@{}", baresip.sip);
+    heard_by_baresip(within(case, &network, "call").arguments(&[&target]).start(), &baresip);
+}
+
+fn baresip_calls(case: &Case) {
+    let network = Network::new();
+    let phone = within(case, &network, "answer").arguments(&["--auto"]).start();
+    sleep(Duration::from_millis(700));
+    let target = format!("sip:phone@10.99.1.2:{}", phone.sip.port());
+    let tone = Sound::tone(8_000, 30.0, 600.0, -10.0);
+    let baresip = Baresip::start_in(case, &network, &baresip(false), &tone, Some(&target), 20);
+    heard_by_baresip(phone, &baresip);
 }
 
 /// It is told, and the call takes another way.

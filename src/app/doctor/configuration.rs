@@ -137,7 +137,8 @@ mod tests {
     fn what_does_not_go_together_is_noted() {
         assert_eq!(notes(&account(|_| ())), [""; 0]);
         let relay = || TurnServer {
-            server: Server { host: "t".into(), port: 1 },
+            server: Server { host: "t".into(), port: 1, by_records: false },
+            any_transport: false,
             transport: ServerTransport::Udp,
             user: String::new(),
             password: Secret::new(""),

@@ -125,7 +125,7 @@ fn misread(error: &ConfigError) -> Finding {
 fn stun_server(server: &Server) -> candidate::Server {
     let host = server.host.to_string();
     let host = host.trim_matches(['[', ']']).to_owned();
-    candidate::Server { host, port: server.port.unwrap_or(STUN_PORT) }
+    candidate::Server { host, port: server.port.unwrap_or(STUN_PORT), by_records: server.port.is_none() }
 }
 
 /// That of the first problem.
@@ -183,7 +183,13 @@ mod tests {
     #[test]
     fn a_stun_server_is_named_as_any_other() {
         let server = |text: &str| stun_server(&text.parse::<Server>().expect("a server"));
-        assert_eq!(server("stun.example"), candidate::Server { host: "stun.example".into(), port: 3478 });
-        assert_eq!(server("[2001:db8::1]:99"), candidate::Server { host: "2001:db8::1".into(), port: 99 });
+        assert_eq!(
+            server("stun.example"),
+            candidate::Server { host: "stun.example".into(), port: 3478, by_records: true }
+        );
+        assert_eq!(
+            server("[2001:db8::1]:99"),
+            candidate::Server { host: "2001:db8::1".into(), port: 99, by_records: false }
+        );
     }
 }

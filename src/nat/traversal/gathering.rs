@@ -1,7 +1,7 @@
 //! What is found out before the peer is told: our addresses, those that servers see, those that they lend (RFC 8445 §5.1.1).
 use super::query::Query;
 use super::{Event, Helper, Order, Traversal, preference, reaches};
-use crate::nat::candidate::{Candidate, Kind, priority};
+use crate::nat::candidate::{Candidate, Kind, Server, ServerTransport, priority};
 use crate::nat::turn;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
@@ -10,18 +10,25 @@ use std::time::Instant;
 const MOST_CANDIDATES: usize = 24;
 
 impl Traversal {
-    pub(super) fn locate(&mut self, now: Instant, helper: Helper, host: &str, port: u16) {
-        match host.trim_matches(['[', ']']).parse() {
-            Ok(ip) => self.resolved(now, helper, &[SocketAddr::new(ip, port)]),
+    /// - `transport`: the only one it may be reached by, or else the usual one.
+    pub(super) fn locate(&mut self, now: Instant, helper: Helper, server: &Server, transport: (ServerTransport, bool)) {
+        let (usual, only) = transport;
+        match server.host.trim_matches(['[', ']']).parse() {
+            Ok(ip) => self.resolved(now, helper, &[(usual, SocketAddr::new(ip, server.port))]),
             Err(_) => {
                 self.unresolved.push(helper);
-                self.orders.push_back(Order::Resolve { helper, host: host.to_owned(), port });
+                let transport = only.then_some(usual);
+                self.orders.push_back(Order::Resolve { helper, server: server.clone(), transport });
             }
         }
     }
 
-    pub(super) fn resolved(&mut self, now: Instant, helper: Helper, addresses: &[SocketAddr]) {
+    pub(super) fn resolved(&mut self, now: Instant, helper: Helper, found: &[(ServerTransport, SocketAddr)]) {
         self.unresolved.retain(|waiting| *waiting != helper);
+        // The best transport counts; a server is not asked by two.
+        let Some((transport, _)) = found.first().copied() else { return };
+        let addresses = found.iter().filter(|(other, _)| *other == transport).map(|(_, address)| *address);
+        let addresses: Vec<SocketAddr> = addresses.collect();
         match helper {
             Helper::Stun => {
                 for number in 0..self.sockets.len() {
@@ -37,7 +44,11 @@ impl Traversal {
                 components.sort_unstable();
                 components.dedup();
                 for component in components {
-                    self.relay(now, &turn, component, addresses);
+                    for ipv6 in [false, true] {
+                        let of_family: Vec<SocketAddr> =
+                            addresses.iter().filter(|address| address.is_ipv6() == ipv6).copied().collect();
+                        self.relay(now, (&turn, transport), component, &of_family);
+                    }
                 }
             }
         }

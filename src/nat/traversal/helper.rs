@@ -1,4 +1,5 @@
 //! What only the shell can do for a stream, and what it did: names looked up, connections to TURN servers.
+use crate::nat::candidate::{Server, ServerTransport};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -14,8 +15,9 @@ pub enum Helper {
 pub enum Order {
     Resolve {
         helper: Helper,
-        host: String,
-        port: u16,
+        server: Server,
+        /// `None`: what the records of the domain say.
+        transport: Option<ServerTransport>,
     },
     Connect {
         connection: u8,
@@ -35,7 +37,7 @@ pub enum Order {
 /// What the shell did.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Done {
-    Resolved { helper: Helper, addresses: Vec<SocketAddr> },
+    Resolved { helper: Helper, addresses: Vec<(ServerTransport, SocketAddr)> },
     Connected { connection: u8 },
     Received { connection: u8, bytes: Vec<u8> },
     Closed { connection: u8, why: String },

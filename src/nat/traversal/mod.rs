@@ -15,7 +15,9 @@ mod relay;
 #[cfg(test)]
 mod tests;
 
-use super::candidate::{Candidate, Credentials, Gather, IceSpec, Kind, MOST_CANDIDATES, PathState, PathView, RTP};
+use super::candidate::{
+    Candidate, Credentials, Gather, IceSpec, Kind, MOST_CANDIDATES, PathState, PathView, RTP, ServerTransport,
+};
 use super::ice::{self, Agent, Base, Via, same};
 use super::stun::{self, Class, Message, Method};
 use super::turn;
@@ -145,10 +147,10 @@ impl Traversal {
         };
         let stun = traversal.gather.stun.clone().filter(|_| !traversal.gather.relay_only);
         if let Some(server) = stun {
-            traversal.locate(now, Helper::Stun, &server.host, server.port);
+            traversal.locate(now, Helper::Stun, &server, (ServerTransport::Udp, true));
         }
         if let Some(turn) = traversal.gather.turn.clone().filter(|_| traversal.agent.is_some()) {
-            traversal.locate(now, Helper::Turn, &turn.server.host, turn.server.port);
+            traversal.locate(now, Helper::Turn, &turn.server, (turn.transport, !turn.any_transport));
         }
         traversal.drain(now);
         traversal.check_gathered(now);

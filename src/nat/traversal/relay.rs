@@ -26,7 +26,14 @@ pub(super) struct Relay {
 }
 
 impl Traversal {
-    pub(super) fn relay(&mut self, now: Instant, turn: &TurnServer, component: u8, addresses: &[SocketAddr]) {
+    /// One allocation, of the family that the addresses are of (RFC 8656 §7.1).
+    pub(super) fn relay(
+        &mut self,
+        now: Instant,
+        (turn, transport): (&TurnServer, ServerTransport),
+        component: u8,
+        addresses: &[SocketAddr],
+    ) {
         let own = |socket: &&(usize, &Socket)| socket.1.component == component;
         let sockets: Vec<(usize, &Socket)> = self.sockets.iter().enumerate().collect();
         let place = sockets.iter().filter(own).find_map(|(number, socket)| {
@@ -34,13 +41,12 @@ impl Traversal {
             Some((*number as u8, *server))
         });
         let Some((socket, server)) = place.filter(|_| self.relays.len() < MOST_RELAYS) else { return };
-        let streamed = turn.transport != ServerTransport::Udp;
+        let streamed = transport != ServerTransport::Udp;
         let number = self.relays.len() as u8;
         let client = (!streamed)
             .then(|| turn::Client::new(now, &turn.user, &turn.password, false, server.is_ipv6(), self.rng.fork()));
         if streamed {
-            let tls =
-                (turn.transport == ServerTransport::Tls).then(|| (turn.server.host.clone(), turn.authorities.clone()));
+            let tls = (transport == ServerTransport::Tls).then(|| (turn.server.host.clone(), turn.authorities.clone()));
             self.orders.push_back(Order::Connect { connection: number, address: server, tls });
         }
         self.relays.push(Relay { component, socket, server, streamed, client, mapped: None, over: false });

@@ -10,7 +10,7 @@ fn at(text: &str) -> SocketAddr {
 }
 
 fn server(host: &str) -> Server {
-    Server { host: host.to_owned(), port: 3478 }
+    Server { host: host.to_owned(), port: 3478, by_records: true }
 }
 
 fn credentials(name: &str) -> Credentials {
@@ -157,6 +157,7 @@ fn turn(transport: ServerTransport) -> TurnServer {
     TurnServer {
         server: server("192.0.2.9"),
         transport,
+        any_transport: false,
         user: "u".into(),
         password: Secret::new("p"),
         authorities: None,
@@ -198,6 +199,41 @@ fn who_wants_only_relays_shows_no_other_address() {
     while traversal.poll_transmit().is_some() {}
     traversal.handle_datagram(start, 0, at("203.0.113.99:9"), &check);
     assert_eq!(traversal.poll_transmit(), None);
+}
+
+/// What the records of its domain say of it: the best transport counts, and each family of addresses gives its own.
+#[test]
+fn a_turn_server_is_asked_for_both_families_over_one_transport() {
+    let start = Instant::now();
+    let server = TurnServer { any_transport: true, ..turn(ServerTransport::Udp) };
+    let named = Server { host: "turn.example".to_owned(), ..server.server.clone() };
+    let gather = Gather {
+        credentials: Some(credentials("a")),
+        turn: Some(TurnServer { server: named.clone(), ..server }),
+        ..Gather::default()
+    };
+    let (tcp, udp) = (ServerTransport::Tcp, ServerTransport::Udp);
+    let mut traversal = Traversal::new(start, gather.clone(), sockets(), Rng::from_u64(1));
+    let asks = Order::Resolve { helper: Helper::Turn, server: named, transport: None };
+    assert_eq!(traversal.poll_order(), Some(asks));
+    let (four, six) = (at("192.0.2.9:3478"), at("[2001:db8::9]:3478"));
+    let addresses = vec![(tcp, six), (tcp, four), (udp, at("192.0.2.10:3478"))];
+    traversal.handle_done(start, Done::Resolved { helper: Helper::Turn, addresses });
+    let connected = std::iter::from_fn(|| traversal.poll_order()).filter_map(|order| match order {
+        Order::Connect { address, .. } => Some(address),
+        _ => None,
+    });
+    assert_eq!(connected.collect::<Vec<_>>(), [four, six, four], "RTP over both, RTCP where it has a socket");
+    let mut traversal = Traversal::new(start, gather, sockets(), Rng::from_u64(1));
+    let addresses = vec![(udp, four), (udp, six)];
+    traversal.handle_done(start, Done::Resolved { helper: Helper::Turn, addresses });
+    let families: Vec<(bool, bool)> = std::iter::from_fn(|| traversal.poll_transmit())
+        .map(|out| {
+            let asks = Message::parse(&out.bytes).expect("STUN").has(attribute::REQUESTED_ADDRESS_FAMILY);
+            (out.destination.is_ipv6(), asks)
+        })
+        .collect();
+    assert_eq!(families, [(false, false), (true, true), (false, false)]);
 }
 
 #[test]

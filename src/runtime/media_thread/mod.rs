@@ -25,6 +25,7 @@ use crate::runtime::recorder::{Recorder, RecorderSender, Tape};
 use crate::runtime::signalling::Media;
 use std::collections::BTreeMap;
 use std::io;
+use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::sync::mpsc::{self as std_mpsc};
@@ -52,6 +53,8 @@ pub struct MediaThreadConfig {
     pub realtime: bool,
     /// Where recordings go; `None`: nowhere.
     pub recordings: Option<PathBuf>,
+    /// Who is asked for the names of STUN and TURN servers; those of the system when `None`.
+    pub name_server: Option<SocketAddr>,
     pub journal: Journal,
 }
 
@@ -189,7 +192,8 @@ impl MediaThread {
                 truths: Arc::clone(&truths),
                 recorder: recorder.sender(),
             };
-            Helpers::new(move |stream, done| sender.order(Order::Done(stream, done)))
+            let report = move |stream, done| sender.order(Order::Done(stream, done));
+            Helpers::new(report, config.name_server, rng.fork())
         };
         let machine = run::Machine {
             engine: Engine::new(anchor, engine_rng),

@@ -16,6 +16,28 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AccessId(pub u16);
 
+/// What kind of server is looked for: each has names of its own for the records of its services.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Purpose {
+    #[default]
+    Sip,
+    /// RFC 8489 §8.
+    Stun,
+    /// RFC 8656 §5, RFC 5928.
+    Turn,
+}
+
+impl Purpose {
+    /// Where no record names a port.
+    pub fn default_port(self, transport: Transport) -> u16 {
+        match (self, transport.is_secure()) {
+            (Self::Sip, _) => transport.default_port(),
+            (Self::Stun | Self::Turn, false) => 3478,
+            (Self::Stun | Self::Turn, true) => 5349,
+        }
+    }
+}
+
 /// A host to be turned into flows.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Question {

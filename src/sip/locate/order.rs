@@ -1,5 +1,6 @@
 //! In which order servers are tried: services, priorities and weights, address families (RFC 2782, RFC 3263 §4.1,
 //! RFC 8305 §4).
+use super::Purpose;
 use super::record::{Naptr, Srv};
 use crate::base::net::Transport;
 use crate::base::rng::Rng;
@@ -13,6 +14,10 @@ const SERVICES: [(&str, Transport); 5] = [
     ("SIPS+D2W", Transport::Wss),
     ("SIP+D2W", Transport::Ws),
 ];
+/// And what they call those of a relay (RFC 5928 §3): one record may name several.
+const RELAY: &str = "RELAY";
+const RELAYS: [(&str, Transport); 3] =
+    [("turn.udp", Transport::Udp), ("turn.tcp", Transport::Tcp), ("turn.tls", Transport::Tls)];
 
 /// A transport of a domain, and the name of its SRV records.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,18 +28,18 @@ pub struct Service {
 
 /// The services that NAPTR records offer us, the preferred first. Later orders are kept for when all before them fail:
 /// domains order their transports so, and mean the others too.
-pub fn services(records: &[Naptr], secure: bool) -> Vec<Service> {
+pub fn services(purpose: Purpose, records: &[Naptr], secure: bool) -> Vec<Service> {
     let usable = |record: &&Naptr| record.flags.eq_ignore_ascii_case("s") && record.regexp.is_empty();
     let mut records: Vec<&Naptr> = records.iter().filter(usable).collect();
     records.sort_by_key(|record| (record.order, record.preference));
-    let service = |record: &Naptr| {
-        let (_, transport) = SERVICES.iter().find(|(token, _)| record.services.eq_ignore_ascii_case(token))?;
-        let name = record.replacement.trim_end_matches('.');
-        let offered = !name.is_empty() && (transport.is_secure() || !secure);
-        offered.then(|| Service { transport: *transport, name: name.to_ascii_lowercase() })
+    let named = |record: &Naptr| -> Vec<Service> {
+        let name = record.replacement.trim_end_matches('.').to_ascii_lowercase();
+        let offered = |transport: &Transport| !name.is_empty() && (transport.is_secure() || !secure);
+        let service = |transport| Service { transport, name: name.clone() };
+        transports(purpose, &record.services).into_iter().filter(offered).map(service).collect()
     };
     let mut services: Vec<Service> = Vec::new();
-    for service in records.into_iter().filter_map(service) {
+    for service in records.into_iter().flat_map(named) {
         if !services.contains(&service) {
             services.push(service);
         }
@@ -42,23 +47,50 @@ pub fn services(records: &[Naptr], secure: bool) -> Vec<Service> {
     services
 }
 
+/// What the services field of a NAPTR record means to us.
+fn transports(purpose: Purpose, services: &str) -> Vec<Transport> {
+    let of = |known: &[(&str, Transport)], word: &str| {
+        known.iter().find(|(token, _)| word.eq_ignore_ascii_case(token)).map(|(_, transport)| *transport)
+    };
+    match purpose {
+        Purpose::Sip => of(&SERVICES, services).into_iter().collect(),
+        // RFC 5389 knows no such records.
+        Purpose::Stun => Vec::new(),
+        Purpose::Turn => {
+            let mut words = services.split(':');
+            let relays = words.next().is_some_and(|word| word.eq_ignore_ascii_case(RELAY));
+            words.take(RELAYS.len()).filter(|_| relays).filter_map(|word| of(&RELAYS, word)).collect()
+        }
+    }
+}
+
 /// The services of a domain that has no NAPTR records: what is protected first, then what notices a dead server. WebSockets
 /// are for those who ask for them.
-pub fn usual_services(host: &str, secure: bool) -> Vec<Service> {
-    let transports = [Transport::Tls, Transport::Tcp, Transport::Udp];
-    transports.into_iter().filter(|t| t.is_secure() || !secure).map(|t| service(t, host)).collect()
+pub fn usual_services(purpose: Purpose, host: &str, secure: bool) -> Vec<Service> {
+    let transports = match purpose {
+        Purpose::Sip => [Transport::Tls, Transport::Tcp, Transport::Udp],
+        // What relays sound had better not wait for what was lost.
+        Purpose::Stun | Purpose::Turn => [Transport::Udp, Transport::Tcp, Transport::Tls],
+    };
+    transports.into_iter().filter(|t| t.is_secure() || !secure).map(|t| service(purpose, t, host)).collect()
 }
 
 /// The SRV name of one transport (RFC 3263 §4.1; by analogy for WebSockets).
-pub fn service(transport: Transport, host: &str) -> Service {
-    let prefix = match transport {
-        Transport::Udp => "_sip._udp",
-        Transport::Tcp => "_sip._tcp",
-        Transport::Tls => "_sips._tcp",
-        Transport::Ws => "_sip._ws",
-        Transport::Wss => "_sips._ws",
+pub fn service(purpose: Purpose, transport: Transport, host: &str) -> Service {
+    let name = match (purpose, transport.is_secure()) {
+        (Purpose::Sip, false) => "sip",
+        (Purpose::Sip, true) => "sips",
+        (Purpose::Stun, false) => "stun",
+        (Purpose::Stun, true) => "stuns",
+        (Purpose::Turn, false) => "turn",
+        (Purpose::Turn, true) => "turns",
     };
-    Service { transport, name: format!("{prefix}.{host}") }
+    let below = match transport {
+        Transport::Udp => "udp",
+        Transport::Tcp | Transport::Tls => "tcp",
+        Transport::Ws | Transport::Wss => "ws",
+    };
+    Service { transport, name: format!("_{name}._{below}.{host}") }
 }
 
 /// Priorities in order, and within one by weight: each is drawn with the probability of its weight among those left;
@@ -137,10 +169,39 @@ mod tests {
             (vec![naptr(1, 2, "s", "SIPS+D2W", "", "w.x.")], true, vec!["wss w.x"]),
         ];
         for (records, secure, expected) in rows {
-            let got: Vec<String> =
-                services(&records, secure).iter().map(|s| format!("{} {}", s.transport.name(), s.name)).collect();
+            let got: Vec<String> = services(Purpose::Sip, &records, secure)
+                .iter()
+                .map(|s| format!("{} {}", s.transport.name(), s.name))
+                .collect();
             assert_eq!(got, expected, "{records:?}");
         }
+    }
+
+    #[test]
+    fn relays_of_naptr_records() {
+        let row = |order, services: &str| naptr(order, 1, "s", services, "", "_turn.example.com.");
+        for (services_field, expected) in [
+            ("SIP+D2U", vec![]),
+            ("RELAY", vec![]),
+            ("relay:turn.sctp", vec![]),
+            ("turn.udp", vec![]),
+            ("RELAY:turn.udp", vec!["udp"]),
+            ("RELAY:turn.tls:turn.tcp", vec!["tls", "tcp"]),
+        ] {
+            let got: Vec<&str> =
+                services(Purpose::Turn, &[row(1, services_field)], false).iter().map(|s| s.transport.name()).collect();
+            assert_eq!(got, expected, "{services_field}");
+            assert!(services(Purpose::Stun, &[row(1, services_field)], false).is_empty());
+        }
+        let two = [row(20, "RELAY:turn.udp"), row(10, "RELAY:turn.tls")];
+        let got = services(Purpose::Turn, &two, true);
+        assert_eq!(
+            got.iter().map(|s| s.transport).collect::<Vec<_>>(),
+            [Transport::Tls],
+            "what is not protected stays out"
+        );
+        assert_eq!(service(Purpose::Turn, Transport::Tls, "x").name, "_turns._tcp.x");
+        assert_eq!(service(Purpose::Stun, Transport::Udp, "x").name, "_stun._udp.x");
     }
 
     #[test]

@@ -13,7 +13,7 @@
 //! [`Search::handle_heard`], and ends with [`Search::poll_outcome`].
 use super::order::{Service, by_weight, interleaved, service, services, usual_services};
 use super::record::{Ask, Heard, Kind, Record, Srv};
-use super::{LocateError, Question};
+use super::{LocateError, Purpose, Question};
 use crate::base::net::Transport;
 use crate::base::rng::Rng;
 use crate::sip::message::Host;
@@ -95,6 +95,7 @@ impl Known {
 #[derive(Debug)]
 pub struct Search {
     question: Question,
+    purpose: Purpose,
     rng: Rng,
     started: Instant,
     /// The time of the latest input.
@@ -111,9 +112,16 @@ pub struct Search {
 }
 
 impl Search {
+    /// For a server of SIP.
     pub fn new(now: Instant, question: Question, rng: Rng) -> Self {
+        Self::of(now, question, Purpose::Sip, rng)
+    }
+
+    /// For a server that serves this.
+    pub fn of(now: Instant, question: Question, purpose: Purpose, rng: Rng) -> Self {
         let mut search = Self {
             question,
+            purpose,
             rng,
             started: now,
             now,
@@ -210,10 +218,11 @@ impl Search {
         if let (true, Some(named)) = (self.question.secure, transport.filter(|t| !t.is_secure())) {
             return Err(LocateError::Downgrade(named.name()));
         }
+        let usual_port = self.purpose.default_port(usual);
         let mut known = Known::default();
         let name = match host {
             Host::Ip(ip) => {
-                let address = SocketAddr::new(ip, port.unwrap_or(usual.default_port()));
+                let address = SocketAddr::new(ip, port.unwrap_or(usual_port));
                 known.targets.push(Target { transport: usual, address });
                 known.alike = 1;
                 known.fresh = Some(NUMERIC_FRESH);
@@ -221,11 +230,8 @@ impl Search {
             }
             Host::Name(name) => Ask::new(Kind::A, &name).name,
         };
-        let own = |port: Option<u16>| Candidate {
-            host: name.clone(),
-            port: port.unwrap_or(usual.default_port()),
-            transport: usual,
-        };
+        let own =
+            |port: Option<u16>| Candidate { host: name.clone(), port: port.unwrap_or(usual_port), transport: usual };
         // Needed if there is nothing better; asked now, it costs no time then.
         self.ask(Kind::A, &name);
         self.ask(Kind::Aaaa, &name);
@@ -263,9 +269,9 @@ impl Search {
     fn services(&mut self, host: &str, known: &mut Known) -> Vec<Service> {
         let secure = self.question.secure;
         if let Some(transport) = self.question.transport {
-            return vec![service(transport, host)];
+            return vec![service(self.purpose, transport, host)];
         }
-        let usual = usual_services(host, secure);
+        let usual = usual_services(self.purpose, host, secure);
         let records = match self.ask(Kind::Naptr, host) {
             None => {
                 known.waits();
@@ -282,7 +288,7 @@ impl Search {
             Some(Heard::Nothing | Heard::NoSuchName | Heard::Failed | Heard::Silence) => Vec::new(),
         };
         let naptr = records.into_iter().filter_map(|record| if let Record::Naptr(n) = record { Some(n) } else { None });
-        let named = services(&naptr.collect::<Vec<_>>(), secure);
+        let named = services(self.purpose, &naptr.collect::<Vec<_>>(), secure);
         if named.is_empty() { usual } else { named }
     }
 
