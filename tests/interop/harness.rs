@@ -48,7 +48,7 @@ impl Need {
             Self::Sipp => program("sipp"),
             Self::Tshark => program("tshark").or_else(|| program("dumpcap")),
             Self::Namespaces => crate::namespaces::missing(),
-            Self::Nftables => program("nft").or_else(crate::namespaces::missing),
+            Self::Nftables => program("nft").or_else(|| program("conntrack")).or_else(crate::namespaces::missing),
             Self::PulseAudio => program("pulseaudio").or_else(|| program("pactl")).or_else(|| program("parecord")),
         }
     }

@@ -57,6 +57,10 @@ pub struct Internet {
 pub struct Home {
     /// Where phones run.
     pub phone: String,
+    /// What stands between; the phone itself where nothing does.
+    pub router: String,
+    /// In the addresses of this home.
+    number: usize,
     /// The address phones see.
     pub inner: String,
     pub firewall: Firewall,
@@ -105,7 +109,7 @@ impl Internet {
             assert_eq!(firewall, Firewall::Open, "nothing stands between");
             self.plug(&phone, "eth", number);
             ip(&["-n", &phone, "address", "add", &format!("{public}/24"), "dev", "eth"]);
-            return Home { phone, inner: public, firewall };
+            return Home { router: phone.clone(), phone, number, inner: public, firewall };
         }
         let router = self.namespace(&format!("router{number}"));
         self.plug(&router, "wan", number);
@@ -119,7 +123,7 @@ impl Internet {
         ip(&["-n", &phone, "route", "add", "default", "via", &format!("192.168.{number}.1")]);
         shell(&router, "echo 1 >/proc/sys/net/ipv4/ip_forward");
         load(&router, &rules(nat, firewall, &inner));
-        Home { phone, inner, firewall }
+        Home { phone, router, number, inner, firewall }
     }
 
     /// A wire from the bridge to an interface of that name.
@@ -143,6 +147,46 @@ impl Home {
             command.args(["-m", "-f", "-L", &self.inner, "-l", "5555", server]).output().expect("coturn's tool");
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         text.lines().filter(|line| line.ends_with('!')).collect::<Vec<_>>().join(" ")
+    }
+
+    /// The phone has another address in the same home.
+    pub fn move_inside(&self) {
+        let (phone, number) = (self.phone.as_str(), self.number);
+        ip(&["-n", phone, "address", "flush", "dev", "eth"]);
+        ip(&["-n", phone, "address", "add", &format!("192.168.{number}.3/24"), "dev", "eth"]);
+        ip(&["-n", phone, "route", "add", "default", "via", &format!("192.168.{number}.1")]);
+    }
+
+    /// The address the Internet sees.
+    pub fn public(&self) -> String {
+        format!("203.0.113.{}", self.number)
+    }
+
+    /// The router has forgotten whom its phones talk to.
+    pub fn restart_router(&self) {
+        let output = inside(&self.router, "conntrack").arg("-F").output().expect("conntrack runs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    /// Adds rules of nftables to the router.
+    pub fn rule(&self, rules: &str) {
+        load(&self.router, rules);
+    }
+
+    /// How many packets a named counter of such rules has seen.
+    pub fn counted(&self, table: &str, counter: &str) -> u64 {
+        let output =
+            inside(&self.router, "nft").args(["list", "counter", "ip", table, counter]).output().expect("nft runs");
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let number = text.split_whitespace().skip_while(|word| *word != "packets").nth(1).and_then(|n| n.parse().ok());
+        number.unwrap_or_else(|| panic!("no counter {counter}: {text}"))
+    }
+
+    /// How long the router remembers who was sent to over UDP \[s\].
+    pub fn forgets_after(&self, seconds: u32) {
+        for timeout in ["udp_timeout", "udp_timeout_stream"] {
+            shell(&self.router, &format!("echo {seconds} >/proc/sys/net/netfilter/nf_conntrack_{timeout}"));
+        }
     }
 }
 

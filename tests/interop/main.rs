@@ -47,6 +47,7 @@ mod internet;
 mod kamailio;
 mod locating;
 mod measuring;
+mod moving;
 mod nats;
 mod networks;
 mod peers_check;
@@ -103,6 +104,7 @@ fn main() -> std::process::ExitCode {
         ways::CASES,
         nats::CASES,
         trickling::CASES,
+        moving::CASES,
     ];
     harness::run(&together, &alone, &compare::CASE)
 }

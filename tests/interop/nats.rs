@@ -95,18 +95,18 @@ struct Course {
 }
 
 /// The servers on the Internet, and the homes of those who call and who are called.
-struct World {
+pub struct World {
     proxy: Proxy,
-    coturn: Coturn,
+    pub coturn: Coturn,
     homes: BTreeMap<(&'static str, String), Home>,
     /// Last, so that it goes last.
-    _internet: Internet,
+    pub internet: Internet,
 }
 
 impl World {
     /// - `pairs`: of users.
-    fn new(case: &Case, pairs: usize) -> Self {
-        let mut internet = Internet::new();
+    pub fn new(case: &Case, pairs: usize) -> Self {
+        let internet = Internet::new();
         let [sip, turn, other] = Internet::SERVERS;
         let coturn = Coturn::start_in(case, internet.public(), &[turn, other]);
         let Identity { certificate, key } = coturn.authority.identity(&[sip]);
@@ -116,19 +116,27 @@ impl World {
         let users: Vec<&str> = users.iter().map(String::as_str).collect();
         let address = SocketAddr::new(sip.parse().expect("an address"), 5060);
         let proxy = Proxy::start_in(case, internet.public(), address, &users, &options);
-        let mut homes = BTreeMap::new();
-        for side in ["caller", "called"] {
-            for nat in Nat::ALL {
-                homes.insert((side, nat.name().to_owned()), internet.home(nat, Firewall::Open));
-            }
-            for (name, firewall) in [("no UDP", Firewall::NoUdp), ("only TLS", Firewall::OnlyTls)] {
-                homes.insert((side, name.to_owned()), internet.home(Nat::PortRestricted, firewall));
-            }
-        }
-        Self { proxy, coturn, homes, _internet: internet }
+        Self { proxy, coturn, homes: BTreeMap::new(), internet }
     }
 
-    fn home(&self, side: &'static str, name: &str) -> &Home {
+    /// The homes of the table.
+    fn furnish(&mut self) {
+        for side in ["caller", "called"] {
+            for nat in Nat::ALL {
+                self.settle(side, nat.name(), nat, Firewall::Open);
+            }
+            for (name, firewall) in [("no UDP", Firewall::NoUdp), ("only TLS", Firewall::OnlyTls)] {
+                self.settle(side, name, Nat::PortRestricted, firewall);
+            }
+        }
+    }
+
+    pub fn settle(&mut self, side: &'static str, name: &str, nat: Nat, firewall: Firewall) {
+        let home = self.internet.home(nat, firewall);
+        self.homes.insert((side, name.to_owned()), home);
+    }
+
+    pub fn home(&self, side: &'static str, name: &str) -> &Home {
         self.homes.get(&(side, name.to_owned())).unwrap_or_else(|| panic!("no home {name:?}"))
     }
 
@@ -137,20 +145,29 @@ impl World {
             ("caller", _) | (_, "the same home") => self.home("caller", &trial.caller),
             (_, called) => self.home("called", called),
         };
-        // Where nothing but TLS is let out, SIP takes it as well.
-        let (transport, port) = if home.firewall == Firewall::OnlyTls { ("tls", 443) } else { ("tcp", 5060) };
-        let server = self.proxy.address.ip();
-        let ways = match trial.turn.as_str() {
-            "none" => self.coturn.stun(),
-            turn => self.coturn.account(turn, PASSWORD),
-        };
-        let config = format!(
-            "[[account]]\nname = \"{role}\"\nuser = \"{role}{pair}\"\ndomain = \"{server}\"\npassword = \"pw{role}{pair}\"\n\
-             registrar = \"{server}:{port}\"\ntransport = \"{transport}\"\nice = \"offer\"\n{ways}"
-        );
+        let config = self.config(home, role, pair, &trial.turn);
         let hz = if role == "caller" { CALLER_HZ } else { CALLED_HZ };
         let setup = Setup::within(&home.phone, case, &format!("{}-{role}", trial.name()), subcommand).config(&config);
         setup.arguments(&["--codecs", "pcmu", "--microphone", &format!("tone:{hz}")]).record()
+    }
+
+    /// The account of a phone at home.
+    ///
+    /// - `role`: `caller` or `called`.
+    /// - `pair`: the number of the users.
+    /// - `turn`: over what the TURN server is asked, or `none`.
+    pub fn config(&self, home: &Home, role: &str, pair: usize, turn: &str) -> String {
+        // Where nothing but TLS is let out, SIP takes it as well.
+        let (transport, port) = if home.firewall == Firewall::OnlyTls { ("tls", 443) } else { ("tcp", 5060) };
+        let server = self.proxy.address.ip();
+        let ways = match turn {
+            "none" => self.coturn.stun(),
+            turn => self.coturn.account(turn, PASSWORD),
+        };
+        format!(
+            "[[account]]\nname = \"{role}\"\nuser = \"{role}{pair}\"\ndomain = \"{server}\"\npassword = \"pw{role}{pair}\"\n\
+             registrar = \"{server}:{port}\"\ntransport = \"{transport}\"\nice = \"offer\"\n{ways}"
+        )
     }
 
     /// One call: sound both ways for a while, or none and the reason.
@@ -190,7 +207,7 @@ impl World {
 }
 
 /// The last of what a phone has told of something.
-fn last<T>(phone: &Phone, tells: impl Fn(&serde_json::Value) -> Option<T>) -> Option<T> {
+pub fn last<T>(phone: &Phone, tells: impl Fn(&serde_json::Value) -> Option<T>) -> Option<T> {
     phone.lines().iter().rev().find_map(tells)
 }
 
@@ -225,7 +242,8 @@ fn trials() -> Vec<Trial> {
 fn table(case: &Case) {
     let trials = trials();
     assert!(trials.len() > Nat::ALL.len() * Nat::ALL.len(), "{} rows", trials.len());
-    let world = World::new(case, trials.len());
+    let mut world = World::new(case, trials.len());
+    world.furnish();
     let waiting = Mutex::new(trials.iter().enumerate());
     let done = Mutex::new(Vec::new());
     thread::scope(|scope| {

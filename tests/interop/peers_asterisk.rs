@@ -79,6 +79,11 @@ impl Asterisk {
         Self::run(Network::SERVER, Some(network.server.clone()))
     }
 
+    /// In a namespace, at one of its addresses.
+    pub fn start_at(namespace: &str, host: IpAddr) -> Self {
+        Self::run(host, Some(namespace.to_owned()))
+    }
+
     fn run(host: IpAddr, namespace: Option<String>) -> Self {
         let root = chroot();
         let ports: [u16; 4] = std::array::from_fn(|_| tools::free_port());

@@ -6,20 +6,22 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 impl Agent {
-    /// The pairs in use before a restart, so that sound goes on (RFC 8445 §9).
-    pub(super) fn routes(&self) -> Vec<(usize, Candidate, u8)> {
-        let route = |component| self.route(component).map(|pair| (pair.base, pair.remote, component));
-        let routes = [1, 2].into_iter().filter_map(route);
-        routes.filter_map(|(base, remote, c)| Some((base, self.remotes.get(remote)?.clone(), c))).collect()
+    /// The pairs in use before a restart, so that sound goes on (RFC 8445 §9), and until when the peer agrees to them.
+    pub(super) fn routes(&self) -> Vec<(usize, Candidate, Instant)> {
+        let routes = [1, 2].into_iter().filter_map(|component| self.route(component));
+        routes
+            .filter_map(|pair| Some((pair.base, self.remotes.get(pair.remote)?.clone(), pair.consent_until?)))
+            .collect()
     }
 
-    pub(super) fn keep(&mut self, now: Instant, kept: Vec<(usize, Candidate, u8)>) {
-        for (base, mut candidate, component) in kept {
+    /// A restart is no consent: what is kept ends when it would have (RFC 7675 §5.1).
+    pub(super) fn keep(&mut self, now: Instant, kept: Vec<(usize, Candidate, Instant)>) {
+        for (base, mut candidate, until) in kept {
             // The least of all: whatever succeeds is better.
             candidate.priority = 0;
-            let mut pair = Pair::new(base, self.remotes.len(), component, 0);
+            let mut pair = Pair::new(base, self.remotes.len(), candidate.component, 0);
             self.remotes.push(candidate);
-            (pair.state, pair.heard, pair.consent_until) = (State::Succeeded, true, Some(now + GIVE_UP));
+            (pair.state, pair.heard, pair.consent_until) = (State::Succeeded, true, Some(until.min(now + GIVE_UP)));
             self.pairs.push(pair);
         }
     }

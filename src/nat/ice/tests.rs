@@ -415,6 +415,23 @@ fn a_restart_finds_the_new_way_and_sound_goes_on_meanwhile() {
     assert_eq!(net.to(0), Some(address("192.0.2.2:5000")));
 }
 
+/// The other side is silent, but its signalling is not: what it says there is no leave to go on sending.
+#[test]
+fn a_restart_does_not_prolong_consent() {
+    let mut net = Net::new(&["192.0.2.1:4000"], &["192.0.2.2:5000"]);
+    net.begin();
+    net.run(Duration::from_secs(1));
+    net.dead.push(address("192.0.2.2:5000"));
+    net.run(Duration::from_secs(22));
+    let mut spec = net.spec(0, true);
+    spec.local.ufrag.push('2');
+    spec.remote.ufrag.push('2');
+    net.configure(0, &spec);
+    assert!(net.to(0).is_some(), "until the consent ends");
+    net.run(Duration::from_secs(9));
+    assert_eq!(net.to(0), None);
+}
+
 #[test]
 fn a_lite_peer_is_controlled_by_us() {
     let mut net = Net::new(&["192.0.2.1:4000"], &["192.0.2.2:5000"]);
