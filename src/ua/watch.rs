@@ -203,6 +203,9 @@ impl Watch {
             What::Phone { label, .. } | What::Person { label, presence: None } => {
                 (label, Lamp::Unknown, self.trouble())
             }
+            What::Person { label, presence: Some(presence) } if presence.ringing => {
+                (label, Lamp::Ringing, String::new())
+            }
             What::Person { label, presence: Some(presence) } => {
                 let lamp = match (presence.open, presence.activity) {
                     (_, Some(Activity::OnThePhone | Activity::Busy)) => Lamp::Busy,

@@ -7,6 +7,7 @@ use crate::peers_linphone::Linphone;
 use crate::phone::{Phone, Setup, unix_now};
 use crate::tools::hears_some;
 use offhook::base::net::Transport;
+use serde_json::Value;
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -69,10 +70,10 @@ impl Phones {
 
     /// The caller has asked bob's phone to call alice.
     fn handed_on(mut self) {
-        self.bob.expect("the call to alice", SOON, |line| {
-            line["type"] == "calling" && line["text"].as_str().is_some_and(|to| to.starts_with("alice@"))
-        });
-        self.alice.expect_established();
+        let calls = |line: &Value| line["type"] == "calling";
+        let since = self.bob.expect("the call to alice", SOON, calls)["time"].as_f64().expect("a time");
+        self.bob.expect_after(since, "alice", SOON, |line| line["type"] == "established");
+        self.alice.expect("bob's call", SOON, |line| line["type"] == "established");
         sleep(Duration::from_secs(2));
         self.bob.interrupt();
         self.alice.interrupt();
@@ -97,7 +98,7 @@ fn course(heard: &Sound, tones: &[(char, f64)]) -> String {
 fn linphone(case: &Case) {
     let mut phones = Phones::start(case);
     let mut carol = Linphone::start(case, "carol", phones.kamailio.address(Transport::Udp), 440.0);
-    carol.command(&format!("call {}", phones.kamailio.uri("bob")));
+    carol.command("call sip:bob@localhost");
     phones.answer();
     phones.hold(|bob| bob.command("hold"), "on hold, by us");
     sleep(Duration::from_millis(1500));
@@ -106,11 +107,16 @@ fn linphone(case: &Case) {
     phones.hold(|_| carol.command("pause"), "on hold, by the other side");
     carol.expect("is now paused");
     phones.hold(|_| carol.command("resume 1"), "not on hold");
-    carol.command(&format!("chat {} how do you do", phones.kamailio.uri("bob")));
+    carol.command("chat sip:bob@localhost how do you do");
     phones.text_arrives("how do you do");
     phones.text_is_delivered("carol", "very well");
     carol.expect("very well");
-    carol.command(&format!("transfer {}", phones.kamailio.uri("alice")));
+    // It asks alice before it connects the two.
+    phones.hold(|_| carol.command("pause"), "on hold, by the other side");
+    carol.command("call sip:alice@localhost");
+    phones.alice.expect("carol's question", SOON, |line| line["type"] == "established");
+    carol.expect("established with sip:alice");
+    carol.command("transfer 1 --to-call 2");
     phones.handed_on();
     let heard = course(&carol.recording(), &[('v', 700.0), ('m', 1_200.0)]);
     assert!(heard.starts_with("vmv"), "Linphone hears voice, music, voice: {heard}");

@@ -5,6 +5,7 @@ use crate::peers_asterisk::{self, Asterisk};
 use crate::phone::{self, Phone, Setup, exit, unix_now};
 use crate::process::wait_for;
 use offhook::base::net::Transport;
+use serde_json::Value;
 use std::path::Path;
 use std::thread::sleep;
 use std::time::Duration;
@@ -15,6 +16,7 @@ pub const CASES: &[Case] = &[
     Case { name: "handling::picks_up_what_rings_elsewhere", needs: &[Need::Asterisk], run: picks_up },
     Case { name: "handling::answers_for_a_queue", needs: &[Need::Asterisk], run: queue },
     Case { name: "handling::opens_the_microphone_for_those_listed", needs: &[Need::Asterisk], run: intercom },
+    Case { name: "handling::hears_pages_of_those_listed", needs: &[Need::Asterisk], run: page },
     Case { name: "handling::eight_calls_at_once", needs: &[Need::Asterisk], run: eight },
 ];
 
@@ -128,16 +130,20 @@ fn picks_up(case: &Case) {
     taker.interrupt();
 }
 
-/// 1002 is the agent of a queue: a caller's tone is heard, and the agent learns who it is.
+/// 1002 is the agent of a queue: a caller's tone is heard, the agent learns who it is, and the caller who the agent is.
 fn queue(case: &Case) {
     let asterisk = peers_asterisk::shared();
     let agent = waiting(case, &asterisk, "1002", "").silent().record().arguments(&["--auto"]).start();
     let mut agent = registered(agent, &asterisk, "1002");
     let setup = Setup::new(case, "caller", "call").account("1001", "pw1001", asterisk.address());
     let tone = Sound::tone(48_000, 30.0, 700.0, -10.0);
-    let mut caller = setup.microphone(&tone).arguments(&[&*asterisk.uri("609"), "--duration", "7"]).start();
+    let mut caller = setup.microphone(&tone).arguments(&[&*asterisk.uri("609"), "--duration", "5"]).start();
     agent.expect_established();
     agent.expect("the caller", SOON, |line| line["type"] == "call" && line.to_string().contains("1001"));
+    let connected = |line: &Value| line["type"] == "identity" && line["identity"]["name"] == "Bob";
+    let identity = caller.expect("who has answered", SOON, connected)["identity"].clone();
+    assert!(identity["number"].as_str().is_some_and(|number| number.starts_with("1002@")), "{identity}");
+    assert_eq!(identity["source"], "asserted", "{identity}");
     assert_eq!(caller.wait(Duration::from_secs(25)), exit::ENDED);
     let share = hears(&agent, 700.0);
     assert!(share > 0.9, "the share of the caller's tone is {share}");
@@ -168,6 +174,28 @@ fn intercom(case: &Case) {
     let share = hears(&callee, 700.0);
     assert!(share > 0.9, "the share of the caller's tone is {share}");
     callee.interrupt();
+}
+
+/// 1001 calls 1002 and 1003 at once for an announcement: the one that lists it hears it, the other rings.
+fn page(case: &Case) {
+    let asterisk = peers_asterisk::shared();
+    let listed = waiting(case, &asterisk, "1002", "auto_answer_from = [\"1001\"]\n").silent().record().start();
+    let mut listed = registered(listed, &asterisk, "1002");
+    let other = waiting(case, &asterisk, "1003", "auto_answer_from = [\"1004\"]\n").silent().start();
+    let mut other = registered(other, &asterisk, "1003");
+    let setup = Setup::new(case, "1001", "call").account("1001", "pw1001", asterisk.address());
+    let tone = Sound::tone(48_000, 30.0, 700.0, -10.0);
+    let mut caller = setup.microphone(&tone).arguments(&[&*asterisk.uri("619"), "--duration", "5"]).start();
+    listed.expect_established();
+    other.expect("the ringing", SOON, |line| line["type"] == "incoming");
+    assert_eq!(caller.wait(Duration::from_secs(25)), exit::ENDED);
+    let share = hears(&listed, 700.0);
+    assert!(share > 0.9, "the share of the caller's tone is {share}");
+    assert_eq!(listed.expect_summary()["result"], "normal");
+    assert_eq!(other.expect_summary()["result"], "missed");
+    assert!(!other.lines().iter().any(|line| line["type"] == "established"));
+    listed.interrupt();
+    other.interrupt();
 }
 
 /// Eight calls to the echo: all but one are held, every one is talked on in its turn, all are hung up.

@@ -46,6 +46,7 @@ mod identity;
 mod internet;
 mod kamailio;
 mod locating;
+mod mailbox;
 mod measuring;
 mod moving;
 mod nats;
@@ -58,6 +59,7 @@ mod registering;
 mod secure;
 mod signalling;
 mod taping;
+mod timers;
 mod transfer;
 mod transports;
 mod trickling;
@@ -65,7 +67,8 @@ mod watching;
 mod ways;
 
 fn main() -> std::process::ExitCode {
-    let together: [&[harness::Case]; 8] = [
+    let together: [&[harness::Case]; 9] = [
+        timers::CASES,
         freeswitch::CASES,
         recovering::CASES,
         edges::CASES,
@@ -89,6 +92,7 @@ fn main() -> std::process::ExitCode {
         explained::CASES,
         identity::CASES,
         watching::CASES,
+        mailbox::CASES,
         availability::CASES,
         secure::CASES,
         dtls::CASES,

@@ -108,6 +108,19 @@ fn a_server_without_dialogs_is_asked_for_presence() {
     notify(&mut world, &presence, 1, "active", body);
     let seen = snapshot(&world).watched[0].clone();
     assert_eq!((seen.lamp, seen.note.as_str()), (Lamp::Away, "Lunch!"));
+    // What servers say of a phone, who know no person.
+    let rows = [
+        ("Ringing", (Lamp::Ringing, "")),
+        ("On the phone", (Lamp::Busy, "On the phone")),
+        ("Ready", (Lamp::Free, "Ready")),
+    ];
+    for ((note, told), cseq) in rows.into_iter().zip(2..) {
+        let body =
+            format!("<presence><note>{note}</note><tuple><status><basic>open</basic></status></tuple></presence>");
+        notify(&mut world, &presence, cseq, "active", &body);
+        let seen = snapshot(&world).watched[0].clone();
+        assert_eq!((seen.lamp, seen.note.as_str()), told);
+    }
 }
 
 #[test]

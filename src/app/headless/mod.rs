@@ -241,7 +241,13 @@ impl Run {
             }
             line => line,
         };
-        match words::commands(&self.phone.snapshot(), Chosen { call: None, account: self.job.account }, line) {
+        // Who writes has read the facts, which may come before the snapshot that shows them.
+        let chosen = Chosen { call: None, account: self.job.account };
+        let snapshots = &mut self.phone.snapshots;
+        let makes_sense = |snapshot: &Arc<Snapshot>| words::commands(snapshot, chosen, line).is_ok();
+        let waits = async { tokio::time::timeout(LAG, snapshots.wait_for(makes_sense)).await.map(|_| ()) };
+        let _ = self.timer.block_on(waits);
+        match words::commands(&self.phone.snapshot(), chosen, line) {
             Ok(commands) => commands.into_iter().for_each(|command| {
                 self.command(command);
             }),

@@ -39,6 +39,8 @@ pub struct Presence {
     pub open: bool,
     /// What matters most of it.
     pub activity: Option<Activity>,
+    /// A server says so of a phone, which has no other word for it.
+    pub ringing: bool,
     /// The first note, of a tuple or of the whole.
     pub note: Option<Untrusted>,
 }
@@ -63,7 +65,10 @@ impl Presence {
         let activities = named("activities").flat_map(|node| node.children()).filter(|node| node.is_element());
         let activity = activities.filter_map(|node| Activity::of(node.tag_name().name())).max();
         let note = named("note").filter_map(|node| node.text()).map(str::trim).find(|note| !note.is_empty());
-        Some(Self { open, activity, note: note.map(Untrusted::new) })
+        let says = |words: &str| note.is_some_and(|note| note.eq_ignore_ascii_case(words));
+        // Servers that know phones and not people, such as Asterisk, may tell it in the note alone.
+        let activity = activity.or_else(|| says("on the phone").then_some(Activity::OnThePhone));
+        Some(Self { open, activity, ringing: says("ringing"), note: note.map(Untrusted::new) })
     }
 }
 
@@ -122,9 +127,18 @@ mod tests {
             ("<presence><tuple><status><basic>closed</basic></status></tuple></presence>", Some((false, None, None))),
             (
                 "<presence xmlns='urn:ietf:params:xml:ns:pidf' xmlns:dm='x'><tuple><status><basic> open </basic></status></tuple>\
-                 <dm:person/><note>On the phone</note></presence>",
-                Some((true, None, Some("On the phone"))),
+                 <dm:person/><note>At my desk</note></presence>",
+                Some((true, None, Some("At my desk"))),
             ),
+            (
+                &format!("{open}<note>On the phone</note></presence>"),
+                Some((true, Some(Activity::OnThePhone), Some("On the phone"))),
+            ),
+            (
+                &format!("{open}<note>On the phone</note><activities><away/></activities></presence>"),
+                Some((true, Some(Activity::Away), Some("On the phone"))),
+            ),
+            (&format!("{open}<note>Ringing</note></presence>"), Some((true, None, Some("Ringing")))),
             (
                 "<presence><tuple><status><basic>closed</basic></status><note>a</note></tuple>\
                  <tuple><status><basic>OPEN</basic></status></tuple></presence>",
@@ -145,8 +159,12 @@ mod tests {
         ];
         for (body, expected) in rows {
             let read = Presence::parse(body.as_bytes());
-            let expected =
-                expected.map(|(open, activity, note)| Presence { open, activity, note: note.map(Untrusted::new) });
+            let expected = expected.map(|(open, activity, note)| Presence {
+                open,
+                activity,
+                ringing: note == Some("Ringing"),
+                note: note.map(Untrusted::new),
+            });
             assert_eq!(read, expected, "{body}");
         }
     }
@@ -158,10 +176,13 @@ mod tests {
             let own = Own { open: true, activities: vec![activity], note: "at <lunch> & \"away\"".to_owned() };
             let read = Presence::parse(own.to_pidf("sip:a&b@h").as_bytes()).expect("readable");
             let note = Some(Untrusted::new("at <lunch> & \"away\""));
-            assert_eq!(read, Presence { open: true, activity: Some(activity), note });
+            assert_eq!(read, Presence { open: true, activity: Some(activity), ringing: false, note });
         }
         let free = Own { open: false, ..Own::default() }.to_pidf("sip:a@h");
-        assert_eq!(Presence::parse(free.as_bytes()), Some(Presence { open: false, activity: None, note: None }));
+        assert_eq!(
+            Presence::parse(free.as_bytes()),
+            Some(Presence { open: false, activity: None, ringing: false, note: None })
+        );
         assert!(!free.contains("person") && !free.contains("note"), "{free}");
     }
 }
