@@ -48,7 +48,7 @@ impl UserAgent {
         let Some(account) = self.choose_account(wanted) else {
             return self.out.refuse("there is no account to call from; `offhook init` makes one");
         };
-        match account.dial(typed) {
+        match account.dial(&self.look_up(typed)) {
             Ok((uri, _)) => {
                 let account = account.id;
                 self.place(now, account, uri, Placing { headers: alert::intercom(), ..Placing::default() });

@@ -241,12 +241,17 @@ fn the_names_of_contacts_stand_beside_what_was_told() {
 
 #[test]
 fn names_are_dialled() {
-    let mut world = knowing(vec![contact("Echo Test", "600")], 78);
-    world.command(0, Command::Call { account: None, target: "echo test".to_owned() });
-    world.run(SECOND / 10);
-    assert_eq!(world.latest(address(SERVER), "INVITE").first(), "INVITE sip:600@192.0.2.9 SIP/2.0");
-    let identity = world.call(0).identity;
-    assert_eq!((identity.name.as_str(), identity.phrase().as_str()), ("Echo Test", "your contact"));
+    let target = || "echo test".to_owned();
+    for command in
+        [Command::Call { account: None, target: target() }, Command::Intercom { account: None, target: target() }]
+    {
+        let mut world = knowing(vec![contact("Echo Test", "600")], 78);
+        world.command(0, command);
+        world.run(SECOND / 10);
+        assert_eq!(world.latest(address(SERVER), "INVITE").first(), "INVITE sip:600@192.0.2.9 SIP/2.0");
+        let identity = world.call(0).identity;
+        assert_eq!((identity.name.as_str(), identity.phrase().as_str()), ("Echo Test", "your contact"));
+    }
 }
 
 #[test]
