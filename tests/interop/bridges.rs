@@ -6,7 +6,7 @@ use crate::peers_asterisk;
 use crate::peers_browser::{Account, Browser};
 use crate::peers_kamailio::{Kamailio, Options};
 use crate::peers_rtpengine::Rtpengine;
-use crate::phone::{Phone, Setup, exit};
+use crate::phone::{Phone, Setup, exit, unix_now};
 use crate::tools::hears_some;
 use offhook::base::net::Transport;
 use serde_json::Value;
@@ -20,6 +20,7 @@ pub const CASES: &[Case] = &[
         needs: &[Need::Asterisk, Need::Browser],
         run: at_asterisk,
     },
+    Case { name: "bridges::the_phone_as_a_browser_at_asterisk", needs: &[Need::Asterisk], run: as_a_browser },
     Case {
         name: "bridges::a_browser_and_the_phone_at_kamailio_with_rtpengine",
         needs: &[Need::Kamailio, Need::Rtpengine, Need::Browser],
@@ -89,4 +90,57 @@ fn at_kamailio(case: &Case) {
     let mut browser = Browser::start(case, "browser", &page);
     let account = kamailio.account("bob", Transport::Udp);
     both_ways(case, &account, &mut browser, ["sip:bob@localhost", "alice"]);
+}
+
+/// The phone does what browsers do, over a secure WebSocket: DTLS-SRTP, ICE, BUNDLE, RTP and RTCP on one port. As the client of
+/// the handshake it is held and resumed by re-INVITEs of Asterisk, and as the server it holds.
+fn as_a_browser(case: &Case) {
+    let asterisk = peers_asterisk::shared();
+    let account = format!("{}profile = \"webrtc\"\n", asterisk.account("2002", Transport::Wss));
+    let secured = |phone: &mut Phone| {
+        let told = phone.expect("encrypted sound", SOON, |line| {
+            line["security"].as_str().is_some_and(|words| words.starts_with("DTLS-SRTP AES-"))
+                && line["media_flowing"] == true
+                && line["media_pair"].is_string()
+        });
+        assert_eq!(told["profile"], "UDP/TLS/RTP/SAVPF, BUNDLE, rtcp-mux", "{told}");
+        told["fingerprints"].clone()
+    };
+    let mut called = phone(case, "called", "answer", &account).arguments(&["--auto"]).start();
+    called.expect_registered();
+    let ordinary = asterisk.account("1001", Transport::Udp);
+    let voice = Sound::tone(48_000, 60.0, 440.0, -10.0);
+    let setup = Setup::new(case, "ordinary", "call").config(&ordinary).microphone(&voice).record();
+    let mut ordinary = setup.controlled().arguments(&["2002"]).start();
+    called.expect_established();
+    ordinary.expect_established();
+    let fingerprints = secured(&mut called);
+    for (command, held) in [("hold", true), ("resume", false)] {
+        let since = unix_now();
+        ordinary.command(command);
+        let told = called.expect_after(since, command, SOON, |line| line["held_by_peer"] == held);
+        assert_eq!(told["fingerprints"], fingerprints, "the association stays: {told}");
+    }
+    std::thread::sleep(Duration::from_millis(2_500));
+    for (phone, hz, who) in [(&called, 440.0, "the phone as a browser"), (&ordinary, 700.0, "the ordinary phone")] {
+        let heard = phone.heard();
+        hears_some(&heard.part(heard.seconds() - 1.0, heard.seconds()), hz, who);
+    }
+    assert_eq!(ordinary.interrupt(), exit::ENDED);
+    called.expect_summary();
+    called.interrupt();
+
+    let mut calling = phone(case, "calling", "call", &account).controlled().arguments(&["600"]).start();
+    calling.expect_established();
+    let fingerprints = secured(&mut calling);
+    for (command, held) in [("hold", true), ("resume", false)] {
+        let since = unix_now();
+        calling.command(command);
+        let told = calling.expect_after(since, command, SOON, |line| line["held_by_us"] == held);
+        assert_eq!(told["fingerprints"], fingerprints, "the association stays: {told}");
+    }
+    std::thread::sleep(Duration::from_millis(2_500));
+    let heard = calling.heard();
+    hears_some(&heard.part(heard.seconds() - 1.0, heard.seconds()), 700.0, "the echo after the hold");
+    assert_eq!(calling.interrupt(), exit::ENDED);
 }
