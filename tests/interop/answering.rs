@@ -18,15 +18,28 @@ pub const CASES: &[Case] = &[
     Case { name: "answering::declined", needs: &[Need::Sipp], run: |case| rejected(case, "decline", "603") },
     Case { name: "answering::cancelled_by_them", needs: &[Need::Sipp], run: cancelled_by_them },
     Case { name: "answering::held_and_resumed_by_them", needs: &[Need::Asterisk, Need::Sipp], run: held_by_them },
-    Case { name: "answering::direct_media", needs: &[Need::Asterisk, Need::Baresip], run: direct_media },
+    Case {
+        name: "answering::direct_media",
+        needs: &[Need::Asterisk, Need::Baresip],
+        run: |case| direct_media(case, "1004", "INVITE"),
+    },
+    Case {
+        name: "answering::direct_media_by_update",
+        needs: &[Need::Asterisk, Need::Baresip],
+        run: |case| direct_media(case, "1017", "UPDATE"),
+    },
     Case { name: "answering::the_line_of_the_quality_harness", needs: &[Need::Sipp], run: harness_line },
 ];
 
 /// A phone that answers every call as `user`, registered.
 fn answer(case: &Case, user: &str, microphone: &Sound) -> Phone {
+    answering(case, user, microphone, &[])
+}
+
+fn answering(case: &Case, user: &str, microphone: &Sound, options: &[&str]) -> Phone {
     let asterisk = peers_asterisk::shared();
     let setup = Setup::new(case, "phone", "answer").account(user, &format!("pw{user}"), asterisk.address());
-    let mut phone = setup.microphone(microphone).record().arguments(&["--auto"]).start();
+    let mut phone = setup.microphone(microphone).record().arguments(&["--auto"]).arguments(options).start();
     phone.expect_registered();
     asterisk.expect_registered(user, Duration::from_secs(5));
     phone
@@ -135,11 +148,13 @@ fn held_by_them(case: &Case) {
     assert_eq!(held.last(), Some(&false), "resumed: {held:?}");
 }
 
-/// Asterisk takes itself out of the media path 1 ms after the ACK, by a re-INVITE.
-fn direct_media(case: &Case) {
+/// Asterisk takes itself out of the media path 1 ms after the ACK, by an offer in a request of that method.
+fn direct_media(case: &Case, user: &str, method: &str) {
     let asterisk = peers_asterisk::shared();
     let mark = asterisk.mark();
-    let mut phone = answer(case, "1004", &tone(700.0));
+    let file = case.folder().join("ladder.txt");
+    let name = file.display().to_string();
+    let mut phone = answering(case, user, &tone(700.0), &["--ladder", &name]);
     let account = Account {
         user: "1005".into(),
         password: "pw1005".into(),
@@ -148,7 +163,7 @@ fn direct_media(case: &Case) {
         answers: false,
     };
     let sound = Sound::tone(8_000, 30.0, 440.0, -10.0);
-    let mut baresip = Baresip::start(case, &account, &sound, Some(&asterisk.uri("71004")), 8);
+    let mut baresip = Baresip::start(case, &account, &sound, Some(&asterisk.uri(&format!("7{user}"))), 8);
     phone.expect_established();
     asterisk.expect_log(mark, &["Remotely bridged"], Duration::from_secs(10));
     baresip.process.wait(Duration::from_secs(20));
@@ -159,6 +174,10 @@ fn direct_media(case: &Case) {
     assert!(heard.part(middle, middle + 1.5).tone_share(440.0) > 0.9, "we do not hear baresip directly");
     let theirs = baresip.recording();
     assert!(theirs.part(2.5, 5.0).tone_share(700.0) > 0.9, "baresip does not hear us directly");
+    let ladder = std::fs::read_to_string(&file).expect("the ladder");
+    let offers: Vec<&str> =
+        ladder.lines().filter(|line| line.contains("us <---") && line.contains("offer: ")).collect();
+    assert!(offers.iter().skip(1).any(|line| line.contains(method)), "{offers:#?}");
 }
 
 /// The very words the audio quality harness starts the phone with; it calls from another port of the registrar's

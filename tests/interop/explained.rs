@@ -11,6 +11,7 @@ use std::time::Duration;
 
 pub const CASES: &[Case] = &[
     Case { name: "explained::ladders_are_captures", needs: &[Need::Asterisk, Need::Tshark], run: ladders_are_captures },
+    Case { name: "explained::protected_ladders_are_captures", needs: &[Need::Kamailio, Need::Tshark], run: protected },
     Case { name: "explained::statuses_in_words", needs: &[Need::Asterisk], run: statuses_in_words },
     Case { name: "explained::statuses_of_a_proxy", needs: &[Need::Kamailio], run: statuses_of_a_proxy },
 ];
@@ -38,6 +39,30 @@ fn ladders_are_captures(case: &Case) {
             is_sip(&file, count);
         }
     }
+}
+
+/// What TLS and secure WebSockets carried is read as SIP, too: the ladder is taken above them.
+fn protected(case: &Case) {
+    let kamailio = Kamailio::start(case);
+    let setup = Setup::new(case, "bob", "answer").config(&kamailio.account("bob", Transport::Udp)).silent();
+    let mut bob = setup.arguments(&["--auto"]).start();
+    bob.expect_registered();
+    for (transport, via, format) in [(Transport::Tls, "TLS", "pcapng"), (Transport::Wss, "WSS", "pcap")] {
+        let file = case.folder().join(format!("{via}.{format}"));
+        let name = file.display().to_string();
+        let setup = Setup::new(case, via, "call").config(&kamailio.account("alice", transport)).silent();
+        let options = ["bob", "--duration", "3", "--hold-after", "1", "--hold-for", "1", "--ladder", &name];
+        let mut alice = setup.arguments(&options).start();
+        assert_eq!(alice.wait(Duration::from_secs(25)), exit::ENDED);
+        let told = alice.lines().into_iter().find(|line| line["type"] == "ladder").expect("the file is told of");
+        let count: usize = told["text"].as_str().and_then(|t| t.split(' ').next()?.parse().ok()).expect("a count");
+        assert!(count >= 12, "{told}");
+        is_sip(&file, count);
+        let filter = format!("sip.Via.transport == \"{via}\"");
+        let output = Command::new("tshark").arg("-r").arg(&file).args(["-Y", &filter]).output().expect("tshark runs");
+        assert!(String::from_utf8_lossy(&output.stdout).lines().count() >= count / 2, "{via} is not in Via");
+    }
+    bob.interrupt();
 }
 
 fn is_sip(file: &Path, count: usize) {

@@ -31,6 +31,7 @@ pub const CASES: &[Case] = &[
     Case { name: "kamailio::linphone_calls_and_is_called", needs: &[Need::Kamailio, Need::Linphone], run: linphone },
     Case { name: "kamailio::refused_as_dialled", needs: KAMAILIO, run: refused },
     Case { name: "kamailio::one_of_three_answers", needs: &[Need::Kamailio, Need::Baresip, Need::Sipp], run: forked },
+    Case { name: "kamailio::one_is_heard_another_answers", needs: &[Need::Kamailio, Need::Sipp], run: early_media },
     Case { name: "kamailio::taken_from_the_others", needs: &[Need::Kamailio, Need::Baresip], run: taken },
     Case { name: "kamailio::a_nonce_expires_unsaid", needs: KAMAILIO, run: |case| refreshed(case, 2, "nc=00000001") },
     Case { name: "kamailio::a_nonce_is_counted", needs: KAMAILIO, run: |case| refreshed(case, 300, "nc=00000002") },
@@ -155,6 +156,32 @@ fn forked(case: &Case) {
     assert!(result == "answered elsewhere" || result == "missed", "{result}");
     let heard = alice.heard();
     hears_some(&heard.part(heard.seconds() - 3.0, heard.seconds()), 440.0, "the caller, from SIPp's echo");
+}
+
+/// Of two that ring one is heard before anybody answers; the other answers, and is heard from then on alone.
+fn early_media(case: &Case) {
+    let kamailio = Kamailio::start(case);
+    let setup = Setup::new(case, "bob", "answer").config(&kamailio.account("bob", Transport::Tcp)).controlled();
+    let mut bob = setup.microphone(&tone(700.0)).start();
+    bob.expect_registered();
+    let (mut sipp, address) = Sipp::serve(case, "early-media.xml", &[("USER", "bob")]);
+    kamailio.bind("bob", &format!("sip:bob@{address}"), 300);
+    kamailio.expect_bindings("bob", 2, Duration::from_secs(10));
+    let setup = Setup::new(case, "alice", "call").config(&kamailio.account("alice", Transport::Udp)).silent();
+    let mut alice = setup.record().arguments(&["bob", "--codecs", "pcmu", "--duration", "3"]).start();
+    bob.expect("ringing", Duration::from_secs(10), |line| line["state"] == "ringing");
+    alice.expect("early media", Duration::from_secs(10), |line| {
+        line["state"] == "ringing" && line["media_flowing"] == true
+    });
+    sleep(Duration::from_secs(1));
+    bob.command("answer");
+    assert_eq!(alice.wait(Duration::from_secs(20)), exit::ENDED);
+    sipp.expect_success(Duration::from_secs(5));
+    let (heard, up) = (alice.heard(), alice.established_at());
+    hears_some(&heard.part(0.0, up), 440.0, "the caller, before the answer");
+    let talk = heard.part(up + 1.0, up + 2.5);
+    assert!(talk.tone_share(700.0) > 0.9, "the share of who answered is {}", talk.tone_share(700.0));
+    bob.interrupt();
 }
 
 /// Rings at three; the phone takes the call from baresip and from the phone beside it.

@@ -24,5 +24,11 @@ fn a_thousand_calls_of_two_sessions_each() {
 
 #[test]
 fn a_thousand_calls_between_user_agents() {
-    seeds().for_each(phones::run);
+    seeds().for_each(|seed| phones::run(seed, phones::PHONES));
+}
+
+/// What one crowd does not come upon another may.
+#[test]
+fn smaller_crowds_of_user_agents() {
+    seeds().for_each(|seed| (1..=2).for_each(|crowd| phones::run(1_000 * crowd + seed, 40)));
 }

@@ -31,7 +31,8 @@ pub struct Net<N> {
 /// Where node `index` lives.
 pub fn address(index: usize) -> SocketAddr {
     let [_, _, high, low] = u32::try_from(index).unwrap_or(u32::MAX).to_be_bytes();
-    SocketAddr::from((Ipv4Addr::new(10, 9, high, low), 5060))
+    // The proxy serves whoever is on this machine.
+    SocketAddr::from((Ipv4Addr::new(127, 9, high, low), 5060))
 }
 
 pub fn index(address: SocketAddr) -> usize {

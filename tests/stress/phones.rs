@@ -7,6 +7,7 @@ use offhook::base::rng::Rng;
 use offhook::base::time::WallAnchor;
 use offhook::media::event::MediaEvent;
 use offhook::media::spec::{Codec, MediaCommand, SourceDescription, StreamSpec};
+use offhook::proxy::{Proxy, ProxyConfig, Rate};
 use offhook::sip::locate::{Located, Question};
 use offhook::sip::message::Host;
 use offhook::ua::UserAgent;
@@ -15,13 +16,13 @@ use offhook::ua::command::{Command, Rejection};
 use offhook::ua::event::Event;
 use offhook::ua::handling::{Handling, When};
 use offhook::ua::settings::{AccountSettings, Agreement, Policy, Profile, Settings};
-use offhook::ua::snapshot::{CallState, CallView};
+use offhook::ua::snapshot::{CallEnd, CallState, CallView};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 /// Each calls as many others as it is called by: 16 calls at a time are the most a phone has.
-const PHONES: usize = 250;
+pub const PHONES: usize = 250;
 const CALLS_EACH: usize = 4;
 const OPERATIONS: u32 = 10;
 
@@ -168,13 +169,79 @@ impl Phone {
             Event::Transfer { over: true, status: 200..=299, .. } => "transfer done",
             Event::Transfer { over: true, .. } => "transfer failed",
             Event::Redirected { .. } => "redirected",
+            Event::Ended { summary, .. } if summary.end == CallEnd::AnsweredElsewhere => "answered elsewhere",
             Event::Ended { .. } => "ended",
             _ => "other",
         });
     }
 }
 
-impl Node for Phone {
+/// A phone, or the proxy behind which a number rings at two of them.
+enum End {
+    Phone(Box<Phone>),
+    Proxy(Box<Proxy>),
+}
+
+impl Node for End {
+    fn receive(&mut self, now: Instant, received: Received) {
+        match self {
+            Self::Phone(phone) => phone.receive(now, received),
+            Self::Proxy(proxy) => proxy.handle_received(now, received),
+        }
+    }
+
+    fn timeout(&mut self, now: Instant) {
+        match self {
+            Self::Phone(phone) => phone.timeout(now),
+            Self::Proxy(proxy) => proxy.handle_timeout(now),
+        }
+    }
+
+    fn poll_transmit(&mut self, now: Instant) -> Option<Transmit> {
+        match self {
+            Self::Phone(phone) => phone.poll_transmit(now),
+            Self::Proxy(proxy) => proxy.poll_transmit(),
+        }
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        match self {
+            Self::Phone(phone) => phone.poll_timeout(),
+            Self::Proxy(proxy) => proxy.poll_timeout(),
+        }
+    }
+
+    fn check(&mut self, _: Instant) {
+        if let Self::Phone(phone) = self {
+            phone.check();
+        }
+    }
+}
+
+/// The proxy at the address behind the last phone: group N rings at the phones N and N + 1, as long as the test runs.
+fn proxy(now: Instant, phones: usize, rng: &mut Rng) -> Proxy {
+    let address = net::address(phones);
+    let config = ProxyConfig::loopback(Host::Ip(address.ip()), vec![address]);
+    let rate = Rate { sustained: 1e6, burst: 1e6 };
+    let mut proxy = Proxy::new(ProxyConfig { rate, ..config }, rng.fork());
+    for group in 0..phones {
+        for phone in [group, (group + 1) % phones] {
+            let (at, call) = (net::address(phone), format!("{group}-{phone}"));
+            let register = format!(
+                "REGISTER sip:{ip} SIP/2.0\r\nVia: SIP/2.0/UDP {at};branch=z9hG4bK{call}\r\nMax-Forwards: 70\r\n\
+                 From: <sip:group{group}@{ip}>;tag=1\r\nTo: <sip:group{group}@{ip}>\r\nCall-ID: {call}\r\n\
+                 CSeq: 1 REGISTER\r\nContact: <sip:phone{phone}@{at}>\r\nExpires: 1400\r\nContent-Length: 0\r\n\r\n",
+                ip = address.ip()
+            );
+            let flow = net::flow(phones, phone);
+            proxy.handle_received(now, Received { flow, bytes: register.into_bytes().into() });
+            while proxy.poll_transmit().is_some() {}
+        }
+    }
+    proxy
+}
+
+impl Phone {
     fn receive(&mut self, now: Instant, received: Received) {
         self.agent.handle_received(now, received);
         self.drain(now);
@@ -195,7 +262,7 @@ impl Node for Phone {
         self.agent.poll_timeout()
     }
 
-    fn check(&mut self, _: Instant) {
+    fn check(&mut self) {
         assert!(self.streams.len() <= 16 + 8, "streams are left over: {:?}", self.streams.keys());
         assert!(self.wire.bytes < 8_192, "a message of {} bytes", self.wire.bytes);
     }
@@ -209,19 +276,22 @@ fn is_over(call: &CallView) -> bool {
     matches!(call.state, CallState::Ended(_))
 }
 
-pub fn run(seed: u64) {
-    println!("stress: phones, seed {seed}");
+/// - `crowd`: how many phones.
+pub fn run(seed: u64, crowd: usize) {
+    println!("stress: {crowd} phones, seed {seed}");
     let mut rng = Rng::from_u64(seed);
     let start = Instant::now();
-    let phones = (0..PHONES).map(|number| Phone::new(start, number, &mut rng)).collect();
-    let mut net = Net::new(start, phones, seed);
+    let mut ends: Vec<End> =
+        (0..crowd).map(|number| End::Phone(Box::new(Phone::new(start, number, &mut rng)))).collect();
+    ends.push(End::Proxy(Box::new(proxy(start, crowd, &mut rng))));
+    let mut net = Net::new(start, ends, seed);
     net.set_quality(0.05, 0.05, Duration::from_millis(300));
     let mut tally = Tally::default();
 
     // Everybody calls four others within two seconds, and answers most of those who call.
     let mut plan: BTreeMap<(Instant, u64), (usize, bool)> = BTreeMap::new();
     let mut schedule = |at, what| plan.insert((at, plan.len() as u64), what);
-    for phone in 0..PHONES {
+    for phone in 0..crowd {
         for _ in 0..CALLS_EACH {
             schedule(start + Duration::from_millis(u64::from(rng.range(0, 2_000))), (phone, true));
         }
@@ -229,35 +299,42 @@ pub fn run(seed: u64) {
             schedule(start + Duration::from_millis(u64::from(rng.range(3_000, 90_000))), (phone, false));
         }
     }
-    let mut begun = vec![0; PHONES];
+    let mut begun = vec![0; crowd];
     for ((at, _), (phone, calls)) in plan {
         net.run_until(at);
         if calls {
             begun[phone] += 1;
-            let other = (phone + 7 * begun[phone]) % PHONES;
-            call(&mut net, phone, other);
+            let other = (phone + 7 * begun[phone]) % crowd;
+            // The last one of every other phone rings at two.
+            let target = match begun[phone] {
+                CALLS_EACH if phone % 2 == 0 => format!("group{other}@{}", net::address(crowd).ip()),
+                _ => format!("phone{other}@{}", net::address(other).ip()),
+            };
+            phone_of(&mut net, phone).command(at, Command::Call { account: None, target });
+            net.settle(phone);
         } else {
             operate(&mut net, phone, &mut rng, &mut tally);
         }
     }
-    let calls: u32 = net.nodes.iter().map(|phone| phone.events.0.get("rang").copied().unwrap_or(0)).sum();
-    assert!(calls >= 900, "seed {seed}: {calls} calls rang");
+    let calls: u32 = phones(&net).map(|phone| phone.events.0.get("rang").copied().unwrap_or(0)).sum();
+    assert!(calls as usize >= crowd * 18 / 5, "seed {seed}: {calls} calls rang");
 
     // The network recovers; transfers, back-offs and refreshes come to their end.
     net.set_quality(0.0, 0.0, Duration::from_millis(20));
     net.run(Duration::from_secs(1_100));
     let talking = agree(&net, seed);
-    assert!(talking >= 60, "seed {seed}: {talking} ends of calls are up");
+    assert!(talking >= crowd / 4, "seed {seed}: {talking} ends of calls are up");
 
-    for phone in 0..PHONES {
+    for phone in 0..crowd {
         let now = net.now;
-        for call in net.nodes[phone].calls(now).iter().filter(|call| !is_over(call)) {
-            net.nodes[phone].command(now, Command::HangUp(call.number));
+        let node = phone_of(&mut net, phone);
+        for call in node.calls(now).iter().filter(|call| !is_over(call)) {
+            node.command(now, Command::HangUp(call.number));
         }
         net.settle(phone);
     }
     net.run(Duration::from_secs(400));
-    for (number, phone) in net.nodes.iter().enumerate() {
+    for (number, phone) in phones(&net).enumerate() {
         let calls = phone.calls(net.now);
         assert!(calls.is_empty(), "seed {seed}, phone {number}: {calls:?}");
         assert!(phone.streams.is_empty(), "seed {seed}, phone {number}: {:?}", phone.streams);
@@ -271,28 +348,42 @@ pub fn run(seed: u64) {
     assert_eq!(net.next(), None, "seed {seed}: something is left over");
     println!("stress: seed {seed}: {} datagrams, {talking} ends at the end, {:?}", net.sent, tally.0);
     let kinds = ["answer", "reject", "cancel", "hold", "resume", "transfer", "connect", "join", "digits", "hang up"];
-    tally.expect(&kinds.map(|kind| (kind, 30)));
-    tally.expect(&[("transfer done", 20), ("hold changed", 500), ("redirected", 10), ("established", 800)]);
+    let share = |least: usize| u32::try_from(least * crowd / PHONES).unwrap_or(0);
+    tally.expect(&kinds.map(|kind| (kind, share(30))));
+    tally.expect(
+        &[("transfer done", 20), ("hold changed", 500), ("redirected", 10), ("established", 800)]
+            .map(|(kind, least)| (kind, share(least))),
+    );
+    tally.expect(&[("answered elsewhere", share(20)), ("forks", share(50))]);
 }
 
-fn call(net: &mut Net<Phone>, phone: usize, other: usize) {
-    let (now, target) = (net.now, format!("phone{other}@{}", net::address(other).ip()));
-    net.nodes[phone].command(now, Command::Call { account: None, target });
-    net.settle(phone);
+fn phones(net: &Net<End>) -> impl Iterator<Item = &Phone> {
+    net.nodes.iter().filter_map(|end| match end {
+        End::Phone(phone) => Some(&**phone),
+        End::Proxy(_) => None,
+    })
+}
+
+fn phone_of(net: &mut Net<End>, number: usize) -> &mut Phone {
+    match &mut net.nodes[number] {
+        End::Phone(phone) => phone,
+        End::Proxy(_) => panic!("{number} is no phone"),
+    }
 }
 
 /// The user of a phone does something with one of its calls.
-fn operate(net: &mut Net<Phone>, phone: usize, rng: &mut Rng, tally: &mut Tally) {
-    let now = net.now;
-    let calls: Vec<CallView> = net.nodes[phone].calls(now).into_iter().filter(|call| !is_over(call)).collect();
+fn operate(net: &mut Net<End>, phone: usize, rng: &mut Rng, tally: &mut Tally) {
+    let (now, crowd) = (net.now, net.nodes.len() - 1);
+    let calls: Vec<CallView> = phone_of(net, phone).calls(now).into_iter().filter(|call| !is_over(call)).collect();
     let Some(call) = calls.get(rng.range(0, u32::try_from(calls.len()).unwrap_or(1).max(1) - 1) as usize) else {
         return tally.add("nothing");
     };
     let up: Vec<CallNumber> = calls.iter().filter(|call| is_up(call)).map(|call| call.number).collect();
     let number = call.number;
     let other = up.iter().copied().find(|other| *other != number);
-    let somebody = rng.range(0, PHONES as u32 - 1) as usize;
+    let somebody = rng.range(0, crowd as u32 - 1) as usize;
     let target = format!("phone{somebody}@{}", net::address(somebody).ip());
+    let group = format!("group{somebody}@{}", net::address(crowd).ip());
     let draw = rng.range(0, 99);
     let (kind, command) = match (&call.state, other) {
         (CallState::Established, _) if draw < 25 => ("hold", Command::Hold(number)),
@@ -302,7 +393,8 @@ fn operate(net: &mut Net<Phone>, phone: usize, rng: &mut Rng, tally: &mut Tally)
         (CallState::Established, Some(other)) if draw < 78 => ("connect", Command::Connect(number, other)),
         (CallState::Established, Some(other)) if draw < 88 => ("join", Command::Join(number, other)),
         (CallState::Established, _) if draw < 93 => ("split", Command::Split(number)),
-        (CallState::Established, _) if draw < 96 => ("hang up", Command::HangUp(number)),
+        (CallState::Established, _) if draw < 95 => ("forks", Command::Call { account: None, target: group }),
+        (CallState::Established, _) if draw < 97 => ("hang up", Command::HangUp(number)),
         (CallState::Established, _) => {
             let (when, to) = if draw == 99 { (Some(When::Always), Some(target)) } else { (None, None) };
             ("forward", Command::Forward { account: None, when, to, after: None })
@@ -315,19 +407,19 @@ fn operate(net: &mut Net<Phone>, phone: usize, rng: &mut Rng, tally: &mut Tally)
         _ => return tally.add("nothing"),
     };
     tally.add(kind);
-    net.nodes[phone].command(now, command);
+    phone_of(net, phone).command(now, command);
     net.settle(phone);
 }
 
 /// Looks for the other end of each call that is up, by where its sound goes: both ends see the same call.
-fn agree(net: &Net<Phone>, seed: u64) -> usize {
+fn agree(net: &Net<End>, seed: u64) -> usize {
     let mut ends = 0;
-    for (number, phone) in net.nodes.iter().enumerate() {
+    for (number, phone) in phones(net).enumerate() {
         for call in phone.calls(net.now).iter().filter(|call| is_up(call)) {
             let at = || format!("seed {seed}, phone {number}, call {} with {}", call.number, call.peer_address);
             let (port, spec) = end(phone, call.number);
             let spec = spec.unwrap_or_else(|| panic!("{}: no stream runs", at()));
-            let peer = &net.nodes[net::index(spec.remote_rtp)];
+            let peer = phones(net).nth(net::index(spec.remote_rtp)).expect("a phone");
             let theirs = peer
                 .streams
                 .keys()
