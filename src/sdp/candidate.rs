@@ -35,6 +35,8 @@ pub struct RemoteIce {
     pub pace: Duration,
     /// Candidates may follow the description, both ways (RFC 8840 §4.1).
     pub trickles: bool,
+    /// How both descriptions call the line (RFC 5888), where they do.
+    pub mid: Option<String>,
 }
 
 /// How a media line stands to ICE.
@@ -108,7 +110,8 @@ pub(super) fn read(view: View<'_>) -> Ice {
     let options = view.line.attribute("ice-options").into_iter().chain(session("ice-options"));
     let words = options.filter_map(|a| a.value.as_deref()).flat_map(str::split_whitespace);
     let trickles = words.into_iter().any(|word| word == "trickle");
-    Ice::Full(RemoteIce { credentials, candidates, lite: session("ice-lite").is_some(), pace, trickles })
+    let mid = super::bundle::mid(view.line).map(str::to_owned);
+    Ice::Full(RemoteIce { credentials, candidates, lite: session("ice-lite").is_some(), pace, trickles, mid })
 }
 
 /// What the first audio line that is not refused says of ICE, when it does.

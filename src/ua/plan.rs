@@ -305,7 +305,9 @@ impl Plan {
 
     fn run(&mut self, fork: Option<Fork>, negotiated: Negotiated) -> Option<StreamSpec> {
         let running = Some((fork, negotiated.generation));
-        if self.running == running {
+        // A phone that rings without ICE must not end the search for another that has it; if it answers, it counts.
+        let disturbs = self.chosen.is_none() && negotiated.ice.is_none() && self.ways.is_agreed();
+        if self.running == running || disturbs {
             return None;
         }
         self.running = running;

@@ -8,7 +8,7 @@ use crate::sip::invite::{Body, Fork};
 use crate::ua::trickle::Trickle;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-/// How our descriptions name their only line.
+/// How a line is named that the peer does not name.
 const MID: &str = "0";
 
 /// What an offer of the peer says of ICE.
@@ -34,6 +34,8 @@ pub struct Ways {
     round: u32,
     /// What follows descriptions.
     trickle: Trickle,
+    /// How the descriptions name the line.
+    mid: String,
     /// The pair in use.
     chosen: Option<PathView>,
     /// The other side is somewhere on the Internet: addresses of our own network mean nothing there.
@@ -51,6 +53,7 @@ impl Ways {
             complete: false,
             round: 0,
             trickle: Trickle::default(),
+            mid: MID.to_owned(),
             chosen: None,
             outside: false,
         }
@@ -115,7 +118,7 @@ impl Ways {
         let credentials = self.credentials.as_ref().filter(|_| self.remote.is_some())?;
         let candidates = self.trickle.news(fork, &self.candidates, self.complete)?;
         let fragment = Fragment { credentials: credentials.clone(), candidates, complete: self.complete };
-        Some(Body { content_type: Fragment::TYPE.to_owned(), bytes: fragment.text(MID).into() })
+        Some(Body { content_type: Fragment::TYPE.to_owned(), bytes: fragment.text(&self.mid).into() })
     }
 
     /// That is on its way.
@@ -186,6 +189,11 @@ impl Ways {
         Some(LocalIce { credentials, candidates: self.candidates.clone(), complete: self.complete, remote })
     }
 
+    /// A peer has agreed to ICE.
+    pub fn is_agreed(&self) -> bool {
+        self.remote.is_some()
+    }
+
     /// What an exchange agreed on; `None`: the peer knows no ICE, or something between us breaks it.
     pub fn agreed(&mut self, remote: Option<&RemoteIce>, offered_by_us: bool) -> Option<Box<IceSpec>> {
         let (Some(remote), Some(local)) = (remote, &self.credentials) else {
@@ -194,6 +202,7 @@ impl Ways {
         };
         self.remote = Some(remote.credentials.clone());
         self.trickle.agreed(remote.trickles);
+        self.mid = remote.mid.clone().unwrap_or_else(|| MID.to_owned());
         let mut candidates = remote.candidates.clone();
         candidates.extend(self.trickle.told_by(&remote.credentials).iter().cloned());
         Some(Box::new(IceSpec {
@@ -299,6 +308,7 @@ mod tests {
             lite: false,
             pace: crate::nat::candidate::PACE,
             trickles: false,
+            mid: Some("audio".to_owned()),
         };
         ways.handle_offer(Some(&remote.credentials));
         assert_eq!(ways.agreed(Some(&remote), false).map(|spec| spec.local), Some(first.clone()));

@@ -340,3 +340,45 @@ fn candidates_of_a_peer_are_kept_until_they_are_of_use() {
     assert!(inform(&mut world, 6, "Info-Package: other\r\n", "x").contains("469"));
     assert_eq!(told_later(&world, 0), [vec![2]], "of the description that counts only");
 }
+
+/// Two phones ring and answer early, one with ICE and one without: the search goes on, and who answers counts.
+#[test]
+fn forks_with_and_without_ice() {
+    for (answers, ice) in [("one", true), ("two", false)] {
+        forked(answers, ice);
+    }
+}
+
+fn forked(answers: &str, ice: bool) {
+    let mut account = account("phone1", address(1), false);
+    account.handling.reach.ice = IceUse::Offer;
+    let mut world = World::new(vec![settings(vec![account])], 7);
+    let peer = address(66);
+    world.command(0, Command::Call { account: None, target: "bob@192.0.2.66".to_owned() });
+    world.run(SECOND);
+    let invite = world.latest(peer, "INVITE");
+    let plain = crate::peer::sdp(peer, "sendrecv");
+    let own = "a=candidate:1 1 UDP 2130706431 192.0.2.66 4000 typ host\r\n";
+    let with_ice = format!("{plain}a=ice-ufrag:8hhY\r\na=ice-pwd:asd88fgpdd777uzjYhagZg\r\n{own}");
+    let mismatch = format!("{plain}a=ice-mismatch\r\n");
+    let answer = |world: &mut World, tag: &str, status: &str, body: &str| {
+        let mut text = format!("SIP/2.0 {status}\r\n");
+        for name in ["Via", "From", "Call-ID", "CSeq"] {
+            invite.all(name).for_each(|value| text += &format!("{name}: {value}\r\n"));
+        }
+        text += &format!(
+            "To: {};tag={tag}\r\nContact: <sip:{tag}@{peer}>\r\nContent-Type: application/sdp\r\n\
+             Content-Length: {}\r\n\r\n{body}",
+            invite.header("To"),
+            body.len()
+        );
+        world.give(0, peer, &text);
+        world.run(SECOND / 10);
+        world.spec(0).ice.is_some()
+    };
+    assert!(answer(&mut world, "one", "183 Session Progress", &with_ice), "the first has it");
+    assert!(answer(&mut world, "two", "183 Session Progress", &mismatch), "the second ends nothing");
+    let body = if ice { &with_ice } else { &mismatch };
+    assert_eq!(answer(&mut world, answers, "200 OK", body), ice, "{answers}");
+    assert!(world.is_established(0), "{:#?}", world.ladder);
+}
