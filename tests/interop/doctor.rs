@@ -164,6 +164,23 @@ fn names(case: &Case) {
         .says("names", "problem", &["is not known", "written"])
         .is_silent_of("server")
         .ends(exit::NETWORK);
+    // The records of a domain say where its STUN server and its relay are.
+    let helpers =
+        format!("{}stun_server = \"{DOMAIN}\"\nturn_server = \"{DOMAIN}\"\n", account(dns.address.to_string(), DOMAIN));
+    let (mut nobody, [stun, turn]) = (dns, [tools::free_port(), tools::free_port()]);
+    let records = [
+        srv("_sip._udp", 10, 0, port),
+        host(port),
+        srv("_stun._udp", 10, 0, stun),
+        host(stun),
+        srv("_turn._tcp", 10, 0, turn),
+        host(turn),
+    ];
+    nobody.tell(&records);
+    Visit::to(case, "helped", &helpers)
+        .says("nat", "problem", &[&format!("(127.0.0.1:{stun}) does not answer")])
+        .says("relay", "problem", &["is not reached over TCP"])
+        .ends(exit::NETWORK);
     // Takes everything, says nothing.
     let dead = UdpSocket::bind("127.0.0.1:0").expect("a port");
     let dead = dead.local_addr().map(|address| address.to_string()).expect("bound");

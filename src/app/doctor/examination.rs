@@ -114,9 +114,9 @@ impl Patient {
         let turn = self.account.as_ref().and_then(|account| account.handling.reach.turn.clone());
         tasks.spawn(self.clone().ask_stun(report.clone(), rng.fork()));
         if let Some(turn) = turn {
-            let (reporter, rng) = (report.clone(), rng.fork());
+            let (reporter, rng, name_server) = (report.clone(), rng.fork(), self.config.network.name_server);
             tasks.spawn(async move {
-                let relay = turn::relay(&turn, rng).await;
+                let relay = turn::relay(&turn, name_server, rng).await;
                 reporter.learn(|facts| facts.relay = Some(relay));
                 reporter.done(Topic::Relay);
             });
@@ -135,7 +135,9 @@ impl Patient {
         let own = || reach?.stun.clone().or_else(|| Some(relay()?.server.clone()));
         let network = &self.config.network;
         let found = match self.stun.clone().or_else(own) {
-            Some(server) => stun::stun(&server, network.local_address, network.rtp_ports, rng.fork()).await,
+            Some(server) => {
+                stun::stun(&server, network.name_server, network.local_address, network.rtp_ports, rng.fork()).await
+            }
             None => Stun::None,
         };
         let nat = match &found {

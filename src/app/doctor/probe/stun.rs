@@ -4,29 +4,33 @@ use crate::base::rng::Rng;
 use crate::config::PortRange;
 use crate::nat::behaviour::lifetime::{self, Lifetime};
 use crate::nat::behaviour::{Behaviour, Report, Socket};
-use crate::nat::candidate::Server;
+use crate::nat::candidate::{Server, ServerTransport};
+use crate::net::dns::Resolver;
+use crate::net::helper;
+use crate::sip::locate::Purpose;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, Instant};
 use tokio::net::UdpSocket;
-use tokio::time::timeout;
 
-/// How long a name may take.
-const PATIENCE: Duration = Duration::from_secs(5);
 /// Longer than any answer \[octets\].
 const DATAGRAM: usize = 2_048;
 
-/// The addresses of a server, as the media thread's helper finds them.
-pub async fn resolve(server: &Server) -> Vec<SocketAddr> {
-    let found = timeout(PATIENCE, tokio::net::lookup_host((server.host.as_str(), server.port))).await;
-    found.ok().and_then(Result::ok).into_iter().flatten().take(8).collect()
-}
-
+/// - `name_server`: asked for the name; those of the system when `None`.
 /// - `own`: our address, where the configuration names one.
 /// - `ports`: those of sound: what holds for them is to be found out.
-pub async fn stun(server: &Server, own: Option<IpAddr>, ports: PortRange, rng: Rng) -> Stun {
+pub async fn stun(
+    server: &Server,
+    name_server: Option<SocketAddr>,
+    own: Option<IpAddr>,
+    ports: PortRange,
+    mut rng: Rng,
+) -> Stun {
     let name = format!("{}:{}", server.host, server.port);
-    let addresses = resolve(server).await;
+    let mut resolver = Resolver::new(name_server);
+    let udp = Some(ServerTransport::Udp);
+    let found = helper::locate(&mut resolver, Purpose::Stun, server, udp, rng.fork()).await;
+    let addresses: Vec<SocketAddr> = found.into_iter().map(|(_, address)| address).collect();
     let preferred = addresses.iter().find(|address| address.is_ipv4()).or(addresses.first());
     let Some(&address) = preferred else { return Stun::Unresolved { server: name } };
     match drive(address, own, ports, rng).await {

@@ -1,10 +1,11 @@
 //! Allocates an address at the relay, over each transport, and gives it back.
-use super::stun::resolve;
 use crate::app::doctor::relay::{Attempt, Refusal, Relay};
 use crate::base::rng::Rng;
 use crate::nat::candidate::{ServerTransport, TurnServer};
 use crate::nat::turn::{Client, Event, TurnError};
+use crate::net::dns::Resolver;
 use crate::net::helper::{self, Io, Roots};
+use crate::sip::locate::Purpose;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -13,38 +14,46 @@ use tokio::time::timeout;
 
 /// How long a relay may take over one transport.
 const PATIENCE: Duration = Duration::from_secs(4);
-/// The port for TLS (RFC 8656 §19).
+/// The ports of relays (RFC 8656 §19).
+const PORT: u16 = 3478;
 const TLS_PORT: u16 = 5349;
 const CHUNK: usize = 4_096;
 
-/// Tries what the account says, and the other transports where that is not reached.
-pub async fn relay(turn: &TurnServer, mut rng: Rng) -> Relay {
+/// Tries what the account and the records of the relay's domain say, and other transports where that is not reached.
+///
+/// - `name_server`: asked for the name; those of the system when `None`.
+pub async fn relay(turn: &TurnServer, name_server: Option<SocketAddr>, mut rng: Rng) -> Relay {
     let (host, port) = (turn.server.host.clone(), turn.server.port);
     let mut relay = Relay { server: format!("{host}:{port}"), tried: Vec::new(), has_user: !turn.user.is_empty() };
-    let addresses = resolve(&turn.server).await;
-    let Some(ip) = addresses.iter().find(|a| a.is_ipv4()).or(addresses.first()).map(SocketAddr::ip) else {
+    let mut resolver = Resolver::new(name_server);
+    let named = (!turn.any_transport).then_some(turn.transport);
+    let mut found = helper::locate(&mut resolver, Purpose::Turn, &turn.server, named, rng.fork()).await;
+    // What has IPv4 is asked there first, as most can.
+    found.sort_by_key(|(_, address)| address.is_ipv6());
+    let Some(&(transport, address)) = found.first() else {
         let result = Err(Refusal::Unreached("its name has no address".to_owned()));
         relay.tried.push(Attempt { transport: turn.transport, port, result });
         return relay;
     };
-    relay.tried.push(attempt(turn, ip, turn.transport, port, rng.fork()).await);
+    relay.tried.push(attempt(turn, transport, address, rng.fork()).await);
     if matches!(relay.tried.first().map(|first| &first.result), Some(Err(Refusal::Unreached(_)))) {
-        let plain = if turn.transport == ServerTransport::Tls { 3478 } else { port };
+        let plain = if transport == ServerTransport::Tls { PORT } else { address.port() };
         let others = [(ServerTransport::Udp, plain), (ServerTransport::Tcp, plain), (ServerTransport::Tls, TLS_PORT)];
-        let mut rows = others.into_iter().filter(|(transport, _)| *transport != turn.transport);
+        let mut rows = others.into_iter().filter(|(other, _)| *other != transport);
         if let (Some((a, a_port)), Some((b, b_port))) = (rows.next(), rows.next()) {
             let (one, two) = (rng.fork(), rng.fork());
-            let (one, two) = tokio::join!(attempt(turn, ip, a, a_port, one), attempt(turn, ip, b, b_port, two));
+            let at = |port| SocketAddr::new(address.ip(), port);
+            let (one, two) = tokio::join!(attempt(turn, a, at(a_port), one), attempt(turn, b, at(b_port), two));
             relay.tried.extend([one, two]);
         }
     }
     relay
 }
 
-async fn attempt(turn: &TurnServer, ip: IpAddr, transport: ServerTransport, port: u16, rng: Rng) -> Attempt {
-    let began = Instant::now();
+async fn attempt(turn: &TurnServer, transport: ServerTransport, address: SocketAddr, rng: Rng) -> Attempt {
+    let (began, port) = (Instant::now(), address.port());
     let silent = || Err(Refusal::Unreached("no answer".to_owned()));
-    let result = timeout(PATIENCE, allocate(turn, (ip, port).into(), transport, rng)).await;
+    let result = timeout(PATIENCE, allocate(turn, address, transport, rng)).await;
     Attempt { transport, port, result: result.unwrap_or_else(|_| silent()).map(|relayed| (relayed, began.elapsed())) }
 }
 
