@@ -81,6 +81,7 @@ pub fn summary(summary: &CallSummary) -> Value {
         "refused_by": text(&summary.refused_by),
         "duration_s": summary.duration.map(|d| rounded(d.as_secs_f64(), 1)),
         "codec": text(&summary.codec),
+        "unattended": summary.unattended,
     });
     merge(&mut object, quality(&summary.quality));
     object
@@ -157,6 +158,7 @@ pub fn message(text: &TextView) -> Value {
         "direction": if text.outgoing { "out" } else { "in" },
         "peer": text.peer_address,
         "name": text.peer_name,
+        "trust": self::text(&text.trust),
         "state": text.state.word(),
         "cause": cause,
         "text": text.text,

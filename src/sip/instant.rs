@@ -25,10 +25,15 @@ pub fn request(
 ) -> (Request, Uri) {
     let (from, to, call_id) = (from.with_tag(&rng.hex(16)), NameAddr::new(target.clone()), rng.hex(32));
     let (mut request, next_hop) = outside(Method::Message, target, route, &from, &to, &call_id, 1);
+    put(&mut request, text, user_agent);
+    (request, next_hop)
+}
+
+/// The text itself, in a request within a dialog or outside.
+pub fn put(request: &mut Request, text: &str, user_agent: &str) {
     request.headers.push("Content-Type", "text/plain;charset=UTF-8");
     name_software(&mut request.headers, "User-Agent", user_agent);
     request.body = text.to_owned().into();
-    (request, next_hop)
 }
 
 /// What a MESSAGE brings.

@@ -453,6 +453,7 @@ impl UserAgent {
         for number in gone {
             self.calls.remove(&number);
             self.sessions.retain(|_, of| *of != number);
+            self.forget_texts(number);
         }
         let focus_is_over = self.focus.is_some_and(|n| self.calls.get(&n).is_none_or(Call::is_over));
         if focus_is_over || self.focus.is_none() {

@@ -252,6 +252,7 @@ impl UserAgent {
                     None => session.give_up(now, id),
                 }
             }
+            invite::Event::Written { number: text, status, reason } => self.text_in_call(now, text, status, &reason),
             invite::Event::Lost { status } => self.signalling_lost(now, number, status),
             invite::Event::Expired => self.session_expired(now, number),
             // The peer may have taken the call over already, and said so in another message.

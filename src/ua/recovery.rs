@@ -193,7 +193,7 @@ impl UserAgent {
         let Some(call) = self.calls.get_mut(&number) else { return };
         let is_replacing = call.recovery.replacing.as_ref() == Some(key);
         match event {
-            invite::Event::Challenged { .. } => self.session_event(now, number, event),
+            invite::Event::Challenged { .. } | invite::Event::Written { .. } => self.session_event(now, number, event),
             invite::Event::Answered { .. } if is_replacing && !call.is_over() => {
                 let Some(at) = call.others.iter().position(|session| session.key() == key) else { return };
                 let session = call.others.remove(at);

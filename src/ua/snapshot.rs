@@ -123,6 +123,8 @@ pub struct TextView {
     pub peer_name: String,
     /// `bob@pbx.example`
     pub peer_address: String,
+    /// How sure it is who wrote it, in words; empty in ours.
+    pub trust: String,
     pub at: SystemTime,
     /// One line or several, each fit for the screen.
     pub text: String,
@@ -254,6 +256,8 @@ pub struct CallView {
     pub recording: Option<String>,
     /// An incoming call the user silenced.
     pub ignored: bool,
+    /// Answered by itself, or about to be, since its caller is on the list of those who may ask for that.
+    pub unattended: bool,
     /// `PCMU 8k`, `Opus 48k`; empty until negotiated.
     pub codec: String,
     /// What protects the media: `DTLS-SRTP AES-256-GCM`, `SDES-SRTP AES-128 (keys sent in clear)`, `none`; empty until
@@ -329,7 +333,9 @@ pub struct CallSummary {
     pub status: Option<u16>,
     /// In plain words: who ended it and why.
     pub cause: String,
-    /// What to try next time; empty when nothing helps, and in what is read from the history.
+    /// Answered by itself: nobody here chose to.
+    pub unattended: bool,
+    /// What to try next time; empty when nothing helps.
     pub advice: String,
     /// Who refused it, as far as that can be told; empty: it cannot.
     pub refused_by: String,

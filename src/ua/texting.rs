@@ -1,15 +1,15 @@
-//! Texts to others and from them (RFC 3428): outside of calls, told by the account's servers, each with what became of it.
+//! Texts to others and from them (RFC 3428), each with what became of it: in the call with whom is talked with, else outside.
 use super::account::shown;
 use super::sending::{Challenged, Errand, Owner};
-use super::{UserAgent, index, secure};
-use crate::base::id::AccountId;
+use super::{Call, UserAgent, index, secure};
+use crate::base::id::{AccountId, CallNumber};
 use crate::base::net::Flow;
 use crate::base::untrusted::Untrusted;
 use crate::sip::dialog::again;
 use crate::sip::instant::{self, Content, MAX_TEXT, Unread};
 use crate::sip::key::ServerKey;
 use crate::sip::locate;
-use crate::sip::message::{Request, Response};
+use crate::sip::message::{Request, Response, Uri};
 use crate::sip::transaction::{Failure, RequestId};
 use crate::ua::event::Event;
 use crate::ua::snapshot::{TextState, TextView};
@@ -34,6 +34,9 @@ const COLUMNS: usize = 2_000;
 struct Outgoing {
     view: TextView,
     tries: u8,
+    /// The call it was sent in, and how it goes outside of that, where that one does not take it.
+    call: Option<CallNumber>,
+    instead: Option<(Request, Uri)>,
 }
 
 #[derive(Debug, Default)]
@@ -96,6 +99,7 @@ impl UserAgent {
             outgoing: true,
             peer_name: peer.name,
             peer_address: peer.address,
+            trust: String::new(),
             at: self.anchor.wall(now),
             text,
             state: TextState::Sending,
@@ -103,7 +107,15 @@ impl UserAgent {
         let number = self.texting.next;
         self.texting.next = number.wrapping_add(1);
         self.out.event(Event::Text(Box::new(view.clone())));
-        self.texting.outgoing.insert(number, Outgoing { view, tries: 0 });
+        // Who is talked with is told in the call: the text finds whoever the call was handed on to.
+        if let Some(call) = self.talks_with(id, &view.peer_address)
+            && call.session.as_mut().is_some_and(|session| session.write(number, &view.text))
+        {
+            let (call, instead) = (Some(call.number), Some((request, next_hop)));
+            self.texting.outgoing.insert(number, Outgoing { view, tries: 0, call, instead });
+            return;
+        }
+        self.texting.outgoing.insert(number, Outgoing { view, tries: 0, call: None, instead: None });
         let errand = Errand { owner: Owner::Text(number), id: Some(RequestId(0)), request };
         self.dispatch(now, errand, &next_hop);
     }
@@ -130,6 +142,40 @@ impl UserAgent {
             202 => TextState::Accepted,
             200..=299 => TextState::Delivered,
             status => TextState::Failed(refused(status, &shown(&response.reason, 60))),
+        };
+        self.text_over(number, state);
+    }
+
+    /// The call that is talked on with somebody.
+    fn talks_with(&mut self, account: AccountId, address: &str) -> Option<&mut Call> {
+        let with = |call: &&mut Call| call.account == account && call.identity.address == address;
+        self.calls.values_mut().filter(with).find(|call| call.is_established())
+    }
+
+    /// A call is forgotten: what was not answered in it never will be.
+    pub(super) fn forget_texts(&mut self, call: CallNumber) {
+        let left = self.texting.outgoing.iter().filter(|(_, text)| text.call == Some(call));
+        for number in left.map(|(number, _)| *number).collect::<Vec<_>>() {
+            self.text_over(number, TextState::Failed("the call ended before it was answered".to_owned()));
+        }
+    }
+
+    /// What became of a text that was sent in a call.
+    pub(super) fn text_in_call(&mut self, now: Instant, number: u32, status: u16, reason: &str) {
+        let state = match status {
+            202 => TextState::Accepted,
+            200..=299 => TextState::Delivered,
+            // Nobody knows whether it arrived: a second one would be worse than none.
+            408 => TextState::Failed("nobody answered in time".to_owned()),
+            status => {
+                let instead = self.texting.outgoing.get_mut(&number).and_then(|text| text.instead.take());
+                if let Some((request, next_hop)) = instead {
+                    self.texting.outgoing.entry(number).and_modify(|text| text.call = None);
+                    let errand = Errand { owner: Owner::Text(number), id: Some(RequestId(0)), request };
+                    return self.dispatch(now, errand, &next_hop);
+                }
+                TextState::Failed(refused(status, &shown(reason, 60)))
+            }
         };
         self.text_over(number, state);
     }
@@ -187,6 +233,7 @@ impl UserAgent {
             account,
             account_name: name,
             outgoing: false,
+            trust: peer.phrase(),
             peer_name: peer.name,
             peer_address: peer.address,
             at: self.anchor.wall(now),

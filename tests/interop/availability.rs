@@ -161,12 +161,26 @@ fn asterisk_account(lines: &str) -> String {
 
 /// What is written to Asterisk comes back from it.
 fn texts_at_asterisk(case: &Case) {
-    peers_asterisk::shared();
+    let asterisk = peers_asterisk::shared();
     let mut phone = controlled(case, "phone", &asterisk_account(""));
     phone.command("message 6151 over and out");
     message(&mut phone, "accepted", |line| line["state"] == "accepted");
     let heard = message(&mut phone, "the echo", |line| line["direction"] == "in");
     assert_eq!(heard["text"], "over and out", "{heard}");
+    // Outside of calls nothing is handed on to 1002; a text in the call finds whoever is at its other end.
+    let account = phone::account("1002", "127.0.0.1", asterisk.address(), Transport::Udp, Path::new(""));
+    let mut other = Setup::new(case, "other", "answer").config(&account).silent().arguments(&["--auto"]).start();
+    other.expect_registered();
+    asterisk.expect_registered("1002", SOON);
+    phone.command("call 1002");
+    phone.expect("the call", SOON, |line| line["type"] == "established");
+    phone.command("message 1002 within the call");
+    message(&mut phone, "the answer", |line| matches!(line["state"].as_str(), Some("accepted" | "delivered")));
+    message(&mut other, "the text", |line| line["direction"] == "in" && line["text"] == "within the call");
+    phone.command("hangup");
+    phone.expect_summary();
+    other.expect_summary();
+    other.interrupt();
     phone.interrupt();
 }
 

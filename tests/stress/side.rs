@@ -271,7 +271,11 @@ impl Side {
                 self.take_answer(&body);
             }
             Event::Progress { .. } | Event::Notified { .. } | Event::Confirmed | Event::Alive => {}
-            Event::Candidates { .. } | Event::Informed { .. } | Event::Signalled(_) | Event::SignalRefused { .. } => {}
+            Event::Candidates { .. }
+            | Event::Informed { .. }
+            | Event::Signalled(_)
+            | Event::SignalRefused { .. }
+            | Event::Written { .. } => {}
             Event::Answered { settled, .. } => {
                 self.tally.add(if settled { "agreed before the answer" } else { "answered" });
             }

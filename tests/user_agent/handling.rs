@@ -179,10 +179,15 @@ fn a_listed_caller_is_answered_after_a_beep() {
     assert!(!world.is_established(1), "the beep comes first");
     world.run(SECOND);
     assert!(world.is_established(1) && world.is_established(0), "{:#?}", world.ladder);
+    let marked = |world: &World, phone: usize| world.phones[phone].agent.snapshot(world.now).calls[0].unattended;
+    assert!(marked(&world, 1) && !marked(&world, 0));
     // It was not the user who answered: nobody is called for its caller.
     world.command(0, Command::Transfer { call: world.number(0), target: "phone3@192.0.2.3".to_owned() });
     world.run(SECOND);
     assert!(!rang(&world, 2) && world.is_established(1), "{:#?}", world.ladder);
+    world.command(0, Command::HangUp(world.number(0)));
+    world.run(SECOND);
+    assert!(summaries(&world, 1)[0].unattended && !summaries(&world, 0)[0].unattended);
 }
 
 #[test]

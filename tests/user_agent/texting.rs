@@ -57,7 +57,17 @@ fn a_text_within_a_call_is_one_as_any_other() {
     write(&mut world, 1, "phone1@192.0.2.1", "hello");
     world.run(SECOND);
     assert_eq!(states(&world, 0), ["received"]);
+    assert_eq!(states(&world, 1), ["sending", "delivered"]);
     assert!(world.is_established(0) && world.is_established(1));
+    let rows = |world: &World, phone: usize| {
+        let snapshot = world.phones[phone].agent.snapshot(world.now);
+        snapshot.calls[0].ladder.iter().filter(|row| row.label.starts_with("MESSAGE")).count()
+    };
+    assert_eq!((rows(&world, 0), rows(&world, 1)), (1, 1), "it went within the call");
+    // Who is not in the call is written to outside of it.
+    write(&mut world, 1, "phone3@192.0.2.9", "hello");
+    world.run(SECOND);
+    assert_eq!(rows(&world, 1), 1);
 }
 
 /// A registered phone.

@@ -16,9 +16,10 @@ impl Store {
         transaction.execute(
             "INSERT INTO calls (account, account_name, outgoing, peer_name, peer_address, started, duration, ending, status,
                 cause, codec, mos_in, mos_out, loss_in, loss_out, jitter_in, jitter_out, round_trip, verdict, fault, diagnosis,
-                source, asserted_by, told, contact, verification, attestation, forwarded, forwarded_asserted, dialled)
+                source, asserted_by, told, contact, verification, attestation, forwarded, forwarded_asserted, dialled,
+                advice, refused_by, unattended)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21,
-                ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30)",
+                ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33)",
             params![
                 call.account.0,
                 call.account_name,
@@ -50,6 +51,9 @@ impl Store {
                 lines(&identity.forwarded),
                 identity.from_server,
                 identity.dialled,
+                call.advice,
+                call.refused_by,
+                call.unattended,
             ],
         )?;
         transaction.execute("DELETE FROM calls WHERE id <= (SELECT max(id) FROM calls) - ?1", [KEPT])?;
@@ -91,8 +95,9 @@ fn read(row: &Row) -> rusqlite::Result<CallSummary> {
         end: meaning(ENDS, &row.get::<_, String>("ending")?).unwrap_or(CallEnd::Failed),
         status: row.get("status")?,
         cause: row.get("cause")?,
-        advice: String::new(),
-        refused_by: String::new(),
+        unattended: row.get("unattended")?,
+        advice: row.get("advice")?,
+        refused_by: row.get("refused_by")?,
         codec: row.get("codec")?,
         quality: Arc::new(quality),
     })
@@ -215,8 +220,9 @@ pub(super) mod tests {
             end: ENDS[usize::from(n) % ENDS.len()].0,
             status: even.then_some(486),
             cause: "They hung up.".to_owned(),
-            advice: String::new(),
-            refused_by: String::new(),
+            unattended: even,
+            advice: if even { "call again later".to_owned() } else { String::new() },
+            refused_by: if even { "pbx.example".to_owned() } else { String::new() },
             codec: "PCMU 8k".to_owned(),
             quality: Arc::new(quality),
         }

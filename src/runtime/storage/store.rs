@@ -55,6 +55,12 @@ const MIGRATIONS: &[&str] = &[
         cause TEXT NOT NULL
     ) STRICT;
 ",
+    "
+    ALTER TABLE calls ADD COLUMN advice TEXT NOT NULL DEFAULT '';
+    ALTER TABLE calls ADD COLUMN refused_by TEXT NOT NULL DEFAULT '';
+    ALTER TABLE calls ADD COLUMN unattended INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE texts ADD COLUMN trust TEXT NOT NULL DEFAULT '';
+",
 ];
 /// Older calls are forgotten.
 pub(super) const KEPT: u32 = 10_000;
@@ -236,6 +242,34 @@ pub(super) mod tests {
         store.connection.pragma_update(None, "query_only", true).expect("pragma");
         assert!(store.insert(&call(2)).is_err());
         assert_eq!(store.latest(9).expect("read"), [call(1)]);
+    }
+
+    /// Files of each older format, as an older offhook wrote them.
+    #[test]
+    fn an_older_file_is_brought_up_to_date_and_loses_nothing() {
+        for version in 1..MIGRATIONS.len() {
+            let dir = scratch();
+            let path = dir.path().join("history.db");
+            let older = Connection::open(&path).expect("opens");
+            MIGRATIONS[..version].iter().for_each(|step| older.execute_batch(step).expect("migrated"));
+            older.pragma_update(None, "user_version", version as i64).expect("pragma");
+            older
+                .execute_batch(
+                    "INSERT INTO calls (account, account_name, outgoing, peer_name, peer_address, started, duration, ending,
+                        status, cause, codec, verdict, fault, diagnosis)
+                     VALUES (1, 'work', 1, 'Bob', '1003@pbx', 1700000000000, NULL, 'refused', 486, 'busy', '', '', '', '')",
+                )
+                .expect("written");
+            drop(older);
+            let mut store = open(&path);
+            store.insert(&call(1)).expect("written");
+            let [new, old] = store.latest(9).expect("read").try_into().expect("two calls");
+            assert_eq!(new, call(1), "from format {version}");
+            assert_eq!((old.peer_name.as_str(), old.status, old.cause.as_str()), ("Bob", Some(486), "busy"));
+            assert_eq!((old.advice.as_str(), old.refused_by.as_str(), old.unattended), ("", "", false));
+            let found: i64 = store.connection.query_row("PRAGMA user_version", [], |row| row.get(0)).expect("pragma");
+            assert_eq!(found, MIGRATIONS.len() as i64);
+        }
     }
 
     #[test]

@@ -14,8 +14,9 @@ impl Store {
         };
         let transaction = self.connection.transaction()?;
         transaction.execute(
-            "INSERT INTO texts (key, account, account_name, outgoing, peer_name, peer_address, at, text, state, cause)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
+            "INSERT INTO texts (key, account, account_name, outgoing, peer_name, peer_address, trust, at, text, state,
+                cause)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
              ON CONFLICT (key) DO UPDATE SET state = excluded.state, cause = excluded.cause",
             params![
                 text.key,
@@ -24,6 +25,7 @@ impl Store {
                 text.outgoing,
                 text.peer_name,
                 text.peer_address,
+                text.trust,
                 text.at.duration_since(UNIX_EPOCH).map_or(0, milliseconds),
                 text.text,
                 text.state.word(),
@@ -52,6 +54,7 @@ fn read_text(row: &Row) -> rusqlite::Result<TextView> {
         outgoing: row.get("outgoing")?,
         peer_name: row.get("peer_name")?,
         peer_address: row.get("peer_address")?,
+        trust: row.get("trust")?,
         at: wall(row.get("at")?),
         text: row.get("text")?,
         state: match state.as_str() {
@@ -79,6 +82,7 @@ pub(super) mod tests {
             outgoing: state != TextState::Received,
             peer_name: "Zoë'); DROP TABLE texts; --".to_owned(),
             peer_address: format!("{n}@pbx.example"),
+            trust: "only their own word".to_owned(),
             at: UNIX_EPOCH + Duration::from_millis(1_700_000_000_000 + u64::from(n)),
             text: "two\nlines".to_owned(),
             state,

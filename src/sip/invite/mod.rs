@@ -26,6 +26,7 @@ mod session;
 mod session_timer;
 mod transfer;
 mod within;
+mod written;
 
 pub use crate::sip::body::Body;
 pub use crate::sip::dialog::Fork;
@@ -140,6 +141,8 @@ pub enum Event {
     Signalled(Signal),
     /// The peer does not take our key by INFO.
     SignalRefused { status: u16 },
+    /// The final status of a text of ours ([`Session::write`]), 408 or 503 where none came.
+    Written { number: u32, status: u16, reason: String },
     /// The peer tells more candidates.
     Candidates { body: Body },
     /// The final status of [`Session::inform`].

@@ -46,6 +46,8 @@ pub(super) enum Kind {
     Refer,
     /// A digit.
     Info,
+    /// A text, by the number of whoever wrote it.
+    Text(u32),
     /// What an INFO package carries.
     Package,
     /// A report on a call that the peer asked for.
@@ -309,6 +311,7 @@ impl Session {
             Kind::Probe => self.lost(failure.status()),
             Kind::Refer => self.transfer_over(failure.status()),
             Kind::Info => self.signal_answered(failure.status()),
+            Kind::Text(number) => self.text_failed(number, failure),
             Kind::Package => self.package_answered(failure.status()),
         }
         self.settle(now);
@@ -483,6 +486,7 @@ impl Session {
             Kind::Probe => self.probe_answered(now, &response),
             Kind::Refer => self.refer_answered(&response),
             Kind::Info => self.signal_answered(response.status),
+            Kind::Text(number) => self.text_answered(number, &response),
             Kind::Package => self.package_answered(response.status),
             Kind::Prack | Kind::Notify | Kind::Bye => {}
         }

@@ -19,6 +19,7 @@ fn text(n: u64, peer: &str, state: TextState, content: &str) -> TextView {
         outgoing: state != TextState::Received,
         peer_name: peer.into(),
         peer_address: format!("{peer}@pbx.example"),
+        trust: if state == TextState::Received { "asserted by pbx.example".into() } else { String::new() },
         at: UNIX_EPOCH + secs(WALL + n),
         text: content.into(),
         state,

@@ -19,7 +19,11 @@ pub fn draw(model: &Model, p: &mut Painter<'_>, area: Rect) {
 
 fn incoming(model: &Model, p: &mut Painter<'_>, area: Rect, call: &CallView) {
     let others = model.live_calls().count() - 1;
-    let title = if others > 0 { "Call waiting" } else { "Incoming call" };
+    let title = match (call.unattended, others) {
+        (true, _) => "Intercom: it is answered by itself",
+        (false, 0) => "Incoming call",
+        (false, _) => "Call waiting",
+    };
     let rings = clock::short(model.now.saturating_duration_since(call.started));
     let to = format!("for {}", model.account_name(call.account));
     let dot = p.glyphs.dot;

@@ -114,6 +114,9 @@ fn lines(model: &Model, call: &CallView, width: usize) -> Vec<(&'static str, Str
         let speaks = if voice { "speaking" } else { "silent" };
         rows.insert(at, ("they say", format!("level {level:.0} dBov, {speaks}")));
     }
+    if call.unattended {
+        rows.insert(3, ("answered", "by itself, since they are on your list".to_owned()));
+    }
     let told = words::also_told(&call.identity).unwrap_or_default();
     let party =
         [("told name", told), ("dialled", call.identity.dialled.clone()), ("way", call.identity.forwarded_words())];

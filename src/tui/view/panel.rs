@@ -34,6 +34,7 @@ fn live_call(model: &Model, p: &mut Painter<'_>, area: Rect, call: &CallView) {
     let sign = p.glyphs.good.to_string() + " ";
     let sign = if talks && role == Role::Good { sign.as_str() } else { "" };
     let title_role = if is_over(call) { Role::Dim } else { Role::Strong };
+    let word = if call.unattended && talks { format!("{word}, answered by itself") } else { word };
     let recorded = format!("{} rec ", p.glyphs.good);
     let recorded = if call.recording.is_some() && talks { recorded.as_str() } else { "" };
     let remark = [(recorded, Role::Poor), (sign, role), (word.as_str(), role), (time.as_str(), Role::Text)];
@@ -100,14 +101,34 @@ fn past_call(model: &Model, p: &mut Painter<'_>, area: Rect, entry: &CallSummary
     identity(p, inside, &entry.peer_address, &entry.codec, "");
     let talked = entry.duration.map_or(String::new(), |d| format!(", {}", clock::duration(d)));
     let word = if word.is_empty() { String::new() } else { format!(", {word}") };
+    let word = if entry.unattended { format!("{word}, answered by itself") } else { word };
     let account = if entry.account_name.is_empty() { String::new() } else { format!(" for {}", entry.account_name) };
     let account = if entry.outgoing { account.replace(" for ", " from ") } else { account };
     let line = format!("{sign} {way}{account}{talked}{word}");
     p.put(inside.x, inside.y + 1, inside.width, &line, role);
-    p.put(inside.x + 2, inside.y + 2, inside.width.saturating_sub(2), &entry.cause, Role::Text);
-    let who = who_it_was(entry, p.glyphs);
-    p.put(inside.x + 2, inside.y + 3, inside.width.saturating_sub(2), &who, Role::Dim);
-    let below = Rect { y: inside.y + 4, height: inside.height.saturating_sub(4), ..inside };
+    let (x, room) = (inside.x + 2, inside.width.saturating_sub(2));
+    let refused = if entry.refused_by.is_empty() { String::new() } else { format!("Refused by {}.", entry.refused_by) };
+    let advice = if entry.advice.is_empty() { String::new() } else { format!("Try: {}", entry.advice) };
+    let rows = [
+        (entry.cause.clone(), Role::Text),
+        (refused, Role::Text),
+        (advice, Role::Text),
+        (who_it_was(entry, p.glyphs), Role::Dim),
+    ];
+    // A call that was talked on leaves room for its figures.
+    let fold = |words: &str| match entry.duration {
+        Some(_) => vec![words.to_owned()],
+        None => text::fold(words, usize::from(room)),
+    };
+    let lines = rows.iter().filter(|(words, _)| !words.is_empty());
+    let lines = lines.flat_map(|(words, role)| fold(words).into_iter().map(|line| (line, *role)));
+    let mut y = inside.y + 2;
+    for (line, role) in lines.take(usize::from(inside.height.saturating_sub(2))) {
+        p.put(x, y, room, &line, role);
+        y += 1;
+    }
+    let y = y.max(inside.y + 4);
+    let below = Rect { y, height: inside.bottom().saturating_sub(y), ..inside };
     if entry.duration.is_some() {
         figures::draw(model, p, below, &figures::Shown::past(model.glyphs, &entry.quality));
     }

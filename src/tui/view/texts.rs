@@ -56,8 +56,15 @@ fn written(model: &Model, p: &mut Painter<'_>, area: Rect, thread: &Thread<'_>) 
     let remark = known.join(&format!(" {} ", p.glyphs.dot));
     let remark: &[(&str, Role)] = if remark.is_empty() { &[] } else { &[(&remark, Role::Dim)] };
     let inside = padded(p.frame(area, thread.name, Role::Focus, remark));
-    let lines: Vec<(String, Role)> =
-        thread.texts.iter().flat_map(|text| lines(model, text, usize::from(inside.width))).collect();
+    // How sure it is who writes is said where it changes.
+    let mut trust = "";
+    let mut told = Vec::new();
+    for text in thread.texts.iter().copied() {
+        let says = if text.outgoing || text.trust == trust { "" } else { text.trust.as_str() };
+        trust = if text.outgoing { trust } else { &text.trust };
+        told.extend(lines(model, text, says, usize::from(inside.width)));
+    }
+    let lines: Vec<(String, Role)> = told;
     if lines.is_empty() {
         p.put(inside.x, inside.y, inside.width, "nothing written yet", Role::Dim);
     }
@@ -69,7 +76,7 @@ fn written(model: &Model, p: &mut Painter<'_>, area: Rect, thread: &Thread<'_>) 
 }
 
 /// Who and when, what became of it, and the text.
-fn lines(model: &Model, view: &TextView, width: usize) -> Vec<(String, Role)> {
+fn lines(model: &Model, view: &TextView, trust: &str, width: usize) -> Vec<(String, Role)> {
     let local = |at| Local::new(at, (model.zone)(at));
     let at = local(view.at).short(local(model.wall));
     let (who, role) = if view.outgoing { ("you", Role::Label) } else { (view.peer_name.as_str(), Role::Accent) };
@@ -80,7 +87,8 @@ fn lines(model: &Model, view: &TextView, width: usize) -> Vec<(String, Role)> {
         TextState::Accepted => ("kept for them by the server".to_owned(), Role::Dim),
         TextState::Failed(cause) => (format!("failed: {cause}"), Role::Poor),
     };
-    let mut out = vec![(format!("{at}  {who}"), role)];
+    let trust = if trust.is_empty() { String::new() } else { format!(" ({trust})") };
+    let mut out = vec![(format!("{at}  {who}{trust}"), role)];
     let body = view.text.lines().flat_map(|line| text::fold(line, width.saturating_sub(2)));
     out.extend(body.map(|line| (format!("  {line}"), Role::Text)));
     if !state.is_empty() {

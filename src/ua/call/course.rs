@@ -175,6 +175,7 @@ impl Call {
             invite::Event::Expired => self.expire(now),
             // The agent deals with these before events come here.
             invite::Event::Challenged { .. }
+            | invite::Event::Written { .. }
             | invite::Event::Referred { .. }
             | invite::Event::TransferProgress { .. } => {}
             invite::Event::Redirected { contacts, response } => {

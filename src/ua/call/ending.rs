@@ -110,6 +110,7 @@ impl Call {
             end,
             status,
             cause,
+            unattended: self.alert.unattended,
             advice,
             refused_by,
             codec: self.codec(),

@@ -69,6 +69,7 @@ impl Call {
                 Recorded::Runs(file) => Some(file.clone()),
             },
             ignored: self.ignored,
+            unattended: self.alert.unattended || self.alert.answer_at.is_some(),
             codec: self.codec(),
             security: self.security(),
             profile: negotiated.map(profile).unwrap_or_default(),

@@ -81,6 +81,7 @@ pub(in crate::sip::invite) fn name(event: &Event) -> String {
         Event::Candidates { body } => format!("Candidates {}", String::from_utf8_lossy(&body.bytes)),
         Event::Informed { status } => format!("Informed {status}"),
         Event::Signalled(signal) => format!("Signalled {}", signal.key),
+        Event::Written { number, status, .. } => format!("Written {number} {status}"),
         Event::SignalRefused { status } => format!("SignalRefused {status}"),
         Event::Notified { request } => format!("Notified {}", request.method),
         Event::Referred { target, .. } => format!("Referred {target}"),
