@@ -8,10 +8,12 @@ use offhook::media::dsp::goertzel;
 use offhook::media::event::MediaEvent;
 use offhook::media::frame::{FRAME, FRAME_DURATION, Frame, SILENCE};
 use offhook::media::rtcp::compound::{self, Item, Outgoing, SenderInfo, Text};
+use offhook::media::rtp::extension::Elements;
 use offhook::media::rtp::packet::{Header, Packet, Ssrc};
 use offhook::media::session::{Component, Datagram, Engine, MediaTransmit};
 use offhook::media::spec::{
-    Codec, Digit, Direction, MediaCommand, OpusParameters, PayloadFormat, SourceDescription, StreamSpec, TelephoneEvent,
+    Codec, Digit, Direction, Extension, Extensions, MediaCommand, OpusParameters, PayloadFormat, SourceDescription,
+    StreamSpec, TelephoneEvent,
 };
 use offhook::media::stats::StreamReport;
 use proptest::prelude::*;
@@ -540,6 +542,47 @@ fn strangers_and_nonsense_are_counted_and_change_nothing() {
     assert_eq!((after.ssrc, after.lost, after.ssrc_changes), (before.ssrc, 0, 0));
     assert!(!side.events.iter().any(|event| matches!(event, MediaEvent::Goodbye { .. })));
     assert!(side.level_of(1000.0, 500).abs() < 1.0);
+}
+
+/// RFC 6464, RFC 9143 §9.2; RFC 5506, RFC 4585 §6.
+#[test]
+fn headers_tell_how_loud_it_is_and_of_which_line_and_feedback_is_counted() {
+    let mut pair = Pair::perfect();
+    pair.run(seconds(1));
+    let begin = pair.now;
+    let extension = |id| Extension { id, sends: true, receives: true, voice: true };
+    pair.renegotiate(|_, spec| {
+        spec.rtcp_reduced_size = true;
+        spec.extensions = Extensions { audio_level: Some(extension(1)), mid: Some((extension(4), "a".to_owned())) };
+    });
+    pair.run(seconds(12));
+    let side = &mut pair.sides[0];
+    let (level, voice) = side.last().receive.told_level.expect("told");
+    // A sine of 0.3 of full scale.
+    assert!(voice && (level + 13.5).abs() <= 0.6, "{level}");
+    let carries = |(at, sent): &(Instant, MediaTransmit)| {
+        let packet = Packet::parse(&sent.bytes).ok().filter(|_| sent.component == Component::Rtp && *at > begin)?;
+        let elements = Elements::new(packet.extension);
+        Some((elements.find(1).is_some(), elements.find(4).map(<[u8]>::to_vec)))
+    };
+    let carried: Vec<_> = side.sent.iter().filter_map(carries).collect();
+    assert_eq!(carried.first(), Some(&(true, Some(b"a".to_vec()))), "until the peer has reported");
+    assert_eq!(carried.last(), Some(&(true, None)), "the peer knows by then");
+
+    let (now, before) = (pair.now, side.last().receive.clone());
+    let (rtp, rtcp) = (side.spec.remote_rtp, side.spec.remote_rtcp);
+    let header = Header { marker: false, payload_type: 0, sequence: 1, timestamp: 1, ssrc: Ssrc(77) };
+    let mut packet = Vec::new();
+    header.write_extended(Some((0xbede, &[0x40, b'b', 0, 0])), &[0xff; 160], &mut packet).expect("valid");
+    side.receive(now, Component::Rtp, rtp, &packet);
+    for feedback in [[0x81, 206, 0, 2, 0, 0, 0, 1, 0, 0, 0, 2], [0x8f, 205, 0, 2, 0, 0, 0, 1, 0, 0, 0, 2]] {
+        side.receive(now, Component::Rtcp, rtcp, &feedback);
+    }
+    pair.run(seconds(2));
+    let after = &pair.sides[0].last().receive;
+    assert_eq!(after.foreign - before.foreign, 1, "a packet of another line");
+    assert_eq!((after.feedback - before.feedback, after.malformed - before.malformed), (2, 0));
+    assert_eq!((after.ssrc, after.lost), (before.ssrc, 0));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Phones in web pages: Chromium with JsSIP, with each other and with our phone, through the embedded proxy.
 use crate::common::sound::Sound;
 use crate::harness::{Case, Need};
+use crate::peers_asterisk;
 use crate::peers_browser::{Account, Browser};
 use crate::phone::{Phone, Setup, account, exit, unix_now};
 use crate::proxy::Proxy;
@@ -19,6 +20,7 @@ pub const CASES: &[Case] = &[
     Case { name: "browsers::call_each_other_through_our_proxy", needs: &[Need::Browser], run: call_each_other },
     Case { name: "browsers::one_calls_the_phone", needs: &[Need::Browser], run: one_calls_the_phone },
     Case { name: "browsers::the_phone_calls_one", needs: &[Need::Browser], run: the_phone_calls_one },
+    Case { name: "browsers::both_is_taken_by_telephones", needs: &[Need::Asterisk], run: both_is_taken_by_telephones },
 ];
 
 /// A browser at the embedded proxy, over secure WebSockets.
@@ -147,6 +149,20 @@ fn the_phone_calls_one(case: &Case) {
     }
 }
 
+/// What is offered to both, a telephone takes: as it is set up at Asterisk, clear and without ICE.
+fn both_is_taken_by_telephones(case: &Case) {
+    let asterisk = peers_asterisk::shared();
+    let config = format!("{}profile = \"both\"\n", asterisk.account("1001", Transport::Udp));
+    let voice = Sound::tone(48_000, 30.0, 440.0, -10.0);
+    let setup = Setup::new(case, "phone", "call").config(&config).microphone(&voice).record();
+    let mut phone = setup.arguments(&[&asterisk.uri("600"), "--duration", "4"]).start();
+    assert_eq!(phone.wait(Duration::from_secs(25)), exit::ENDED);
+    hears_some(&phone.heard().part(1.0, 4.0), 440.0, "the phone, from the echo");
+    let told = phone.lines().into_iter().rfind(|line| line["profile"].is_string()).expect("told");
+    assert!(told["profile"].as_str().is_some_and(|words| words.starts_with("RTP/AVP")), "{told}");
+    assert_eq!(told["security"], "none", "{told}");
+}
+
 /// How long it took from the answer to the first sound, for the record.
 fn measured(case: &Case, phone: &Phone, browser: &Browser) {
     let lines = browser.lines();
@@ -159,10 +175,12 @@ fn measured(case: &Case, phone: &Phone, browser: &Browser) {
     let up = up.expect("a time");
     let after = |kind, text| at(kind, text).map_or(f64::NAN, |at| (at - up) * 1e3);
     let (ice, connection, media) = (after("ice", "connected"), after("connection", "connected"), after("media", ""));
-    let words =
-        format!("after the answer: ICE {ice:.0} ms, DTLS {connection:.0} ms, the browser hears {media:.0} ms\n");
+    let heard = phone.lines().iter().rev().find_map(|line| line["first_media_ms"].as_f64()).expect("sound was heard");
+    let words = format!(
+        "after the answer: ICE {ice:.0} ms, DTLS {connection:.0} ms, the browser hears {media:.0} ms, the phone {heard:.0} ms\n"
+    );
     let mut file =
         OpenOptions::new().create(true).append(true).open(case.folder().join("measured.log")).expect("a file");
     file.write_all(words.as_bytes()).expect("writes");
-    assert!(media < 3_000.0, "{words}");
+    assert!(media < 3_000.0 && heard < 3_000.0, "{words}");
 }

@@ -99,6 +99,8 @@ fn refused(case: &Case) {
 fn phones(case: &Case) {
     for (caller, called) in [
         (DTLS, DTLS),
+        // As browsers call: that is answered whatever else is set.
+        ("profile = \"webrtc\"\n", ""),
         ("srtp = \"preferred\"\n", DTLS),
         (DTLS, "srtp = \"preferred\"\n"),
         ("srtp = \"required\"\n", "srtp = \"preferred\"\nkeying = \"auto\"\n"),
