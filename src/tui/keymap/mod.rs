@@ -211,6 +211,18 @@ mod tests {
         assert_eq!(map.lookup(&stack, Key::plain(Code::F(5)), false), None);
     }
 
+    /// Whatever has a key can have another one.
+    #[test]
+    fn every_action_of_every_place_can_be_given_another_key() {
+        let key = Key::parse("f12").expect("a key");
+        for row in ROWS {
+            let name = format!("{}.{}", row.context.name(), row.intent.name());
+            let map = overrides(&[(name.as_str(), "f12")]).unwrap_or_else(|error| panic!("{name}: {error}"));
+            assert_eq!(map.lookup(&[row.context], key, false), Some(row.intent), "{name}");
+            assert_eq!(map.shown(row.context, row.intent, false), Some(key), "{name}: the key bar and the help page");
+        }
+    }
+
     #[test]
     fn beside_a_line_of_text_letters_belong_to_the_text() {
         let map = Keymap::default();

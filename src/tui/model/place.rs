@@ -76,6 +76,12 @@ pub enum Spot {
     Account(usize),
     /// A row of the contacts.
     Contact(usize),
+    /// A row of the messages page.
+    Row(usize),
+    /// Somebody on the page of texts.
+    Thread(usize),
+    /// Somebody who is watched.
+    Lamp(usize),
     /// The line where numbers are typed.
     DialLine,
 }

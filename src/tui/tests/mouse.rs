@@ -1,6 +1,6 @@
 //! Clicks and the wheel, on the picture as it stands.
-use super::fixture::Screen;
-use crate::base::id::CallNumber;
+use super::fixture::{Screen, known};
+use crate::base::id::{AccountId, CallNumber};
 use crate::tui::action::{Action, Effect};
 use crate::tui::model::{Page, Pane, Popup};
 use crate::ua::command::Command;
@@ -10,7 +10,7 @@ const BOB: CallNumber = CallNumber(2);
 
 impl Screen {
     /// Clicks on the first place where the picture shows `text`.
-    fn click(&mut self, text: &str) -> Action {
+    pub fn click(&mut self, text: &str) -> Action {
         let picture = self.picture();
         let found =
             picture.lines().enumerate().find_map(|(row, line)| Some((row, line[..line.find(text)?].chars().count())));
@@ -37,6 +37,26 @@ fn a_click_selects_and_one_more_opens() {
     assert_eq!((screen.model.pane, screen.model.recent), (Pane::Recent, 2));
     screen.act(click);
     assert!(!screen.model.dial.is_empty(), "the number is in the dial line");
+}
+
+#[test]
+fn messages_and_watched_phones_are_chosen_and_opened() {
+    let mut screen = Screen::talking(120, 40);
+    screen.press(&["l"]);
+    assert_eq!(screen.model.page, Page::Messages);
+    let click = screen.click("180 Ringing");
+    assert!(screen.model.messages.at.is_some() && screen.model.popup.is_none());
+    screen.act(click);
+    let Some(Popup::Message { entry }) = &screen.model.popup else { panic!("a message") };
+    assert_eq!(entry.label, "180 Ringing");
+
+    let mut screen = Screen::used(80, 24);
+    screen.change(known);
+    let click = screen.click("Bob       ");
+    assert_eq!((screen.model.pane, screen.sent()), (Pane::Watched, vec![]));
+    screen.act(click);
+    let called = Command::Call { account: Some(AccountId(0)), target: "888".into() };
+    assert_eq!(screen.sent(), [called], "as Enter does");
 }
 
 #[test]

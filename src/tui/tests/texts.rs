@@ -3,7 +3,7 @@ use super::fixture::{Screen, WALL, secs};
 use super::pictures::keep_sizes;
 use crate::base::id::AccountId;
 use crate::tui::action::Action;
-use crate::tui::model::Page;
+use crate::tui::model::{Open, Page};
 use crate::ua::command::Command;
 use crate::ua::event::Event;
 use crate::ua::snapshot::{OwnState, PresenceView, TextState, TextView};
@@ -91,4 +91,15 @@ fn a_text_is_written_to_whom_the_cursor_is_on() {
     assert_eq!(screen.sent(), [], "nothing is not sent");
     screen.press(&["esc", "esc"]);
     assert_eq!(screen.model.page, Page::Main);
+}
+
+#[test]
+fn who_wrote_is_chosen_by_the_mouse_and_answered() {
+    let mut screen = reading(80, 24);
+    screen.press(&["w"]);
+    let click = screen.click("  alice");
+    assert_eq!(screen.model.reading.peer.as_ref().map(|peer| peer.address.as_str()), Some("alice@pbx.example"));
+    assert_eq!(screen.model.open, None);
+    screen.act(click);
+    assert_eq!(screen.model.open, Some(Open::Text));
 }

@@ -68,6 +68,14 @@ fn cursor(model: &Model) -> Option<Peer> {
     found.filter(|peer| !peer.address.is_empty() && model.snapshot.accounts.iter().any(|a| a.id == peer.account))
 }
 
+/// The one at that row is read.
+pub fn choose_nth(model: &mut Model, index: usize) {
+    let peer = model.threads().into_iter().nth(index).map(|thread| thread.peer);
+    model.scroll = 0;
+    model.reading.peer = peer.or(model.reading.peer.take());
+    model.mark_read();
+}
+
 /// Another one is read.
 pub fn choose(model: &mut Model, intent: Intent) {
     let peers: Vec<Peer> = model.threads().into_iter().map(|thread| thread.peer).collect();

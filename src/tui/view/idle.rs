@@ -2,7 +2,7 @@
 use super::lists::has_cursor;
 use super::words;
 use crate::tui::keymap::{Context, Intent};
-use crate::tui::model::{Model, Pane};
+use crate::tui::model::{Model, Pane, Spot};
 use crate::tui::theme::Role;
 use crate::tui::widget::clock::Local;
 use crate::tui::widget::graph;
@@ -58,6 +58,7 @@ fn lamps(model: &Model, p: &mut Painter<'_>, area: Rect) {
     let cursor = has_cursor(model, Pane::Watched);
     let first = if cursor { super::first_shown(model.lamp, watched.len(), shown) } else { 0 };
     for ((index, view), y) in watched.iter().enumerate().skip(first).take(shown).zip(area.y..) {
+        p.spot(Rect { y, height: 1, ..area }, Spot::Lamp(index));
         if cursor && index == model.lamp {
             p.tint(Rect { x: area.x.saturating_sub(1), y, height: 1, ..area }, Role::Selected);
             p.cell(area.x.saturating_sub(1), y, p.glyphs.cursor, Role::Accent);

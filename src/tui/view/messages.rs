@@ -59,6 +59,7 @@ pub fn draw(model: &Model, p: &mut Painter<'_>, area: Rect) {
     let pattern = model.messages.pattern();
     let several = rows.iter().any(|row| row.call != rows.first().and_then(|row| row.call));
     for (y, (index, row)) in (body.top()..body.bottom()).zip(rows.iter().enumerate().skip(first)) {
+        p.spot(Rect { y, height: 1, ..body }, Spot::Row(index));
         if index == at {
             p.tint(Rect { x: area.x + 1, y, width: area.width.saturating_sub(2), height: 1 }, Role::Selected);
             p.cell(area.x + 1, y, p.glyphs.cursor, Role::Accent);

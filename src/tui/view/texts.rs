@@ -1,5 +1,5 @@
 //! The page of texts: with whom, and what was written.
-use crate::tui::model::{Model, Thread};
+use crate::tui::model::{Model, Spot, Thread};
 use crate::tui::theme::Role;
 use crate::tui::widget::clock::Local;
 use crate::tui::widget::paint::{Painter, padded};
@@ -24,7 +24,9 @@ pub fn draw(model: &Model, p: &mut Painter<'_>, area: Rect) {
     let rows = usize::from(inside.height);
     let first = super::first_shown(at.unwrap_or(0), threads.len(), rows);
     for ((index, one), y) in threads.iter().enumerate().skip(first).take(rows).zip(inside.y..) {
-        entry(p, Rect { y, height: 1, ..inside }, one, Some(index) == at);
+        let row = Rect { y, height: 1, ..inside };
+        p.spot(row, Spot::Thread(index));
+        entry(p, row, one, Some(index) == at);
     }
     match at.and_then(|at| threads.get(at)) {
         Some(one) => written(model, p, thread, one),
