@@ -272,6 +272,10 @@ pub fn failure_advice(words: &str) -> &'static str {
             "check the domain of the account and the name servers of this machine",
         ),
         (
+            &["no way for the sound"],
+            "the two networks let no sound through: a relay (turn_server) helps; `offhook doctor` tells more",
+        ),
+        (
             &["refused", "unreachable", "no route", "no way"],
             "nothing listens there: check host, port and transport of the account, and the firewall",
         ),
@@ -455,6 +459,10 @@ mod tests {
             (
                 "connection refused",
                 "nothing listens there: check host, port and transport of the account, and the firewall",
+            ),
+            (
+                "no way for the sound was found (ICE)",
+                "the two networks let no sound through: a relay (turn_server) helps; `offhook doctor` tells more",
             ),
             ("no answer from the network", "check that the server is up, and that firewalls let SIP through"),
         ];

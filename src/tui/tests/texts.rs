@@ -97,8 +97,8 @@ fn a_text_is_written_to_whom_the_cursor_is_on() {
 fn who_wrote_is_chosen_by_the_mouse_and_answered() {
     let mut screen = reading(80, 24);
     screen.press(&["w"]);
-    let click = screen.click("  alice");
-    assert_eq!(screen.model.reading.peer.as_ref().map(|peer| peer.address.as_str()), Some("alice@pbx.example"));
+    let click = screen.click("  bob");
+    assert_eq!(screen.model.reading.peer.as_ref().map(|peer| peer.address.as_str()), Some("bob@pbx.example"));
     assert_eq!(screen.model.open, None);
     screen.act(click);
     assert_eq!(screen.model.open, Some(Open::Text));

@@ -2,6 +2,7 @@
 use super::first_shown;
 use super::ladder::role_of;
 use crate::tui::model::Model;
+use crate::tui::model::Spot;
 use crate::tui::model::messages::{Whose, matches};
 use crate::tui::theme::Role;
 use crate::tui::widget::clock::Local;
