@@ -22,13 +22,14 @@ demo: build
 
 check:
 	$(CARGO) fmt --check
-	$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(CARGO) check --locked
+	$(CARGO) clippy --locked --all-features --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps
 
 test:
 	@scripts/setup test
 	@$(MAKE) --no-print-directory check
-	$(CARGO) test --locked --no-fail-fast
+	$(CARGO) test --locked --all-features --no-fail-fast
 	@scripts/not-run
 
 bench:

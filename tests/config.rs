@@ -125,7 +125,7 @@ fn every_mistake_names_the_thing_the_value_and_the_way_out() {
         (account("password = \"\""), "4: account 1: password: empty; leave the key out when there is no password"),
         (
             account("password = \"a\"\npassword_command = \"b\""),
-            "only one of password, ha1 and password_command may be there, not password and password_command",
+            "only one of password, ha1, password_command and password_keyring may be there, not password and password_command",
         ),
         (account("watch = [\"\"]"), "numbers, names or addresses expected"),
         (account("watch = \"888\""), "a list of texts in quotes expected"),

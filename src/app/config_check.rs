@@ -94,6 +94,7 @@ fn understood(account: &Account) -> String {
         PasswordSource::Text(_) => "password in the file",
         PasswordSource::Ha1(_) => "ha1 in the file",
         PasswordSource::Command(_) => "password from a command",
+        PasswordSource::Keyring(_) => "password in the keyring",
     };
     let transport = account.transport.map_or("the transport its domain says", Transport::name);
     format!("account {:?}: {} {registers} over {transport}, {password}", account.name, account.address())

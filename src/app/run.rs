@@ -6,7 +6,7 @@ use crate::app::phone::{Hooks, Parts, Phone, PhoneError};
 use crate::app::remembered::Remembered;
 use crate::app::report;
 use crate::app::sound::{self, Sound};
-use crate::app::{config_check, contacts, demo, devices, doctor, init, manual, screen, serve, wire};
+use crate::app::{config_check, contacts, demo, devices, doctor, init, manual, password, screen, serve, wire};
 use crate::base::time::WallAnchor;
 use crate::cli::{self, Cli, Command, ConfigCommand, ExitCode, Reject};
 use crate::config::{Account, Config, Environment, Host, Loaded};
@@ -131,6 +131,9 @@ fn attempt(cli: &Cli) -> Result<ExitCode, Failure> {
         }
         Some(Command::Doctor(options)) => doctor::run(cli, options, &environment, &mut io::stdout().lock()),
         Some(Command::Contacts(command)) => contacts::run(cli, command, &environment, &mut io::stdout().lock()),
+        Some(Command::Password { delete }) => {
+            password::run(cli, *delete, &environment, &mut io::stdin().lock(), &mut io::stdout().lock())
+        }
         Some(Command::Demo(demo)) => demo::run(cli, demo, &environment),
         Some(Command::Completions { shell }) => {
             clap_complete::generate(*shell, &mut Cli::described(), "offhook", &mut io::stdout().lock());

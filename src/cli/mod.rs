@@ -104,6 +104,16 @@ pub enum Command {
     /// Look after the list of contacts.
     #[command(subcommand)]
     Contacts(ContactsCommand),
+    /// Put the password of an account into the keyring of the desktop.
+    ///
+    /// Asks for it without showing it, or takes the first line of a standard input that is no terminal. The account says
+    /// `password_keyring = true` then. Needs an offhook built with `--features keyring`, and a keyring as GNOME, KDE or
+    /// KeePassXC have one (Secret Service).
+    Password {
+        /// Take it out again.
+        #[arg(long)]
+        delete: bool,
+    },
     /// Print the completions of a shell.
     ///
     /// For bash: offhook completions bash > ~/.local/share/bash-completion/completions/offhook
@@ -294,7 +304,7 @@ pub struct Doctor {
     /// Leave the sound devices alone.
     #[arg(long)]
     pub no_sound: bool,
-    /// Run the account's password_command, which may ask you something, to try the password.
+    /// Run the account's password_command or ask the keyring, which may ask you something, to try the password.
     #[arg(long)]
     pub run_password_command: bool,
     /// Say what is known by then (seconds).
@@ -384,7 +394,7 @@ impl Cli {
             Some(Command::Message(message)) => message.no_register,
             Some(Command::Init | Command::Register(_) | Command::Devices(_) | Command::Doctor(_)) => false,
             Some(Command::Demo(_) | Command::Proxy(_) | Command::Config(_) | Command::Contacts(_)) | None => false,
-            Some(Command::Completions { .. } | Command::Man { .. }) => false,
+            Some(Command::Password { .. } | Command::Completions { .. } | Command::Man { .. }) => false,
         };
         // Who waits without registering waits for calls that come directly.
         let direct_calls = matches!(&self.command, Some(Command::Answer(answer)) if answer.no_register);

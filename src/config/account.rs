@@ -74,6 +74,8 @@ pub enum PasswordSource {
     Ha1(Secret),
     /// The first line that this shell command prints.
     Command(String),
+    /// The desktop's keyring has it, under this address.
+    Keyring(String),
 }
 
 /// What `--account` names.

@@ -23,6 +23,7 @@ pub const KEYS: &[(&str, &[&str])] = &[
             "password",
             "ha1",
             "password_command",
+            "password_keyring",
             "display_name",
             "registrar",
             "outbound_proxy",
@@ -178,7 +179,8 @@ fn read_account<'t>(reader: &mut Reader<'t>, section: &Section<'_, 't>) -> Optio
     }
     let user = reader.read(section, "user", |text| check_user(text).map(|()| text.to_owned()));
     let domain = reader.read(section, "domain", domain);
-    let (password, text) = (super::validate::password(reader, section), not_empty);
+    let address = user.as_deref().zip(domain.as_ref()).map(|(user, domain)| format!("{user}@{domain}"));
+    let (password, text) = (super::validate::password(reader, section, &address.unwrap_or_default()), not_empty);
     let realm = reader.read(section, "realm", text);
     if matches!(password, PasswordSource::Ha1(_)) && realm.is_none() {
         reader.section_mistake(section, "realm", "missing; an ha1 holds for one realm only, which must be named");

@@ -9,6 +9,7 @@ mod contacts;
 mod defaults;
 mod file;
 mod handling;
+pub mod keyring;
 mod mistake;
 mod overrides;
 mod password;

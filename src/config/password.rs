@@ -1,5 +1,6 @@
 //! Gets the password of an account from where the configuration says it is.
 use super::PasswordSource;
+use super::keyring::{self, KeyringError};
 use crate::base::secret::Secret;
 use std::io::Read as _;
 use std::process::{Command, Stdio};
@@ -32,16 +33,19 @@ pub enum PasswordError {
     Empty { command: String },
     #[error("password_command {command:?} did not end within {limit} s", limit = LIMIT.as_secs())]
     Timeout { command: String },
+    #[error(transparent)]
+    Keyring(#[from] KeyringError),
 }
 
 impl PasswordSource {
-    /// Runs the command if there is one, and waits for it: not to be called while the screen is drawn.
+    /// Runs the command if there is one, or asks the keyring, and waits for it: not to be called while the screen is drawn.
     pub fn resolve(&self) -> Result<Option<Credential>, PasswordError> {
         match self {
             Self::None => Ok(None),
             Self::Text(secret) => Ok(Some(Credential::Password(secret.clone()))),
             Self::Ha1(secret) => Ok(Some(Credential::Ha1(secret.clone()))),
             Self::Command(command) => run(command, LIMIT).map(|secret| Some(Credential::Password(secret))),
+            Self::Keyring(address) => Ok(Some(Credential::Password(keyring::get(address)?))),
         }
     }
 }

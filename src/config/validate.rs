@@ -6,21 +6,27 @@ use super::values::ValueError;
 use crate::base::secret::Secret;
 use std::path::PathBuf;
 
-const SOURCES: [&str; 3] = ["password", "ha1", "password_command"];
+const SOURCES: [&str; 4] = ["password", "ha1", "password_command", "password_keyring"];
 
 /// Where the password comes from: at most one place.
-pub(super) fn password<'t>(reader: &mut Reader<'t>, section: &Section<'_, 't>) -> PasswordSource {
+///
+/// - `address`: what a keyring knows the account by.
+pub(super) fn password<'t>(reader: &mut Reader<'t>, section: &Section<'_, 't>, address: &str) -> PasswordSource {
     let text = reader.read(section, "password", secret).map(PasswordSource::Text);
     let ha1 = reader.read(section, "ha1", ha1).map(PasswordSource::Ha1);
     let command = reader.read(section, "password_command", command).map(PasswordSource::Command);
+    let keyring = reader.boolean(section, "password_keyring").unwrap_or_default();
     let written: Vec<&str> = SOURCES.into_iter().filter(|key| section.table.contains_key(*key)).collect();
     if let [_, second, ..] = written.as_slice() {
         let value = section.table.get(*second);
-        let problem =
-            format!("only one of password, ha1 and password_command may be there, not {}", written.join(" and "));
+        let problem = format!(
+            "only one of password, ha1, password_command and password_keyring may be there, not {}",
+            written.join(" and ")
+        );
         reader.mistake(&section.name, second, value.filter(|_| *second == "ha1"), problem);
     }
-    text.or(ha1).or(command).unwrap_or(PasswordSource::None)
+    let keyring = keyring.then(|| PasswordSource::Keyring(address.to_owned()));
+    text.or(ha1).or(command).or(keyring).unwrap_or(PasswordSource::None)
 }
 
 /// Our own certificate and the key to it: both or neither.

@@ -81,7 +81,9 @@ fn acceptable(offer: &Session, at: usize, local: &LocalMedia) -> Result<(), SdpE
     }
     let local = &*local.towards(View { session: offer, line });
     keying::choose(View { session: offer, line }, local)?;
-    reachable(View { session: offer, line }, Some(&Host::Ip(local.address)))?;
+    let view = View { session: offer, line };
+    let by_ice = local.ice.is_some() && matches!(candidate::read(view), Ice::Full(_));
+    reachable(view, Some(&Host::Ip(local.address)), by_ice)?;
     let formats = codec::formats(line);
     let common = codec::audio(&formats).iter().any(|format| local.codecs.contains(&format.codec));
     let ours = local.codecs.iter().map(|codec| PayloadFormat { payload_type: 0, codec: *codec, opus: local.opus });

@@ -277,7 +277,7 @@ impl Negotiator {
             Some((view, Accepted::Dtls(theirs))) => {
                 let role = Setup::answered(theirs.setup, trial.associations.role())?;
                 let ice = local.ice.is_some() && matches!(candidate::read(view), Ice::Full(_));
-                let theirs_is = reachable(view, Some(&Host::Ip(local.address)))?;
+                let theirs_is = reachable(view, Some(&Host::Ip(local.address)), ice)?;
                 let addresses = (!ice).then_some((own, theirs_is));
                 trial.associations.offered(&theirs, role, addresses);
                 if let Some(certificate) = &local.certificate {
@@ -395,14 +395,14 @@ impl Negotiator {
         let matching = usable.iter().find(|e| e.clock_rate == send.codec.clock_rate());
 
         let our_address = local.connection.as_ref();
-        let remote_rtp = reachable(theirs, our_address)?;
-        let their_direction = theirs.direction();
-        let rtcp_mux = ours.rtcp_mux() && theirs.rtcp_mux();
-        let (wanted, longest) = theirs.ptime();
         let ice = match candidate::read(theirs) {
             Ice::Full(ice) if ours.line.attribute("ice-ufrag").is_some() => Some(ice),
             Ice::Full(_) | Ice::Mismatch | Ice::Not => None,
         };
+        let remote_rtp = reachable(theirs, our_address, ice.is_some())?;
+        let their_direction = theirs.direction();
+        let rtcp_mux = ours.rtcp_mux() && theirs.rtcp_mux();
+        let (wanted, longest) = theirs.ptime();
         let said = [&remote.information, &theirs.line.information].into_iter().find(|text| !text.is_empty());
         Ok(Negotiated {
             generation: self.generation,
@@ -541,10 +541,13 @@ impl Negotiator {
 }
 
 /// The peer's media address, which must be of our own IP version.
-pub(super) fn reachable(theirs: View<'_>, ours: Option<&Host>) -> Result<SocketAddr, SdpError> {
+///
+/// - `by_ice`: unless candidates are checked: then it is only one of them, and the pair that was chosen may be of another
+///   version than what the peer names by default (RFC 8839 §4.2.2).
+pub(super) fn reachable(theirs: View<'_>, ours: Option<&Host>, by_ice: bool) -> Result<SocketAddr, SdpError> {
     let ours = if let Some(Host::Ip(ip)) = ours { *ip } else { IpAddr::V4(Ipv4Addr::UNSPECIFIED) };
     let ip = match theirs.address()? {
-        Address::Ip(ip) if ip.is_ipv4() == ours.is_ipv4() => ip,
+        Address::Ip(ip) if by_ice || ip.is_ipv4() == ours.is_ipv4() => ip,
         Address::Ip(ip) => return Err(SdpError::AddressFamily { peer: ip.to_string(), ours: ours.to_string() }),
         Address::Nowhere if ours.is_ipv4() => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
         Address::Nowhere => IpAddr::V6(Ipv6Addr::UNSPECIFIED),

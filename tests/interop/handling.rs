@@ -133,6 +133,7 @@ fn picks_up(case: &Case) {
 /// 1002 is the agent of a queue: a caller's tone is heard, the agent learns who it is, and the caller who the agent is.
 fn queue(case: &Case) {
     let asterisk = peers_asterisk::shared();
+    asterisk.cli("devstate change Custom:agent NOT_INUSE");
     let agent = waiting(case, &asterisk, "1002", "").silent().record().arguments(&["--auto"]).start();
     let mut agent = registered(agent, &asterisk, "1002");
     let setup = Setup::new(case, "caller", "call").account("1001", "pw1001", asterisk.address());

@@ -45,6 +45,7 @@ mod hostile;
 mod identity;
 mod internet;
 mod kamailio;
+mod keyring;
 mod locating;
 mod mailbox;
 mod measuring;
@@ -82,6 +83,7 @@ fn main() -> std::process::ExitCode {
         measuring::CASES,
         peers_check::CASES,
         registering::CASES,
+        keyring::CASES,
         calling::CASES,
         digits::CASES,
         answering::CASES,

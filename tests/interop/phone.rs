@@ -26,6 +26,7 @@ pub mod exit {
     use offhook::cli::ExitCode;
 
     pub const ENDED: i32 = ExitCode::Ended as i32;
+    pub const CONFIGURATION: i32 = ExitCode::Configuration as i32;
     pub const REGISTRATION_REFUSED: i32 = ExitCode::RegistrationRefused as i32;
     pub const CALL_REFUSED: i32 = ExitCode::CallRefused as i32;
     pub const NETWORK: i32 = ExitCode::Network as i32;

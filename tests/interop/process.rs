@@ -40,6 +40,11 @@ impl Process {
         writeln!(input, "{line}").unwrap_or_else(|error| panic!("{} does not read {line:?}: {error}", self.name));
     }
 
+    /// Nothing more is typed.
+    pub fn end_input(&mut self) {
+        self.child.stdin.take();
+    }
+
     /// Starts `command` with its outputs and its input as they are.
     pub fn launch(name: &str, command: &mut Command, log: &Path) -> Self {
         // SAFETY: prctl is async-signal-safe.

@@ -190,3 +190,19 @@ fn hostile_names_groups_and_numbers() {
         assert!(!text.contains(&long), "{what}: {text}");
     }
 }
+
+/// Once a pair of IPv6 addresses carries the sound, ours is told by default; the peer's default may stay of IPv4.
+#[test]
+fn the_pair_that_was_chosen_may_be_of_the_other_version() {
+    let six = LocalMedia { address: "2001:db8::1".parse().expect("an address"), ..ours(Profile::Auto) };
+    let offer = browser("", (5_000, "192.0.2.7"), "", "");
+    let offer = offer.replace("0b3a.local", "192.0.2.7");
+    let (text, negotiated) =
+        answer(&mut fresh(), &offer, &six).expect("candidates are checked, whatever is told by default");
+    assert!(text.contains("c=IN IP6 2001:db8::1"), "{text}");
+    assert!(negotiated.ice.is_some());
+    let plain = LocalMedia { ice: None, certificate: None, profile: Profile::Rtp, ..six };
+    let offer = "v=0\r\no=- 1 1 IN IP4 192.0.2.7\r\ns=-\r\nc=IN IP4 192.0.2.7\r\nt=0 0\r\nm=audio 5000 RTP/AVP 0\r\n";
+    let refused = fresh().answer(offer.as_bytes(), &plain).map(|_| ());
+    assert!(matches!(refused, Err(SdpError::AddressFamily { .. })), "{refused:?}");
+}

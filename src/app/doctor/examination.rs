@@ -266,8 +266,10 @@ impl Visit<'_> {
             return Registration::NotAsked("the account does not register");
         }
         let source = self.account.password.clone();
-        if matches!(source, PasswordSource::Command(_)) && !run_command {
-            return Registration::NotAsked("its password comes from a command; --run-password-command runs it");
+        if matches!(source, PasswordSource::Command(_) | PasswordSource::Keyring(_)) && !run_command {
+            return Registration::NotAsked(
+                "its password comes from a command or the keyring; --run-password-command asks for it",
+            );
         }
         let password = match spawn_blocking(move || source.resolve()).await {
             Ok(Ok(Some(Credential::Password(secret)))) => Some(Password::Plain(secret)),
