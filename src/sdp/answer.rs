@@ -1,15 +1,31 @@
 //! Answers (RFC 3264 §6): which line of an offer we take, what we say of each, and where an answer to us stands.
 use super::SdpError;
+use super::agreed::no_common_codec;
 use super::attribute::View;
 use super::browser;
 use super::candidate::{self, Ice};
 use super::codec;
 use super::direction;
-use super::keying;
-use super::negotiator::{LocalMedia, Negotiator, no_common_codec, reachable};
+use super::keying::{self, Accepted};
+use super::negotiator::{LocalMedia, Negotiator};
 use super::offer::audio_line;
-use super::session::{Attribute, Host, MediaKind, MediaLine, Protocol, Session};
+use super::reach::Reach;
+use super::session::{Attribute, MediaKind, MediaLine, Protocol, Session};
+use crate::base::untrusted::Untrusted;
 use crate::media::spec::PayloadFormat;
+use std::borrow::Cow;
+
+/// The line of an offer that is accepted, and what was read of it.
+#[derive(Debug)]
+pub(super) struct Chosen<'a> {
+    /// Its place.
+    pub at: usize,
+    /// What we can do and want for it.
+    pub local: Cow<'a, LocalMedia>,
+    pub reach: Reach,
+    /// How it is protected; clear when `None`.
+    pub accepted: Option<Accepted>,
+}
 
 impl Negotiator {
     /// The place of the line to accept: the one used so far if it can still be used, else the first that can.
@@ -17,13 +33,18 @@ impl Negotiator {
     /// - `running`: this is not the first exchange, so the peer may also take the audio away.
     ///
     /// `None`: the offer is fine, but holds no stream.
-    pub(super) fn choose(&self, offer: &Session, local: &LocalMedia, running: bool) -> Result<Option<usize>, SdpError> {
+    pub(super) fn choose<'a>(
+        &self,
+        offer: &Session,
+        local: &'a LocalMedia,
+        running: bool,
+    ) -> Result<Option<Chosen<'a>>, SdpError> {
         let is_audio = |line: &MediaLine| line.kind == MediaKind::Audio;
         let offered = |at: &usize| offer.media.get(*at).is_some_and(|line| is_audio(line) && line.port != 0);
         let mut first_fault = None;
         for at in self.audio.into_iter().chain(0..offer.media.len()).filter(offered) {
             match acceptable(offer, at, local) {
-                Ok(()) => return Ok(Some(at)),
+                Ok(chosen) => return Ok(Some(chosen)),
                 Err(fault) => drop(first_fault.get_or_insert(fault)),
             }
         }
@@ -32,33 +53,6 @@ impl Negotiator {
             None if offer.media.is_empty() || running && offer.media.iter().any(is_audio) => Ok(None),
             None => Err(SdpError::NoAudio),
         }
-    }
-
-    /// One line for each of the offer, in its order; all but the chosen one refused.
-    ///
-    /// - `protection`: the lines that tell how the chosen one is protected.
-    pub(super) fn answered_lines(
-        &self,
-        offer: &Session,
-        local: &LocalMedia,
-        chosen: Option<usize>,
-        protection: &[Attribute],
-    ) -> Vec<MediaLine> {
-        let answered = |(at, line): (usize, &MediaLine)| {
-            if Some(at) != chosen {
-                return line.refused();
-            }
-            let mut accepted = accepted(offer, line, local);
-            accepted.attributes.extend(browser::answered(View { session: offer, line }, local));
-            accepted.attributes.extend_from_slice(protection);
-            match (candidate::read(View { session: offer, line }), &local.ice) {
-                (Ice::Full(_), Some(ice)) => accepted.attributes.extend(candidate::attributes(ice)),
-                (Ice::Mismatch, Some(_)) => accepted.attributes.push(candidate::mismatch()),
-                (Ice::Full(_) | Ice::Mismatch | Ice::Not, _) => {}
-            }
-            accepted
-        };
-        offer.media.iter().enumerate().map(answered).collect()
     }
 
     /// The place of the answer to our audio line.
@@ -74,20 +68,39 @@ impl Negotiator {
     }
 }
 
-fn acceptable(offer: &Session, at: usize, local: &LocalMedia) -> Result<(), SdpError> {
-    let line = offer.media.get(at).ok_or(SdpError::NoAudio)?;
-    if let Protocol::Other(name) = &line.protocol {
-        return Err(SdpError::Protocol(crate::base::untrusted::Untrusted::new(name.as_str()).sanitize(40)));
+fn acceptable<'a>(offer: &Session, at: usize, local: &'a LocalMedia) -> Result<Chosen<'a>, SdpError> {
+    let view = View::at(offer, at).ok_or(SdpError::NoAudio)?;
+    if let Protocol::Other(name) = &view.line.protocol {
+        return Err(SdpError::Protocol(Untrusted::new(name.as_str()).sanitize(40)));
     }
-    let local = &*local.towards(View { session: offer, line });
-    keying::choose(View { session: offer, line }, local)?;
-    let view = View { session: offer, line };
-    let by_ice = local.ice.is_some() && matches!(candidate::read(view), Ice::Full(_));
-    reachable(view, Some(&Host::Ip(local.address)), by_ice)?;
-    let formats = codec::formats(line);
-    let common = codec::audio(&formats).iter().any(|format| local.codecs.contains(&format.codec));
+    let local = local.towards(view);
+    let accepted = keying::choose(view, &local)?;
+    let reach = Reach::read(view, local.address, local.ice.is_some())?;
+    let formats = codec::formats(view.line);
+    if codec::audio(&formats).iter().any(|format| local.codecs.contains(&format.codec)) {
+        return Ok(Chosen { at, local, reach, accepted });
+    }
     let ours = local.codecs.iter().map(|codec| PayloadFormat { payload_type: 0, codec: *codec, opus: local.opus });
-    if common { Ok(()) } else { Err(no_common_codec(&formats, &ours.collect::<Vec<_>>())) }
+    Err(no_common_codec(&formats, &ours.collect::<Vec<_>>()))
+}
+
+/// One line for each of the offer, in its order; all but the chosen one refused.
+///
+/// - `protection`: the lines that tell how the chosen one is protected.
+pub(super) fn answered_lines(offer: &Session, chosen: Option<&Chosen<'_>>, protection: &[Attribute]) -> Vec<MediaLine> {
+    let answered = |(at, line): (usize, &MediaLine)| {
+        let Some(Chosen { local, reach, .. }) = chosen.filter(|chosen| chosen.at == at) else { return line.refused() };
+        let mut accepted = accepted(offer, line, local);
+        accepted.attributes.extend(browser::answered(View { session: offer, line }, local));
+        accepted.attributes.extend_from_slice(protection);
+        match (&reach.ice, &local.ice) {
+            (Ice::Full(_), Some(ice)) => accepted.attributes.extend(candidate::attributes(ice)),
+            (Ice::Mismatch, Some(_)) => accepted.attributes.push(candidate::mismatch()),
+            (Ice::Full(_) | Ice::Mismatch | Ice::Not, _) => {}
+        }
+        accepted
+    };
+    offer.media.iter().enumerate().map(answered).collect()
 }
 
 /// The offer's formats that we have, under its payload types and in its order (RFC 3264 §6.1).

@@ -25,7 +25,7 @@ impl Negotiator {
             Some(Protocol::DtlsSavp) => Protocol::DtlsSavp,
             None if local.profile == Profile::Webrtc => Protocol::DtlsSavpf,
             // What runs is encrypted by a best effort that succeeded, or need not be (RFC 8643 §3).
-            profile if local.srtp != Policy::Required || self.is_secured() => match profile {
+            profile if local.srtp != Policy::Required || self.protection.is_running() => match profile {
                 Some(Protocol::RtpAvpf) => Protocol::RtpAvpf,
                 _ => Protocol::RtpAvp,
             },
@@ -36,7 +36,7 @@ impl Negotiator {
         };
         let mut audio = audio_line(local, protocol, &formats, &events, local.direction, local.rtcp_mux);
         audio.attributes.extend(browser::offered(local.profile, &audio.protocol, before));
-        audio.attributes.extend(self.offered_protection(local, &audio.protocol));
+        audio.attributes.extend(self.protection.offer(local, &audio.protocol));
         audio.attributes.extend(local.ice.iter().flat_map(candidate::attributes));
         match place.and_then(|at| lines.get_mut(at)) {
             Some(line) => *line = audio,
@@ -51,14 +51,14 @@ impl Negotiator {
         let (mut formats, mut events, mut taken) = (Vec::new(), Vec::<TelephoneEvent>::new(), Vec::new());
         for codec in &local.codecs {
             if formats.iter().all(|f: &PayloadFormat| f.codec != *codec) {
-                let payload_type = self.payload_type_of(*codec, &taken);
+                let payload_type = self.payload_types.of(*codec, &taken);
                 taken.push(payload_type);
                 formats.push(PayloadFormat { payload_type, codec: *codec, opus: local.opus });
             }
         }
         for clock_rate in formats.iter().map(|f| f.codec.clock_rate()).filter(|_| local.events) {
             if events.iter().all(|e| e.clock_rate != clock_rate) {
-                let payload_type = self.payload_type_of_events(clock_rate, &taken);
+                let payload_type = self.payload_types.of_events(clock_rate, &taken);
                 taken.push(payload_type);
                 events.push(TelephoneEvent { payload_type, clock_rate });
             }
