@@ -31,6 +31,7 @@ impl Negotiator {
             },
             Some(Protocol::RtpAvpf) if !local.sdes => Protocol::DtlsSavpf,
             Some(Protocol::RtpAvpf) => Protocol::RtpSavpf,
+            None if !local.sdes && local.profile.is_offered() => Protocol::DtlsSavpf,
             Some(Protocol::RtpAvp | Protocol::Other(_)) | None if !local.sdes => Protocol::DtlsSavp,
             Some(Protocol::RtpAvp | Protocol::Other(_)) | None => Protocol::RtpSavp,
         };

@@ -210,6 +210,7 @@ impl UserAgent {
             request_uri,
         };
         let config = session_config(&self.settings.user_agent, account);
+        let config = invite::Config { offers_again: true, ..config };
         let session = Session::invite(now, config, invitation, self.rng.fork());
         self.sessions.insert(session.key().clone(), number);
         call.session = Some(session);

@@ -55,6 +55,8 @@ pub struct Plan {
     pub ways: Ways,
     /// Our ports, once they are bound.
     ports: Option<(SocketAddr, SocketAddr)>,
+    /// What else was offered was refused.
+    dtls_alone: bool,
     /// Offer/answer of the INVITE itself, copied for each early dialog that answers.
     base: Negotiator,
     forks: BTreeMap<Fork, Early>,
@@ -108,6 +110,7 @@ impl Plan {
             ways: Ways::new(wishes.reach.clone(), rng.fork()),
             wishes,
             ports: None,
+            dtls_alone: false,
             base: Negotiator::new(rng),
             forks: BTreeMap::new(),
             chosen: None,
@@ -187,6 +190,25 @@ impl Plan {
     pub fn offer(&mut self, direction: Direction) -> Result<Body, SdpError> {
         let local = self.local_now(direction, true)?;
         offer(&mut self.base, &local)
+    }
+
+    /// Our offer of a new call was refused: whether the next one is another, which wants DTLS and nothing else (RFC 5763 §5).
+    pub fn turn_to_dtls(&mut self) -> bool {
+        let wishes = &self.wishes;
+        let other = wishes.sdes && wishes.srtp == Policy::Required || wishes.srtp == Policy::Preferred;
+        let turns = !self.dtls_alone && other && wishes.certificate.is_some() && !self.has_agreed();
+        self.dtls_alone |= turns;
+        turns
+    }
+
+    /// That other offer is the last one: without it there is no sound.
+    pub fn needs_dtls(&self) -> bool {
+        self.dtls_alone && !self.has_agreed()
+    }
+
+    /// Something was, in the dialog that counts.
+    fn has_agreed(&self) -> bool {
+        self.chosen.is_some() && self.negotiated.is_some()
     }
 
     /// Our offer in a dialog that may be an early one.
@@ -360,7 +382,10 @@ impl Plan {
 
     fn local_now(&mut self, direction: Direction, offers: bool) -> Result<LocalMedia, SdpError> {
         let (rtp, rtcp) = self.ports.ok_or(SdpError::NoAudio)?;
-        let local = self.local(self.ways.defaults(rtp, rtcp), direction, offers);
+        let mut local = self.local(self.ways.defaults(rtp, rtcp), direction, offers);
+        if offers && self.needs_dtls() {
+            (local.srtp, local.sdes) = (Policy::Required, false);
+        }
         self.told = Some((SocketAddr::new(local.address, local.rtp_port), offers));
         self.ways.described();
         Ok(local)

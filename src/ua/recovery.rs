@@ -204,7 +204,7 @@ impl UserAgent {
                 self.out.log(format!("call {number}: set up again"));
                 call.note("", &mut self.out);
             }
-            invite::Event::Redirected { .. } => {
+            invite::Event::Redirected { .. } | invite::Event::Unacceptable { .. } => {
                 if let Some(session) = call.session_of(key) {
                     session.hang_up(now, None);
                 }

@@ -25,6 +25,7 @@ pub const CASES: &[Case] = &[
     Case { name: "dtls::asterisk_calls", needs: &[Need::Asterisk], run: asterisk_calls },
     Case { name: "dtls::held_and_resumed", needs: &[Need::Asterisk], run: held_and_resumed },
     Case { name: "dtls::refused", needs: &[Need::Asterisk], run: refused },
+    Case { name: "dtls::either_keys", needs: &[Need::Asterisk], run: either_keys },
     Case { name: "dtls::phones", needs: &[], run: phones },
     Case { name: "dtls::baresip_is_called", needs: &[Need::Asterisk, Need::Baresip], run: baresip_is_called },
     Case { name: "dtls::baresip_calls", needs: &[Need::Asterisk, Need::Baresip], run: baresip_calls },
@@ -92,6 +93,44 @@ fn refused(case: &Case) {
         let mut phone = phone(case, "call", keys).arguments(&[&peers_asterisk::shared().uri("600")]).start();
         assert_eq!(phone.wait(Duration::from_secs(15)), exit::CALL_REFUSED);
         assert_eq!(phone.summary()["status"], 488);
+    }
+}
+
+/// Nothing is set but that there is to be no call in clear: whatever keys the endpoint takes, both ways.
+fn either_keys(case: &Case) {
+    let asterisk = peers_asterisk::shared();
+    for (user, srtp, words) in [
+        ("1009", "required", "SDES-SRTP"),
+        ("1010", "required", "DTLS-SRTP AES-128"),
+        ("1010", "preferred", "DTLS-SRTP AES-128"),
+    ] {
+        let config = format!("{}srtp = \"{srtp}\"\n", asterisk.account(user, Transport::Udp));
+        let phone = |name: &str, subcommand| {
+            let setup = Setup::new(case, &format!("{user}-{srtp}-{name}"), subcommand).config(&config).record();
+            setup.arguments(&["--codecs", "pcmu"]).microphone(&Sound::tone(48_000, 30.0, 440.0, -10.0))
+        };
+        let security = |phone: &Phone| {
+            let told = phone.lines().iter().rev().find_map(|line| line["security"].as_str().map(str::to_owned));
+            assert!(told.as_ref().is_some_and(|told| told.starts_with(words)), "{user} {srtp}: {told:?}");
+        };
+        let mut caller = phone("calls", "call").arguments(&[&asterisk.uri("600"), "--duration", "2"]).start();
+        assert_eq!(caller.wait(Duration::from_secs(25)), exit::ENDED, "{user} {srtp}");
+        hears_some(&caller.heard().part(0.8, 1.8), 440.0, "the phone, from the echo");
+        security(&caller);
+        if srtp == "preferred" {
+            continue;
+        }
+        let mut called = phone("is-called", "answer").arguments(&["--auto"]).start();
+        called.expect_registered();
+        asterisk.expect_registered(user, Duration::from_secs(5));
+        asterisk.cli(&format!("channel originate PJSIP/{user} extension 601@phones"));
+        called.expect_established();
+        called.expect("sound", Duration::from_secs(10), |line| line["media_flowing"] == true);
+        sleep(Duration::from_millis(1_500));
+        assert_eq!(called.interrupt(), exit::ENDED);
+        let heard = called.heard();
+        hears_some(&heard.part(heard.seconds() - 1.2, heard.seconds() - 0.2), 1004.0, "the phone");
+        security(&called);
     }
 }
 

@@ -318,6 +318,7 @@ impl Side {
             }
             Event::Challenged { .. }
             | Event::Redirected { .. }
+            | Event::Unacceptable { .. }
             | Event::Referred { .. }
             | Event::TransferProgress { .. } => panic!("nobody does that here: {event:?}"),
         }

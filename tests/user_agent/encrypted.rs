@@ -2,11 +2,14 @@
 use crate::world::{World, account, address, settings};
 use crate::{SECOND, summary};
 use offhook::base::net::Transport;
+use offhook::media::dtls::certificate::Certificate;
 use offhook::media::spec::{Keying, MediaCommand};
 use offhook::media::srtp::sdes::Suite;
 use offhook::ua::command::Command;
+use offhook::ua::settings::Agreement;
 use offhook::ua::settings::Policy::{self, Off, Preferred, Required};
 use offhook::ua::snapshot::CallEnd;
+use std::sync::Arc;
 
 fn world(caller: Policy, called: Policy) -> World {
     let phones = [(1, caller), (2, called)].map(|(n, srtp)| {
@@ -91,6 +94,83 @@ fn keys_reach_neither_ladder_nor_log() {
         assert!(text.contains("RTP/SAVP") && text.contains("inline:xxxxxxxx") && !text.contains("inline:x+"), "{text}");
     }
     assert!(!world.log.iter().any(|line| line.contains("inline:")));
+}
+
+/// The offer that says both is refused: once more, for DTLS alone; the refusal of that one counts.
+#[test]
+fn who_takes_dtls_alone_is_asked_for_it() {
+    let codecs = "Warning: 305 peer \"Incompatible media format\"\r\n";
+    // What is wished, whether there is a certificate, and what else is set; the first offer, and the second.
+    let rows = [
+        (Off, true, Agreement::Auto, "", "RTP/AVP", None),
+        (Required, false, Agreement::Auto, "", "RTP/SAVP", None),
+        (Required, true, Agreement::Sdes, "", "RTP/SAVP", None),
+        (Required, true, Agreement::Dtls, "", "UDP/TLS/RTP/SAVP", None),
+        (Required, true, Agreement::Auto, codecs, "RTP/SAVP", None),
+        (Required, true, Agreement::Auto, "", "RTP/SAVP", Some("UDP/TLS/RTP/SAVP")),
+        (Preferred, true, Agreement::Auto, "", "RTP/AVP", Some("UDP/TLS/RTP/SAVP")),
+        (Preferred, true, Agreement::Dtls, "", "RTP/AVP", Some("UDP/TLS/RTP/SAVP")),
+    ];
+    for (policy, certificate, keying, warning, first, second) in rows {
+        let what = format!("{policy:?} {certificate} {keying:?} {warning}");
+        let mut account = account("phone1", address(1), false);
+        (account.srtp, account.keying, account.transport) = (policy, keying, Some(Transport::Udp));
+        let mut settings = settings(vec![account]);
+        settings.certificate = certificate.then(|| Arc::new(Certificate::generate().expect("random")));
+        let mut world = World::new(vec![settings], 7);
+        world.command(0, Command::Call { account: None, target: "peer@192.0.2.9".to_owned() });
+        world.run(SECOND);
+        let invite = world.latest(address(9), "INVITE");
+        assert!(invite.text.contains(&format!(" {first} ")), "{what}: {}", invite.text);
+        world.answer(0, &invite, "488 Not Acceptable Here", warning, "");
+        world.run(SECOND);
+        let again = world.mail_for(address(9)).into_iter().find(|letter| letter.first().starts_with("INVITE"));
+        let Some(second) = second else {
+            assert!(again.is_none(), "{what}: {again:?}");
+            assert_eq!(summary(&world, 0).status, Some(488), "{what}");
+            continue;
+        };
+        let again = again.expect("another offer");
+        assert!(again.text.contains(&format!(" {second} ")) && !again.text.contains("a=crypto"), "{}", again.text);
+        assert_eq!(again.header("Call-ID"), invite.header("Call-ID"));
+        world.answer(0, &again, "486 Busy Here", "", "");
+        world.run(SECOND);
+        assert_eq!(summary(&world, 0).status, Some(486), "{what}");
+    }
+}
+
+/// The call is taken, the sound is not: once more, for DTLS alone.
+#[test]
+fn who_refuses_the_sound_is_asked_for_dtls_alone() {
+    for refused_again in [false, true] {
+        let mut account = account("phone1", address(1), false);
+        (account.srtp, account.transport) = (Preferred, Some(Transport::Udp));
+        let mut settings = settings(vec![account]);
+        settings.certificate = Some(Arc::new(Certificate::generate().expect("random")));
+        let mut world = World::new(vec![settings], 7);
+        world.command(0, Command::Call { account: None, target: "peer@192.0.2.9".to_owned() });
+        world.run(SECOND);
+        let invite = world.latest(address(9), "INVITE");
+        let headers = "Contact: <sip:peer@192.0.2.9>\r\nContent-Type: application/sdp\r\n";
+        let declined = crate::peer::sdp(address(9), "sendrecv").replace("m=audio 4000", "m=audio 0");
+        world.answer(0, &invite, "200 OK", headers, &declined);
+        world.run(SECOND);
+        let again = world.latest(address(9), "INVITE");
+        assert!(again.text.contains(" UDP/TLS/RTP/SAVP ") && again.header("To").contains("tag="), "{}", again.text);
+        assert!(again.text.matches("m=audio ").count() == 1 && !again.text.contains("a=crypto"), "{}", again.text);
+        if refused_again {
+            world.answer(0, &again, "488 Not Acceptable Here", "", "");
+            world.run(SECOND);
+            let ended = summary(&world, 0);
+            assert!(ended.end == CallEnd::Failed && ended.cause.contains("refused the audio"), "{ended:?}");
+            continue;
+        }
+        let print = "a=setup:passive\r\na=fingerprint:sha-256 ".to_owned() + &["AB"; 32].join(":") + "\r\n";
+        let body = crate::peer::sdp(address(9), "sendrecv").replace("RTP/AVP", "UDP/TLS/RTP/SAVP") + &print;
+        world.answer(0, &again, "200 OK", headers, &body);
+        world.run(SECOND);
+        assert!(world.is_established(0) && matches!(world.spec(0).srtp, Some(Keying::Dtls(_))), "{:#?}", world.log);
+    }
 }
 
 /// The server itself takes the call, and changes what it was asked for.

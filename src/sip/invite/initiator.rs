@@ -16,6 +16,8 @@
 //!   hang up, or rung too long: CANCEL; the call is ended for   |         |
 //!   the user, a 2xx that crosses gets ACK and BYE              +---------+
 //! ```
+//!
+//! After 488 or 606 another offer may be made in the same call, as after a redirection.
 use super::offer_answer::{Carrier, Exchange, OfferAnswer};
 use super::reliable::{self, Order};
 use super::session::{Kind, Sent, Session, Side, Timer, cseq_of};
@@ -42,6 +44,8 @@ pub(super) struct Calling {
     invitation: Invitation,
     /// The 3xx that waits for the user.
     redirection: Option<Box<Response>>,
+    /// The refusal of our offer that waits for the user.
+    unacceptable: Option<Box<Response>>,
     /// Where the last 3xx leads else, the best first.
     alternatives: Vec<NameAddr>,
     redirections: u32,
@@ -60,6 +64,7 @@ impl Session {
             wished: false,
             invitation,
             redirection: None,
+            unacceptable: None,
             alternatives: Vec::new(),
             redirections: 0,
         };
@@ -254,6 +259,38 @@ impl Session {
             let (target, cseq) = (invite.uri.clone(), cseq_of(&invite.headers).saturating_add(1));
             return self.send_invite(&target, cseq);
         }
+        if matches!(response.status, 488 | 606) && self.config.offers_again && calling.invitation.body.is_some() {
+            let response = Box::new(response);
+            calling.unacceptable = Some(response.clone());
+            self.events.push_back(Event::Unacceptable { response });
+            return;
+        }
+        self.refused_for_good(now, response);
+    }
+
+    /// After `Unacceptable`: the same call with another offer (RFC 3261 §21.4.26).
+    pub fn offer_again(&mut self, now: Instant, offer: Body) {
+        let (Side::Calling(calling), Some(invite)) = (&mut self.side, &self.invite) else { return };
+        if calling.unacceptable.take().is_none() || self.ended {
+            return;
+        }
+        calling.invitation.body = Some(offer);
+        (calling.forks, calling.exchanges) = (Forks::default(), BTreeMap::new());
+        let (target, cseq) = (invite.uri.clone(), cseq_of(&invite.headers).saturating_add(1));
+        self.timers.set(Timer::Ring, now + self.config.ring_limit);
+        self.send_invite(&target, cseq);
+    }
+
+    /// After `Unacceptable`: there is no other offer.
+    pub fn take_refusal(&mut self, now: Instant) {
+        let Side::Calling(calling) = &mut self.side else { return };
+        if let Some(response) = calling.unacceptable.take().filter(|_| !self.ended) {
+            self.refused_for_good(now, *response);
+        }
+    }
+
+    fn refused_for_good(&mut self, now: Instant, response: Response) {
+        let Side::Calling(calling) = &mut self.side else { return };
         let contacts = match response.status {
             _ if calling.redirections >= MAX_REDIRECTIONS => Vec::new(),
             ..400 => by_preference(&response),

@@ -55,6 +55,8 @@ pub struct Config {
     pub session_expires: Duration,
     /// Candidates of ICE may follow descriptions, both ways (RFC 8840).
     pub takes_candidates: bool,
+    /// When the offer of a call we place is not acceptable, another one may be made.
+    pub offers_again: bool,
     /// The number of the first request: those of two sessions that one call has after each other must differ.
     pub first_request: u32,
 }
@@ -68,6 +70,7 @@ impl Default for Config {
             ring_limit: Duration::from_secs(180),
             session_expires: Duration::from_secs(1800),
             takes_candidates: false,
+            offers_again: false,
             first_request: 0,
         }
     }
@@ -159,6 +162,8 @@ pub enum Event {
     Challenged { id: RequestId, request: Box<Request>, response: Box<Response> },
     /// Outgoing: a 3xx, best target first: call [`Session::follow`] with one of them, or [`Session::hang_up`].
     Redirected { contacts: Vec<NameAddr>, response: Box<Response> },
+    /// Outgoing, with [`Config::offers_again`]: 488 or 606. Call [`Session::offer_again`], or [`Session::take_refusal`].
+    Unacceptable { response: Box<Response> },
     /// An INFO, or an UPDATE or re-INVITE that may carry a new identity (connected line), was received and answered.
     Notified { request: Box<Request> },
     /// The peer asks us to call somebody else, on whose behalf is its own word; answered with 202 already. Call them, and say how

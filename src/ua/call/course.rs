@@ -150,6 +150,7 @@ impl Call {
                     self.configure(now, spec, out);
                     self.followed(out);
                 }
+                Err(error) if self.offers_otherwise(now, &error, out) => {}
                 Err(error) => {
                     let words = format!("the answer cannot be used: {error}");
                     self.fail(now, anchor, CallEnd::Failed, words, out);
@@ -164,6 +165,10 @@ impl Call {
                 if let Some(session) = &mut self.session {
                     session.answer(now, id, answer);
                 }
+            }
+            invite::Event::OfferRejected { status, .. } if self.plan.needs_dtls() => {
+                let cause = format!("the peer refused the audio stream ({status})");
+                self.fail(now, anchor, CallEnd::Failed, cause, out);
             }
             invite::Event::OfferRejected { fork, status, response } => {
                 self.withdraw_wishes(fork, status, out);
@@ -201,6 +206,7 @@ impl Call {
                     }
                 }
             }
+            invite::Event::Unacceptable { response } => self.offer_otherwise(now, &response, anchor, out),
             invite::Event::Candidates { body } => self.hear_candidates(&body, out),
             invite::Event::Informed { status } => self.candidates_answered(status),
             invite::Event::Signalled(signal) => self.hear_digit(signal.key, out),

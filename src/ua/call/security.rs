@@ -2,11 +2,16 @@
 use super::Call;
 use crate::base::net::Transport;
 use crate::base::time::WallAnchor;
-use crate::media::spec::{Keying, StreamSpec};
+use crate::media::spec::{Direction, Keying, StreamSpec};
 use crate::media::srtp::sdes::Suite;
+use crate::sdp::SdpError;
+use crate::sip::message::Response;
 use crate::ua::outbox::Outbox;
 use crate::ua::snapshot::CallEnd;
 use std::time::Instant;
+
+/// Incompatible media format (RFC 3261 §20.43).
+const NO_COMMON_CODEC: &str = "305 ";
 
 impl Call {
     /// What protects the sound, and from whom not.
@@ -41,6 +46,37 @@ impl Call {
         self.media.secured = Some(suite);
         let took = now.saturating_duration_since(self.media.heard).as_millis();
         out.log(format!("call {}: DTLS handshake done in {took} ms, {}", self.number, suite.words()));
+    }
+
+    /// A peer that wants DTLS, and the line to say so, refuses one that has keys in it as well (Asterisk does): it is asked once
+    /// more, for DTLS alone. Who refuses for another reason does so again, unless it said that it was the codecs.
+    pub(super) fn offer_otherwise(&mut self, now: Instant, refusal: &Response, anchor: &WallAnchor, out: &mut Outbox) {
+        let codecs = refusal.headers.all("Warning").any(|warning| warning.trim_start().starts_with(NO_COMMON_CODEC));
+        let turns = !codecs && self.plan.turn_to_dtls();
+        let offer = if turns { self.plan.offer(Direction::SendRecv).ok() } else { None };
+        if offer.is_some() {
+            (self.ringing, self.alerted, self.early_media) = (false, false, false);
+            let spec = self.plan.start_over();
+            self.run(now, spec, out);
+            let status = refusal.status;
+            out.log(format!("call {}: {status}: asking for encryption by DTLS alone", self.number));
+        }
+        match (&mut self.session, offer) {
+            (Some(session), Some(offer)) => session.offer_again(now, offer),
+            (Some(session), None) => session.take_refusal(now),
+            (None, _) => {}
+        }
+        self.drain_events(now, anchor, out);
+    }
+
+    /// The same where the peer takes the call, but not our sound.
+    pub(super) fn offers_otherwise(&mut self, now: Instant, error: &SdpError, out: &mut Outbox) -> bool {
+        let turns = matches!(error, SdpError::Refused) && self.plan.turn_to_dtls();
+        if turns && let Some(session) = &mut self.session {
+            out.log(format!("call {}: {error}: asking for encryption by DTLS alone", self.number));
+            session.reinvite(now);
+        }
+        turns
     }
 
     /// Nothing was heard and nothing said: without keys there is no call.

@@ -203,6 +203,51 @@ fn a_redirection_asks_and_follows_the_best_target_first() {
 }
 
 #[test]
+fn an_offer_that_is_not_acceptable_may_be_followed_by_another() {
+    // Asked for, status, offered; what is told at last.
+    let rows = [
+        (false, 488, true, "Ended Refused 488"),
+        (true, 486, true, "Ended Refused 486"),
+        (true, 488, false, "Ended Refused 488"),
+        (true, 488, true, "Unacceptable 488"),
+        (true, 606, true, "Unacceptable 606"),
+    ];
+    for (asked, status, offered, last) in rows {
+        let (mut session, now) = calling(offered.then_some("offer"));
+        session.config.offers_again = asked;
+        let (id, first) = first_request(&mut session);
+        session.offer_again(now, Body::sdp("too early"));
+        session.take_refusal(now);
+        assert!(said(&mut session).is_empty());
+        session.handle_response(now, id, answer_to(&first, 183, "a", Some("early")));
+        session.handle_response(now, id, answer_to(&first, status, "a", None));
+        assert_eq!(told(&mut session).last().map(String::as_str), Some(last));
+        if !last.starts_with("Unacceptable") {
+            continue;
+        }
+        session.offer_again(now, Body::sdp("another"));
+        session.offer_again(now, Body::sdp("and another"));
+        let (id, second) = first_request(&mut session);
+        assert!(said(&mut session).is_empty(), "one");
+        assert_eq!((second.uri.to_string(), &second.body[..]), (first.uri.to_string(), b"another".as_slice()));
+        assert_eq!(second.headers.get("Call-ID"), first.headers.get("Call-ID"));
+        assert_ne!(second.headers.get("CSeq"), first.headers.get("CSeq"));
+        session.handle_response(now, id, answer_to(&second, status, "a", None));
+        session.take_refusal(now);
+        assert_eq!(told(&mut session), [last.to_owned(), format!("Ended Refused {status}")]);
+        assert!(session.is_done() && said(&mut session).is_empty());
+    }
+    let (mut session, now) = calling(Some("offer"));
+    session.config.offers_again = true;
+    let (id, first) = first_request(&mut session);
+    session.handle_response(now, id, answer_to(&first, 488, "a", None));
+    session.hang_up(now, None);
+    session.offer_again(now, Body::sdp("too late"));
+    assert_eq!(told(&mut session), ["Unacceptable 488", "Ended Cancelled"]);
+    assert!(session.is_done() && said(&mut session).is_empty());
+}
+
+#[test]
 fn nobody_answers() {
     let (mut session, mut now) = calling(Some("offer"));
     first_request(&mut session);

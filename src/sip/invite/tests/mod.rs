@@ -78,6 +78,7 @@ pub(in crate::sip::invite) fn name(event: &Event) -> String {
         Event::Expired => "Expired".into(),
         Event::Challenged { .. } => "Challenged".into(),
         Event::Redirected { contacts, .. } => format!("Redirected {}", contacts[0].uri),
+        Event::Unacceptable { response } => format!("Unacceptable {}", response.status),
         Event::Candidates { body } => format!("Candidates {}", String::from_utf8_lossy(&body.bytes)),
         Event::Informed { status } => format!("Informed {status}"),
         Event::Signalled(signal) => format!("Signalled {}", signal.key),

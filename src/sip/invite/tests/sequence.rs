@@ -21,6 +21,8 @@ enum Step {
     Authenticate { id: u32 },
     GiveUp { id: u32 },
     Follow,
+    OfferAgain,
+    TakeRefusal,
     Wait { ms: u64 },
 }
 
@@ -28,7 +30,7 @@ fn any_step() -> impl Strategy<Value = Step> {
     let body = any::<bool>();
     prop_oneof![
         6 => (0_usize..8, prop_oneof![Just(100_u16), Just(180), Just(183), Just(199), Just(200), Just(302), Just(401),
-            Just(408), Just(481), Just(486), Just(487), Just(491), Just(500), 100_u16..700], 0_u8..4, body)
+            Just(408), Just(481), Just(486), Just(487), Just(488), Just(491), Just(500), 100_u16..700], 0_u8..4, body)
             .prop_map(|(which, status, tag, body)| Step::Response { which, status, tag, body }),
         1 => (0_usize..8).prop_map(|which| Step::Failure { which }),
         4 => (0_u8..9, 4_u32..12, 0_u8..3, any::<bool>())
@@ -44,6 +46,8 @@ fn any_step() -> impl Strategy<Value = Step> {
         1 => (0_u32..6).prop_map(|id| Step::Authenticate { id }),
         1 => (0_u32..6).prop_map(|id| Step::GiveUp { id }),
         1 => Just(Step::Follow),
+        1 => Just(Step::OfferAgain),
+        1 => Just(Step::TakeRefusal),
         3 => prop_oneof![Just(0_u64), 1_u64..5_000, 5_000_u64..200_000].prop_map(|ms| Step::Wait { ms }),
     ]
 }
@@ -92,6 +96,8 @@ fn feed(session: &mut Session, start: Instant, steps: &[Step]) -> usize {
             Step::Authenticate { id } => session.authenticate(now, RequestId(id), Vec::new()),
             Step::GiveUp { id } => session.give_up(now, RequestId(id)),
             Step::Follow => session.follow(now, contact().uri),
+            Step::OfferAgain => session.offer_again(now, Body::sdp("again")),
+            Step::TakeRefusal => session.take_refusal(now),
             Step::Wait { ms: wait } => pass(session, &mut now, ms(wait)),
         }
         sent.extend(outputs(session).into_iter().filter_map(|output| match output {
@@ -121,6 +127,7 @@ proptest! {
             2 => ringing(Some("offer")),
             _ => ringing(None),
         };
+        session.config.offers_again = kind == 0;
         prop_assert_eq!(feed(&mut session, now, &steps), 1);
     }
 }
