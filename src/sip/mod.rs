@@ -17,6 +17,8 @@ pub mod options;
 pub mod refer;
 pub mod register;
 pub mod replaces;
+mod requests;
+mod soft_state;
 pub mod timer;
 pub mod transaction;
 pub mod transport;

@@ -258,7 +258,7 @@ impl UserAgent {
                 let answer = met.map(|met| account.trust.authorize(&met, &response));
                 let Some(binding) = account.bindings.get_mut(number) else { return };
                 match answer {
-                    Some(Ok(headers)) => binding.registration.authenticate(now, request, headers),
+                    Some(Ok(headers)) => binding.registration.authenticate(now, request, &headers),
                     Some(Err(refusal)) => {
                         self.out.log(format!("account {name}: {refusal}"));
                         binding.registration.give_up(now, request);

@@ -5,7 +5,6 @@ pub mod mwi;
 pub mod notifier;
 pub mod presence;
 pub mod publication;
-mod soft_state;
 mod subscription;
 
 pub use subscription::{Config, End, Event, State, Subscription};

@@ -18,6 +18,7 @@ use crate::sip::dialog::{Dialog, again};
 use crate::sip::key::{ServerKey, SessionKey};
 use crate::sip::message::{Method, NameAddr, Request, Response, Uri};
 use crate::sip::options::name_software;
+use crate::sip::requests::Requests;
 use crate::sip::transaction::{Failure, Output, RequestId};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -80,16 +81,6 @@ pub struct Config {
 }
 
 #[derive(Debug)]
-struct Pending {
-    id: RequestId,
-    request: Request,
-    next_hop: Uri,
-    tries: u32,
-    /// It says that the subscription is over.
-    is_last: bool,
-}
-
-#[derive(Debug)]
 pub struct Notifier {
     config: Config,
     package: Package,
@@ -106,8 +97,8 @@ pub struct Notifier {
     /// The reason of the last word, once that is due.
     ending: Option<&'static str>,
     over: bool,
-    pending: Option<Pending>,
-    next_id: u32,
+    /// With whether each says that the subscription is over.
+    requests: Requests<bool>,
     outputs: VecDeque<Output>,
 }
 
@@ -153,8 +144,7 @@ impl Notifier {
             last: None,
             ending: None,
             over: false,
-            pending: None,
-            next_id: 0,
+            requests: Requests::default(),
             outputs: VecDeque::new(),
         };
         let granted = lifetime(request).map_err(|least| brief(request, least))?;
@@ -204,10 +194,10 @@ impl Notifier {
 
     /// The request a challenge was for, to be sent again with these headers.
     pub fn authenticate(&mut self, id: RequestId, headers: &[(String, String)]) {
-        let Some(pending) = self.pending.take_if(|p| p.id == id) else { return };
+        let Some((pending, _)) = self.requests.take_challenged(id) else { return };
         let number = self.dialog.next_cseq();
         let request = again(pending.request, headers, number);
-        self.send(request, pending.next_hop, pending.tries + 1, pending.is_last);
+        self.send(request, pending.next_hop, pending.tries + 1, pending.about);
     }
 
     /// `true`: it was challenged, and [`Notifier::authenticate`] may follow.
@@ -215,11 +205,11 @@ impl Notifier {
         if response.status < 200 {
             return false;
         }
-        let Some(pending) = self.pending.take_if(|p| p.id == id) else { return false };
+        let Some(pending) = self.requests.answered(id) else { return false };
         match response.status {
-            200..=299 => self.went_well(now, pending.is_last),
+            200..=299 => self.went_well(now, pending.about),
             401 | 407 if pending.tries < MAX_TRIES => {
-                self.pending = Some(pending);
+                self.requests.challenged(pending, Box::new(response.clone()));
                 return true;
             }
             // It is not there any more, or does not want to hear (RFC 6665 §4.2.2).
@@ -229,7 +219,7 @@ impl Notifier {
     }
 
     pub fn handle_failure(&mut self, id: RequestId, _failure: Failure) {
-        if self.pending.take_if(|p| p.id == id).is_some() {
+        if self.requests.failed(id).is_some() {
             self.over = true;
         }
     }
@@ -242,7 +232,7 @@ impl Notifier {
     }
 
     pub fn poll_timeout(&self) -> Option<Instant> {
-        if self.over || self.pending.is_some() {
+        if self.over || self.requests.is_busy() {
             return None;
         }
         let due = self.has_news().then(|| self.last.map_or(self.expires_at, |at| at + CALM));
@@ -286,7 +276,7 @@ impl Notifier {
 
     /// One NOTIFY at a time: what changes meanwhile is told by the next one.
     fn notify(&mut self, now: Instant) {
-        if self.pending.is_some() {
+        if self.requests.is_busy() {
             return;
         }
         let (mut request, next_hop) = self.dialog.request(Method::Notify);
@@ -312,10 +302,7 @@ impl Notifier {
     }
 
     fn send(&mut self, request: Request, next_hop: Uri, tries: u32, is_last: bool) {
-        let id = RequestId(self.next_id);
-        self.next_id += 1;
-        self.outputs.push_back(Output::Request { id, request: request.clone(), next_hop: next_hop.clone() });
-        self.pending = Some(Pending { id, request, next_hop, tries, is_last });
+        self.outputs.push_back(self.requests.send(request, next_hop, tries, is_last));
     }
 
     /// The NOTIFY was taken: it was the last one, or what changed meanwhile follows.

@@ -18,9 +18,10 @@
 //! The server knows the publication by its entity tag alone; each answer brings another one.
 use crate::base::rng::Rng;
 use crate::sip::dialog::{again, outside};
-use crate::sip::event::soft_state::{BackOff, Lifetime, Requests, refresh_in, trouble};
 use crate::sip::message::{Method, NameAddr, Request, Response, Uri};
 use crate::sip::options::name_software;
+use crate::sip::requests::Requests;
+use crate::sip::soft_state::{BackOff, Lifetime, refresh_in, trouble};
 use crate::sip::transaction::{Failure, Output, RequestId};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -29,6 +30,8 @@ use std::time::{Duration, Instant};
 const MAX_TRIES: u32 = 4;
 /// Longest entity tag that is kept \[bytes\].
 const MAX_TAG: usize = 256;
+/// Shorter lifetimes are not asked for \[s\].
+const MIN_EXPIRES: u32 = 60;
 /// The first wait before it is tried again.
 const FIRST_WAIT: Duration = Duration::from_secs(4);
 /// Changes within this time are published as one: a state that flickers makes no storm.
@@ -100,7 +103,7 @@ impl Publication {
             body: String::new(),
             told: false,
             entity_tag: None,
-            lifetime: Lifetime::new(config.expires),
+            lifetime: Lifetime::new(config.expires, MIN_EXPIRES),
             requests: Requests::default(),
             back_off: BackOff::new(FIRST_WAIT),
             timer: None,
@@ -258,8 +261,7 @@ impl Publication {
     }
 
     fn send(&mut self, request: Request, next_hop: Uri, tries: u32) {
-        let output = self.requests.send(request, next_hop, tries);
-        self.outputs.push_back(output);
+        self.outputs.push_back(self.requests.send(request, next_hop, tries, ()));
     }
 
     fn accepted(&mut self, now: Instant, response: &Response) {

@@ -16,10 +16,11 @@
 //! Each new beginning is a new dialog. Whatever the notifier does, we do not ask more often than the back-off allows.
 use crate::base::rng::Rng;
 use crate::sip::dialog::{Dialog, again, outside};
-use crate::sip::event::soft_state::{BackOff, Lifetime, Pending, Requests, refresh_in, trouble};
 use crate::sip::key::{DialogKey, ServerKey, SessionKey};
 use crate::sip::message::{Method, NameAddr, Request, Response, Uri};
 use crate::sip::options::name_software;
+use crate::sip::requests::{Pending, Requests};
+use crate::sip::soft_state::{BackOff, Lifetime, refresh_in, trouble};
 use crate::sip::transaction::{Failure, Output, RequestId};
 use bytes::Bytes;
 use std::collections::VecDeque;
@@ -29,6 +30,8 @@ use std::time::{Duration, Instant};
 const MAX_TRIES: u32 = 3;
 /// A notifier that promises and does not notify is given up after so long (timer N, RFC 6665 §4.1.2).
 const TIMER_N: Duration = Duration::from_secs(32);
+/// Shorter lifetimes are not asked for \[s\].
+const MIN_EXPIRES: u32 = 60;
 /// The first wait before it is asked for again.
 const FIRST_WAIT: Duration = Duration::from_secs(2);
 /// A subscription that held so long was a good one: the wait begins anew.
@@ -113,7 +116,7 @@ impl Subscription {
             key: SessionKey { call_id: rng.hex(32), local_tag: rng.hex(16) },
             dialog: None,
             cseq: rng.range(1, 10_000),
-            lifetime: Lifetime::new(config.expires),
+            lifetime: Lifetime::new(config.expires, MIN_EXPIRES),
             requests: Requests::default(),
             back_off: BackOff::new(FIRST_WAIT),
             began: None,
@@ -320,8 +323,7 @@ impl Subscription {
     }
 
     fn send(&mut self, request: Request, next_hop: Uri, tries: u32) {
-        let output = self.requests.send(request, next_hop, tries);
-        self.outputs.push_back(output);
+        self.outputs.push_back(self.requests.send(request, next_hop, tries, ()));
     }
 
     fn accepted(&mut self, now: Instant, pending: &Pending, response: &Response) {

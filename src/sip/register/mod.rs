@@ -21,20 +21,26 @@
 //! ```
 //! A challenge (401, 407), 423, 439, 420 and a corrected Contact send the request again within a state; a redirection (3xx)
 //! asks for another way, once.
+mod extensions;
+mod facts;
 mod grant;
 mod recovery;
 
 pub use crate::sip::transaction::{Failure, Output, RequestId};
+pub use facts::{Cause, Config, Event, State};
 pub use grant::Grant;
 
+use extensions::Extensions;
 use grant::{Ours, corrected};
 use recovery::Recovery;
 
 use crate::base::rng::Rng;
 use crate::base::untrusted::Untrusted;
-use crate::sip::dialog::outside;
-use crate::sip::message::{Headers, Method, NameAddr, Request, Response, Uri};
+use crate::sip::dialog::{again, outside};
+use crate::sip::message::{Method, NameAddr, Request, Response, Uri};
 use crate::sip::options::{ALLOW, name_software};
+use crate::sip::requests::{Pending, Requests};
+use crate::sip::soft_state::{Lifetime, MAX_EXPIRES, retry_after};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
@@ -44,93 +50,10 @@ const LONG: Duration = Duration::from_secs(300);
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(3600);
 /// Shorter lifetimes are not refreshed faster than this.
 const MIN_REFRESH: Duration = Duration::from_secs(5);
-const MAX_EXPIRES: u32 = 86_400;
 /// How often one registration may be sent again for 401, 407, 420, 423 or 439.
 const MAX_TRIES: u32 = 4;
 /// Targets of a redirection that are looked at.
 const MAX_TARGETS: usize = 8;
-
-#[derive(Clone, Debug)]
-pub struct Config {
-    /// The address-of-record, for To and From.
-    pub aor: NameAddr,
-    /// The domain of the location service: `sip:example.org`, no user part.
-    pub registrar: Uri,
-    /// Route values, first hop first (an outbound proxy); usually none.
-    pub route: Vec<NameAddr>,
-    /// The lifetime to ask for.
-    pub expires: Duration,
-    pub user_agent: String,
-    /// Names this phone for good: `urn:uuid:..` (RFC 5626 §4.1).
-    pub instance: Option<String>,
-    /// Numbers the flow among those of this phone (RFC 5626 §4.2); `None` without outbound.
-    pub reg_id: Option<u32>,
-}
-
-/// What is true of the registration now.
-#[derive(Clone, Debug, PartialEq)]
-pub enum State {
-    Off,
-    /// Asking for the first time, or from another address.
-    Registering,
-    /// Bound until `expires`; refreshed in time.
-    Registered {
-        expires: Instant,
-    },
-    /// Tried again at `retry`; `None` while that is done.
-    Failed {
-        cause: Cause,
-        retry: Option<Instant>,
-    },
-    Unregistering,
-}
-
-/// Why a registration failed.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Cause {
-    /// No response, or it could not be sent.
-    Unreachable(Failure),
-    /// What the user of this machine knows, in words: no such name, the flow is dead, the server sent us elsewhere.
-    Told(String),
-    /// Refused. `permanent`: nothing will change until the configuration does (403, 404, wrong password); tried again slowly.
-    Refused { status: u16, reason: Untrusted, permanent: bool },
-}
-
-#[derive(Clone, Debug)]
-pub enum Event {
-    /// [`Registration::state`] changed.
-    Changed(State),
-    /// It is time to register: find the way, then call [`Registration::register`] or [`Registration::fail`].
-    Due,
-    /// 401 or 407: call [`Registration::authenticate`] or [`Registration::give_up`].
-    Challenged { id: RequestId, request: Box<Request>, response: Box<Response> },
-    /// The registrar saw us at another address than our Contact said: new dialogs should use this one.
-    ContactChanged(Uri),
-    /// 3xx: call [`Registration::follow`] with one of these, or [`Registration::fail`].
-    Redirected { targets: Vec<Uri>, status: u16 },
-    /// A way failed, and there is another one: [`Event::Due`] follows.
-    WayFailed(Cause),
-}
-
-/// The REGISTER that is under way.
-#[derive(Debug)]
-struct Pending {
-    id: RequestId,
-    request: Request,
-    next_hop: Uri,
-    contact: Uri,
-    tries: u32,
-    /// 401 or 407, until it is met or given up.
-    challenge: Option<Box<Response>>,
-}
-
-/// What we say we can do, unless the registrar takes offence (RFC 3327, RFC 5626, RFC 5627).
-#[derive(Clone, Copy, Debug)]
-struct Extensions {
-    path: bool,
-    gruu: bool,
-    outbound: bool,
-}
 
 /// One flow of an account at its registrar.
 #[derive(Debug)]
@@ -147,12 +70,12 @@ pub struct Registration {
     from: NameAddr,
     call_id: String,
     cseq: u32,
-    expires: u32,
+    lifetime: Lifetime,
     extensions: Extensions,
     /// Where a redirection sent us, until it fails.
     redirected: Option<Uri>,
-    pending: Option<Pending>,
-    next_id: u32,
+    /// With the Contact that each is about.
+    requests: Requests<Uri>,
     recovery: Recovery,
     /// There are other ways than the one that is tried now.
     others: bool,
@@ -169,8 +92,6 @@ pub struct Registration {
 impl Registration {
     pub fn new(config: Config, mut rng: Rng) -> Self {
         let from = config.aor.clone().with_tag(&rng.hex(16));
-        let expires = u32::try_from(config.expires.as_secs()).unwrap_or(MAX_EXPIRES).clamp(1, MAX_EXPIRES);
-        let gruu = config.instance.is_some();
         Self {
             state: State::Off,
             given: None,
@@ -180,11 +101,10 @@ impl Registration {
             from,
             call_id: rng.hex(32),
             cseq: rng.range(1, 10_000),
-            expires,
-            extensions: Extensions { path: true, gruu, outbound: gruu && config.reg_id.is_some() },
+            lifetime: Lifetime::new(config.expires, 1),
+            extensions: Extensions::new(&config),
             redirected: None,
-            pending: None,
-            next_id: 0,
+            requests: Requests::default(),
             recovery: Recovery::default(),
             others: false,
             correcting: false,
@@ -251,14 +171,14 @@ impl Registration {
     /// Removes our binding; ends in `Off`, also when the registrar does not answer.
     pub fn stop(&mut self, now: Instant) {
         self.timer = None;
-        let maybe_bound = self.pending.as_ref().map(|pending| pending.contact.clone());
+        let maybe_bound = self.requests.pending().map(|pending| pending.about.clone());
         self.withdraw();
         self.bound = self.bound.take().or(maybe_bound);
         match (&self.state, self.bound.clone()) {
             (State::Off, _) | (_, None) => self.set_state(State::Off),
             (_, Some(bound)) => {
                 self.set_state(State::Unregistering);
-                self.send(now, bound, 0);
+                self.send(now, bound, 0, 0);
             }
         }
     }
@@ -283,19 +203,16 @@ impl Registration {
     }
 
     /// Sends the challenged request again with these credentials in place of those it had.
-    pub fn authenticate(&mut self, now: Instant, id: RequestId, headers: Vec<(String, String)>) {
-        let Some(mut pending) = self.pending.take_if(|p| p.id == id && p.challenge.is_some()) else { return };
-        ["Authorization", "Proxy-Authorization"].iter().for_each(|name| pending.request.headers.remove(name));
-        headers.iter().for_each(|(name, value)| pending.request.headers.push(name, value));
+    pub fn authenticate(&mut self, now: Instant, id: RequestId, headers: &[(String, String)]) {
+        let Some((pending, _)) = self.requests.take_challenged(id) else { return };
         self.cseq += 1;
-        pending.request.headers.set("CSeq", format_args!("{} REGISTER", self.cseq));
-        self.emit(now, Pending { tries: pending.tries + 1, challenge: None, ..pending });
+        let request = again(pending.request, headers, self.cseq);
+        self.emit(now, request, pending.next_hop, pending.tries + 1, pending.about);
     }
 
     /// The challenge cannot be met: counts as a permanent refusal.
     pub fn give_up(&mut self, now: Instant, id: RequestId) {
-        let Some(pending) = self.pending.take_if(|p| p.id == id && p.challenge.is_some()) else { return };
-        if let Some(response) = pending.challenge {
+        if let Some((_, response)) = self.requests.take_challenged(id) {
             self.refused(now, &response, true);
         }
     }
@@ -304,7 +221,7 @@ impl Registration {
         if response.status < 200 {
             return;
         }
-        let Some(mut pending) = self.pending.take_if(|p| p.id == id && p.challenge.is_none()) else { return };
+        let Some(pending) = self.requests.answered(id) else { return };
         self.deadline = None;
         let again = pending.tries < MAX_TRIES;
         match response.status {
@@ -312,30 +229,29 @@ impl Registration {
                 let response = Box::new(response);
                 let request = Box::new(pending.request.clone());
                 self.events.push_back(Event::Challenged { id, request, response: response.clone() });
-                pending.challenge = Some(response);
-                self.pending = Some(pending);
+                self.requests.challenged(pending, response);
             }
             _ if self.state == State::Unregistering => self.unbound(),
-            200..=299 => self.bound(now, pending, &response),
+            200..=299 => self.bound(now, pending.about, &response),
             300..=399 if self.redirected.is_none() => {
                 let contacts = response.headers.all("Contact").take(MAX_TARGETS);
                 let targets = contacts.filter_map(|value| NameAddr::parse(value).ok()).map(|c| c.uri);
                 let targets = targets.filter(Uri::is_sip).collect();
                 self.events.push_back(Event::Redirected { targets, status: response.status });
             }
-            423 if again && self.raise_expires(&response.headers) => self.send_again(now, &pending),
+            423 if again && self.lifetime.raise(&response) => self.send_again(now, pending),
             // The first hop knows no flows (RFC 5626 §11.6): then without.
             439 if again && self.extensions.outbound => {
                 self.extensions.outbound = false;
-                self.send_again(now, &pending);
+                self.send_again(now, pending);
             }
-            420 if again && self.renounce(&response.headers) => self.send_again(now, &pending),
+            420 if again && self.extensions.renounce(&response.headers) => self.send_again(now, pending),
             status => self.refused(now, &response, is_permanent(status)),
         }
     }
 
     pub fn handle_failure(&mut self, now: Instant, id: RequestId, failure: Failure) {
-        if self.pending.take_if(|p| p.id == id).is_none() {
+        if self.requests.failed(id).is_none() {
             return;
         }
         self.deadline = None;
@@ -386,80 +302,56 @@ impl Registration {
     /// What is under way is not waited for any more.
     fn withdraw(&mut self) {
         self.deadline = None;
-        if let Some(pending) = self.pending.take().filter(|p| p.challenge.is_none()) {
-            self.outputs.push_back(Output::Cancel { id: pending.id, reason: None });
-        }
+        self.outputs.extend(self.requests.withdraw());
     }
 
     fn send_own(&mut self, now: Instant) {
         if let Some(contact) = self.contact.clone() {
-            self.send(now, contact, self.expires);
+            self.send(now, contact, self.lifetime.0, 0);
         }
     }
 
-    fn send_again(&mut self, now: Instant, refused: &Pending) {
-        self.send(now, refused.contact.clone(), self.expires);
-        if let Some(sent) = &mut self.pending {
-            sent.tries = refused.tries + 1;
-        }
+    fn send_again(&mut self, now: Instant, refused: Pending<Uri>) {
+        self.send(now, refused.about, self.lifetime.0, refused.tries + 1);
     }
 
     /// Sends a REGISTER for this Contact. A binding at another address of ours is removed with the same request, unless the
     /// registrar knows by the flow's number which one is replaced (RFC 5626 §6: no other Contact beside one of a flow).
-    fn send(&mut self, now: Instant, contact: Uri, expires: u32) {
+    fn send(&mut self, now: Instant, contact: Uri, expires: u32, tries: u32) {
         self.withdraw();
         self.cseq += 1;
         let Config { aor, registrar, route, .. } = &self.config;
         let registrar = self.redirected.as_ref().unwrap_or(registrar);
         let (mut request, next_hop) =
             outside(Method::Register, registrar, route, &self.from, aor, &self.call_id, self.cseq);
-        request.headers.push("Contact", self.name(&contact));
+        request.headers.push("Contact", self.extensions.name(&contact, &self.config));
         let replaces_itself = self.extensions.outbound && self.grant.outbound;
         let old = self.bound.as_ref().filter(|old| !old.matches(&contact) && expires > 0 && !replaces_itself);
         if let Some(old) = old {
             request.headers.push("Contact", format_args!("<{old}>;expires=0"));
         }
         request.headers.push("Expires", expires);
-        let Extensions { path, gruu, outbound } = self.extensions;
-        let supported = [(path, "path"), (gruu, "gruu"), (outbound, "outbound")];
-        let supported: Vec<&str> = supported.into_iter().filter_map(|(on, name)| on.then_some(name)).collect();
-        if !supported.is_empty() {
-            request.headers.push("Supported", supported.join(", "));
+        if let Some(supported) = self.extensions.supported() {
+            request.headers.push("Supported", supported);
         }
         request.headers.push("Allow", ALLOW);
         name_software(&mut request.headers, "User-Agent", &self.config.user_agent);
-        self.emit(now, Pending { id: RequestId(0), request, next_hop, contact, tries: 0, challenge: None });
+        self.emit(now, request, next_hop, tries, contact);
     }
 
-    /// The Contact with what names this phone and this flow (RFC 5626 §4.2).
-    fn name(&self, contact: &Uri) -> NameAddr {
-        let mut contact = NameAddr::new(contact.clone());
-        if let Some(instance) = &self.config.instance {
-            contact.params.set("+sip.instance", Some(&format!("\"<{instance}>\"")));
-        }
-        if let Some(id) = self.config.reg_id.filter(|_| self.extensions.outbound) {
-            contact.params.set("reg-id", Some(&id.to_string()));
-        }
-        contact
-    }
-
-    fn emit(&mut self, now: Instant, pending: Pending) {
-        let id = RequestId(self.next_id);
-        self.next_id += 1;
-        let (request, next_hop) = (pending.request.clone(), pending.next_hop.clone());
-        self.outputs.push_back(Output::Request { id, request, next_hop });
-        self.pending = Some(Pending { id, ..pending });
+    fn emit(&mut self, now: Instant, request: Request, next_hop: Uri, tries: u32, contact: Uri) {
+        self.outputs.push_back(self.requests.send(request, next_hop, tries, contact));
         self.deadline = if self.state == State::Unregistering { None } else { self.recovery.tried(now, self.others) };
     }
 
-    fn bound(&mut self, now: Instant, pending: Pending, response: &Response) {
-        let reg_id = self.config.reg_id.filter(|_| self.extensions.outbound);
-        let ours = Ours { contact: &pending.contact, instance: self.config.instance.as_deref(), reg_id };
+    fn bound(&mut self, now: Instant, contact: Uri, response: &Response) {
+        let reg_id = self.extensions.reg_id(&self.config);
+        let ours = Ours { contact: &contact, instance: self.config.instance.as_deref(), reg_id };
         self.grant = Grant::of(&response.headers, ours);
-        let granted = self.grant.lifetime.unwrap_or(self.expires).clamp(1, MAX_EXPIRES);
+        let granted = self.grant.lifetime.unwrap_or(self.lifetime.0).clamp(1, MAX_EXPIRES);
         let lifetime = Duration::from_secs(granted.into());
         self.recovery.succeeded(now);
-        self.bound = Some(pending.contact);
+        self.bound = Some(contact);
         // Between 75 % and 90 % of the lifetime: early enough for a lost refresh, and not all phones at once.
         let refresh = lifetime.mul_f64(0.75 + 0.15 * self.rng.unit()).max(MIN_REFRESH);
         self.timer = Some(now + refresh);
@@ -479,34 +371,11 @@ impl Registration {
         self.set_state(State::Off);
     }
 
-    /// 423: the registrar wants at least Min-Expires (RFC 3261 §10.2.8).
-    fn raise_expires(&mut self, headers: &Headers) -> bool {
-        match headers.number("Min-Expires") {
-            Ok(Some(least)) if least > self.expires && least <= MAX_EXPIRES => {
-                self.expires = least;
-                true
-            }
-            _ => false,
-        }
-    }
-
-    /// 420: what the registrar cannot bear to hear of is not mentioned again (RFC 3261 §8.1.3.5).
-    fn renounce(&mut self, headers: &Headers) -> bool {
-        let Extensions { path, gruu, outbound } = &mut self.extensions;
-        let mut any = false;
-        for (on, name) in [(path, "path"), (gruu, "gruu"), (outbound, "outbound")] {
-            any |= *on && headers.has_token("Unsupported", name);
-            *on &= !headers.has_token("Unsupported", name);
-        }
-        any
-    }
-
     fn refused(&mut self, now: Instant, response: &Response, permanent: bool) {
         if self.state == State::Unregistering {
             return self.unbound();
         }
-        let asked = response.headers.number("Retry-After").ok().flatten().unwrap_or(0);
-        let asked = Duration::from_secs(asked.into()).min(MAX_RETRY_AFTER);
+        let asked = retry_after(response).min(MAX_RETRY_AFTER);
         let least = if permanent { LONG.mul_f64(0.8 + 0.2 * self.rng.unit()) } else { Duration::ZERO };
         let reason = Untrusted::new(&response.reason);
         let cause = Cause::Refused { status: response.status, reason, permanent };

@@ -315,10 +315,10 @@ fn a_longer_lifetime_is_asked_for_when_the_registrar_wants_it_but_not_without_en
 fn a_challenge_is_met_with_a_new_cseq_or_given_up() {
     let (mut registration, now) = answered(401, &[("WWW-Authenticate", "Digest realm=\"x\"")]);
     let Some(Event::Challenged { id, .. }) = events(&mut registration).pop() else { panic!("no challenge") };
-    registration.authenticate(now, RequestId(99), Vec::new());
+    registration.authenticate(now, RequestId(99), &[]);
     assert!(sent(&mut registration).is_empty());
-    registration.authenticate(now, id, vec![("Authorization".into(), "Digest x".into())]);
-    registration.authenticate(now, id, vec![("Authorization".into(), "Digest x".into())]);
+    registration.authenticate(now, id, &[("Authorization".into(), "Digest x".into())]);
+    registration.authenticate(now, id, &[("Authorization".into(), "Digest x".into())]);
     let (id, again) = only(&mut registration);
     assert_eq!(again.headers.get("Authorization"), Some("Digest x"));
     assert_eq!(again.headers.cseq().expect("CSeq").number, registration.cseq);
@@ -333,7 +333,7 @@ fn challenges_do_not_go_on_without_end() {
     let (mut registration, now) = answered(401, &[]);
     for _ in 0..10 {
         let Some(Event::Challenged { id, .. }) = events(&mut registration).pop() else { break };
-        registration.authenticate(now, id, Vec::new());
+        registration.authenticate(now, id, &[]);
         let (id, request) = only(&mut registration);
         registration.handle_response(now, id, response(&request, 401, &[]));
     }

@@ -1,11 +1,11 @@
-//! State that a server holds for us for a time: how long, when it is refreshed, and when it is tried again (RFC 6665 §4.1.2,
-//! RFC 3903 §4).
+//! State that a server holds for us for a time: how long, when it is refreshed, and when it is tried again (RFC 3261 §10.2,
+//! RFC 3903 §4, RFC 6665 §4.1.2).
 use crate::base::rng::Rng;
-use crate::sip::message::{Request, Response, Uri};
-use crate::sip::transaction::{Output, RequestId};
+use crate::sip::message::Response;
 use std::time::Duration;
 
-const MAX_EXPIRES: u32 = 86_400;
+/// The longest lifetime that is asked for, and believed \[s\].
+pub const MAX_EXPIRES: u32 = 86_400;
 /// Shorter lifetimes are not refreshed faster than this.
 const MIN_REFRESH: Duration = Duration::from_secs(10);
 /// The longest wait before it is tried again.
@@ -16,8 +16,9 @@ const LAST_WAIT: Duration = Duration::from_secs(600);
 pub struct Lifetime(pub u32);
 
 impl Lifetime {
-    pub fn new(wanted: Duration) -> Self {
-        Self(u32::try_from(wanted.as_secs()).unwrap_or(MAX_EXPIRES).clamp(60, MAX_EXPIRES))
+    /// - `least`: shorter ones are not asked for \[s\].
+    pub fn new(wanted: Duration, least: u32) -> Self {
+        Self(u32::try_from(wanted.as_secs()).unwrap_or(MAX_EXPIRES).clamp(least, MAX_EXPIRES))
     }
 
     /// 423: the server wants at least Min-Expires. Whether there is any use in asking again.
@@ -43,10 +44,14 @@ pub fn refresh_in(granted: u32, rng: &mut Rng) -> Duration {
     lifetime.mul_f64(0.7 + 0.15 * rng.unit()).max(MIN_REFRESH)
 }
 
+/// How long the server wants to be left alone.
+pub fn retry_after(response: &Response) -> Duration {
+    Duration::from_secs(response.headers.number("Retry-After").ok().flatten().unwrap_or(0).into())
+}
+
 /// How long to leave the server in peace when it refuses so; `None` when trying again cannot help.
 pub fn trouble(response: &Response) -> Option<Duration> {
-    let asked = response.headers.number("Retry-After").ok().flatten().unwrap_or(0);
-    matches!(response.status, 408 | 480 | 481 | 412 | 500..=599).then(|| Duration::from_secs(asked.into()))
+    matches!(response.status, 408 | 480 | 481 | 412 | 500..=599).then(|| retry_after(response))
 }
 
 /// The wait before the next try: each time a longer one.
@@ -71,67 +76,6 @@ impl BackOff {
         let wait = asked.clamp(self.wait, LAST_WAIT.max(self.wait)).mul_f64(0.8 + 0.4 * rng.unit());
         self.wait = (self.wait * 2).min(LAST_WAIT);
         wait
-    }
-}
-
-/// The request that is under way.
-#[derive(Debug)]
-pub struct Pending {
-    pub id: RequestId,
-    pub request: Request,
-    pub next_hop: Uri,
-    /// How often it was sent again.
-    pub tries: u32,
-    /// 401 or 407, until it is met or given up.
-    challenge: Option<Box<Response>>,
-}
-
-/// One request at a time, and the answer to it.
-#[derive(Debug, Default)]
-pub struct Requests {
-    pending: Option<Pending>,
-    next_id: u32,
-}
-
-impl Requests {
-    /// Takes the place of the one before.
-    pub fn send(&mut self, request: Request, next_hop: Uri, tries: u32) -> Output {
-        let id = RequestId(self.next_id);
-        self.next_id += 1;
-        self.pending =
-            Some(Pending { id, request: request.clone(), next_hop: next_hop.clone(), tries, challenge: None });
-        Output::Request { id, request, next_hop }
-    }
-
-    pub fn is_busy(&self) -> bool {
-        self.pending.is_some()
-    }
-
-    /// It is not waited for any more. Whether there was one.
-    pub fn forget(&mut self) -> bool {
-        self.pending.take().is_some()
-    }
-
-    /// The one whose final response came.
-    pub fn answered(&mut self, id: RequestId) -> Option<Pending> {
-        self.pending.take_if(|pending| pending.id == id && pending.challenge.is_none())
-    }
-
-    /// The one that failed.
-    pub fn failed(&mut self, id: RequestId) -> Option<Pending> {
-        self.pending.take_if(|pending| pending.id == id)
-    }
-
-    /// Credentials are asked for: it waits for them.
-    pub fn challenged(&mut self, pending: Pending, response: Box<Response>) {
-        self.pending = Some(Pending { challenge: Some(response), ..pending });
-    }
-
-    /// The one that waits for credentials, with the challenge.
-    pub fn take_challenged(&mut self, id: RequestId) -> Option<(Pending, Box<Response>)> {
-        let mut pending = self.pending.take_if(|pending| pending.id == id && pending.challenge.is_some())?;
-        let challenge = pending.challenge.take()?;
-        Some((pending, challenge))
     }
 }
 
@@ -160,7 +104,7 @@ mod tests {
             ("Min-Expires: x\r\n", None),
             ("Min-Expires: 3600\r\n", Some(3600)),
         ] {
-            let mut lifetime = Lifetime::new(Duration::from_secs(600));
+            let mut lifetime = Lifetime::new(Duration::from_secs(600), 60);
             assert_eq!(lifetime.raise(&response(423, header)), raised.is_some(), "{header}");
             assert_eq!(lifetime.0, raised.unwrap_or(600), "{header}");
         }
