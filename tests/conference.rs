@@ -1,16 +1,18 @@
 //! A conference of five media engines in virtual time, one of which mixes: who hears whom, told by the pitch of each.
+#[path = "common/stream.rs"]
+mod stream;
+
 use offhook::base::id::StreamId;
 use offhook::base::rng::Rng;
 use offhook::base::time::WallAnchor;
 use offhook::media::dsp::goertzel::power;
 use offhook::media::frame::{FRAME, FRAME_DURATION, Frame};
 use offhook::media::session::{Datagram, Engine};
-use offhook::media::spec::{
-    Codec, Direction, MediaCommand, OpusParameters, PayloadFormat, SourceDescription, StreamSpec,
-};
+use offhook::media::spec::{Codec, MediaCommand};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant, SystemTime};
+use stream::spec;
 
 /// What the device needs from the frame to the ear.
 const DEVICE: Duration = Duration::from_millis(25);
@@ -27,37 +29,6 @@ struct Room {
     heard: Vec<Vec<f32>>,
 }
 
-fn format(codec: Codec) -> PayloadFormat {
-    let payload_type = match codec {
-        Codec::Pcmu => 0,
-        Codec::Pcma => 8,
-        Codec::Opus => 107,
-    };
-    PayloadFormat { payload_type, codec, opus: OpusParameters::default() }
-}
-
-fn spec(codec: Codec, remote: SocketAddr) -> Box<StreamSpec> {
-    Box::new(StreamSpec {
-        generation: 1,
-        direction: Direction::SendRecv,
-        remote_rtp: remote,
-        remote_rtcp: remote,
-        rtcp_mux: true,
-        rtcp_reduced_size: false,
-        extensions: Default::default(),
-        srtp: None,
-        ice: None,
-        send: format(codec),
-        receive: vec![format(codec)],
-        send_events: None,
-        receive_events: Vec::new(),
-        ptime: Duration::from_millis(20),
-        rtcp_bandwidth: 4000,
-        rtcp_reduced_minimum: false,
-        description: SourceDescription::default(),
-    })
-}
-
 /// Where the engine of peer `n` lives, and where our stream to it does.
 fn place(n: usize, ours: bool) -> SocketAddr {
     SocketAddr::from(([192, 0, 2, if ours { 1 } else { n as u8 + 1 }], 4000 + 2 * n as u16))
@@ -72,7 +43,8 @@ impl Room {
             for (at, stream, ours) in [(0, StreamId(n as u32), true), (n, StreamId(1), false)] {
                 let engine = &mut engines[at];
                 engine.handle_opened(now, stream, place(n, ours), place(n, ours));
-                engine.handle_command(now, MediaCommand::Configure { stream, spec: spec(codec, place(n, !ours)) });
+                let spec = Box::new(spec(codec, place(n, !ours), place(n, !ours)));
+                engine.handle_command(now, MediaCommand::Configure { stream, spec });
                 engine.handle_command(now, MediaCommand::Focus { streams: vec![stream] });
             }
         }

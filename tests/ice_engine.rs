@@ -1,4 +1,7 @@
 //! Two media engines that find each other by ICE, in virtual time: how soon sound flows, and who is not heard.
+#[path = "common/stream.rs"]
+mod stream;
+
 use offhook::base::id::StreamId;
 use offhook::base::rng::Rng;
 use offhook::base::time::WallAnchor;
@@ -7,14 +10,12 @@ use offhook::media::dtls::certificate::Certificate;
 use offhook::media::event::MediaEvent;
 use offhook::media::frame::SILENCE;
 use offhook::media::session::{Component, Datagram, Engine, Gather, MediaTransmit, Socket};
-use offhook::media::spec::{
-    Codec, Direction, DtlsSpec, IceSpec, Keying, MediaCommand, OpusParameters, PayloadFormat, SourceDescription,
-    StreamSpec,
-};
+use offhook::media::spec::{Codec, Direction, DtlsSpec, IceSpec, Keying, MediaCommand, SourceDescription, StreamSpec};
 use offhook::nat::candidate::{Candidate, Credentials, OWN_PACE, PathState, RTCP, RTP};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
+use stream::spec;
 
 const STREAM: StreamId = StreamId(1);
 const MS: Duration = Duration::from_millis(1);
@@ -78,7 +79,6 @@ impl Net {
 
     fn configure(&mut self, side: usize) {
         let other = &self.sides[1 - side];
-        let format = PayloadFormat { payload_type: 0, codec: Codec::Pcmu, opus: OpusParameters::default() };
         let ice = IceSpec {
             local: self.sides[side].credentials.clone(),
             remote: other.credentials.clone(),
@@ -88,23 +88,11 @@ impl Net {
             pace: OWN_PACE,
         };
         let spec = StreamSpec {
-            generation: 1,
-            direction: Direction::SendRecv,
-            remote_rtp: other.candidates[0].address,
-            remote_rtcp: other.candidates[0].address,
-            rtcp_mux: true,
-            rtcp_reduced_size: false,
-            extensions: Default::default(),
             srtp: self.keying[side].clone(),
             ice: Some(Box::new(ice)),
-            send: format,
-            receive: vec![format],
-            send_events: None,
-            receive_events: vec![],
-            ptime: 20 * MS,
-            rtcp_bandwidth: 4_000,
             rtcp_reduced_minimum: true,
             description: SourceDescription { cname: format!("{side}"), ..SourceDescription::default() },
+            ..spec(Codec::Pcmu, other.candidates[0].address, other.candidates[0].address)
         };
         let command = MediaCommand::Configure { stream: STREAM, spec: Box::new(spec) };
         self.sides[side].engine.handle_command(self.now, command);
@@ -258,26 +246,10 @@ fn a_way_without_ice_is_kept_open_while_nothing_is_said() {
     for (mux, kept) in [(false, 3), (true, 0)] {
         let mut engine = Engine::new(WallAnchor::new(start, SystemTime::UNIX_EPOCH), Rng::from_u64(1));
         engine.handle_opened(start, STREAM, at("10.0.0.1:4000"), at("10.0.0.1:4001"));
-        let format = PayloadFormat { payload_type: 0, codec: Codec::Pcmu, opus: OpusParameters::default() };
         let peer = at("10.0.0.2:4000");
         let spec = StreamSpec {
-            generation: 1,
             direction: Direction::RecvOnly,
-            remote_rtp: peer,
-            remote_rtcp: if mux { peer } else { at("10.0.0.2:4001") },
-            rtcp_mux: mux,
-            rtcp_reduced_size: false,
-            extensions: Default::default(),
-            srtp: None,
-            ice: None,
-            send: format,
-            receive: vec![format],
-            send_events: None,
-            receive_events: vec![],
-            ptime: 20 * MS,
-            rtcp_bandwidth: 4_000,
-            rtcp_reduced_minimum: false,
-            description: SourceDescription::default(),
+            ..spec(Codec::Pcmu, peer, if mux { peer } else { at("10.0.0.2:4001") })
         };
         engine.handle_command(start, MediaCommand::Configure { stream: STREAM, spec: Box::new(spec) });
         let mut sent = Vec::new();

@@ -1,4 +1,7 @@
 //! Two media engines joined by a seeded network, in virtual time: what they measure is what the network did.
+#[path = "common/stream.rs"]
+mod stream;
+
 use offhook::base::id::StreamId;
 use offhook::base::netem::{Impairment, Link, Stamp};
 use offhook::base::rng::Rng;
@@ -19,21 +22,13 @@ use offhook::media::stats::StreamReport;
 use proptest::prelude::*;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant, SystemTime};
+use stream::{format, spec};
 
 const STREAM: StreamId = StreamId(1);
 const MS: Duration = Duration::from_millis(1);
 /// What the device of either side needs from the frame to the ear.
 const DEVICE: Duration = Duration::from_millis(25);
 const EVENTS: TelephoneEvent = TelephoneEvent { payload_type: 101, clock_rate: 8000 };
-
-fn format(codec: Codec) -> PayloadFormat {
-    let payload_type = match codec {
-        Codec::Pcmu => 0,
-        Codec::Pcma => 8,
-        Codec::Opus => 107,
-    };
-    PayloadFormat { payload_type, codec, opus: OpusParameters::default() }
-}
 
 /// One phone: its engine, its place in the network, and what came out of it.
 struct Side {
@@ -58,27 +53,15 @@ impl Side {
         let wall = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000 + seed * 1000);
         let (rtp, rtcp) = (address(host, 4000), address(host, 4001));
         let spec = StreamSpec {
-            generation: 1,
-            direction: Direction::SendRecv,
-            remote_rtp: address(peer, 4000),
-            remote_rtcp: address(peer, 4001),
-            rtcp_mux: false,
-            rtcp_reduced_size: false,
-            extensions: Default::default(),
-            srtp: None,
-            ice: None,
-            send: format(Codec::Pcmu),
             receive: vec![format(Codec::Pcmu), format(Codec::Opus)],
             send_events: Some(EVENTS),
             receive_events: vec![EVENTS],
-            ptime: 20 * MS,
-            rtcp_bandwidth: 4000,
-            rtcp_reduced_minimum: false,
             description: SourceDescription {
                 cname: format!("phone@{host}"),
                 tool: "offhook".into(),
                 ..Default::default()
             },
+            ..spec(Codec::Pcmu, address(peer, 4000), address(peer, 4001))
         };
         let mut engine = Engine::new(WallAnchor::new(t0, wall), Rng::from_u64(seed));
         engine.handle_opened(t0, STREAM, rtp, rtcp);

@@ -1,11 +1,14 @@
 //! Two media threads speak to each other over loopback: sound, files, events, and rest when nobody speaks.
+#[path = "common/stream.rs"]
+mod stream;
+
 use offhook::audio::choice::DeviceChoice;
 use offhook::base::id::StreamId;
 use offhook::base::netem::Impairment;
 use offhook::base::rng::Rng;
 use offhook::media::dsp::goertzel;
 use offhook::media::event::MediaEvent;
-use offhook::media::spec::{Codec, Direction, MediaCommand, OpusParameters, PayloadFormat, StreamSpec};
+use offhook::media::spec::{Codec, MediaCommand};
 use offhook::runtime::clock;
 use offhook::runtime::journal::Journal;
 use offhook::runtime::media_thread::{MediaHandle, MediaThread, MediaThreadConfig};
@@ -13,6 +16,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
+use stream::spec;
 use tokio::sync::mpsc::Receiver;
 
 const HOME: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
@@ -74,28 +78,9 @@ impl Side {
         })
     }
 
-    fn configure(&self, (remote_rtp, remote_rtcp): (SocketAddr, SocketAddr)) {
-        let format = PayloadFormat { payload_type: 0, codec: Codec::Pcmu, opus: OpusParameters::default() };
-        let spec = StreamSpec {
-            generation: 1,
-            direction: Direction::SendRecv,
-            remote_rtp,
-            remote_rtcp,
-            rtcp_mux: false,
-            rtcp_reduced_size: false,
-            extensions: Default::default(),
-            srtp: None,
-            ice: None,
-            send: format,
-            receive: vec![format],
-            send_events: None,
-            receive_events: Vec::new(),
-            ptime: Duration::from_millis(20),
-            rtcp_bandwidth: 4_000,
-            rtcp_reduced_minimum: false,
-            description: Default::default(),
-        };
-        self.command(MediaCommand::Configure { stream: STREAM, spec: Box::new(spec) });
+    fn configure(&self, (rtp, rtcp): (SocketAddr, SocketAddr)) {
+        let spec = Box::new(spec(Codec::Pcmu, rtp, rtcp));
+        self.command(MediaCommand::Configure { stream: STREAM, spec });
         self.command(MediaCommand::Focus { streams: vec![STREAM] });
     }
 }

@@ -1,14 +1,13 @@
 //! Two engines that talk, in virtual time.
 use crate::key;
+use crate::stream::spec;
 use offhook::base::id::StreamId;
 use offhook::base::rng::Rng;
 use offhook::base::time::WallAnchor;
 use offhook::media::event::MediaEvent;
 use offhook::media::frame::{FRAME, FRAME_DURATION, Frame};
 use offhook::media::session::{Component, Datagram, Engine, MediaTransmit};
-use offhook::media::spec::{
-    Codec, Direction, Keying, MediaCommand, OpusParameters, PayloadFormat, SourceDescription, StreamSpec,
-};
+use offhook::media::spec::{Codec, Keying, MediaCommand, SourceDescription, StreamSpec};
 use offhook::media::srtp::sdes::{Keys, Suite};
 use offhook::media::stats::StreamReport;
 use std::net::SocketAddr;
@@ -52,28 +51,14 @@ impl World {
         let now = Instant::now();
         let side = |own: &str, peer: &str, srtp, seed| {
             let at = |host: &str, port: u16| SocketAddr::new(host.parse().unwrap(), port);
-            let format = PayloadFormat { payload_type: 0, codec: Codec::Pcmu, opus: OpusParameters::default() };
             let mut engine = Engine::new(WallAnchor::new(now, SystemTime::UNIX_EPOCH), Rng::from_u64(seed));
             engine.handle_opened(now, STREAM, at(own, 4000), at(own, 4001));
             engine.handle_command(now, MediaCommand::Focus { streams: vec![STREAM] });
             let spec = StreamSpec {
-                generation: 1,
-                direction: Direction::SendRecv,
-                remote_rtp: at(peer, 4000),
-                remote_rtcp: at(peer, 4001),
-                rtcp_mux: false,
-                rtcp_reduced_size: false,
-                extensions: Default::default(),
                 srtp,
-                ice: None,
-                send: format,
-                receive: vec![format],
-                send_events: None,
-                receive_events: vec![],
-                ptime: Duration::from_millis(20),
-                rtcp_bandwidth: 4_000,
                 rtcp_reduced_minimum: true,
                 description: SourceDescription { cname: own.into(), ..SourceDescription::default() },
+                ..spec(Codec::Pcmu, at(peer, 4000), at(peer, 4001))
             };
             Side {
                 engine,

@@ -4,6 +4,8 @@ mod browser;
 mod descriptions;
 mod dtls;
 mod engines;
+#[path = "../common/stream.rs"]
+mod stream;
 
 use engines::{STREAM, World};
 use offhook::base::rng::Rng;
