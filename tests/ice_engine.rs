@@ -78,6 +78,16 @@ impl Net {
     }
 
     fn configure(&mut self, side: usize) {
+        let spec = self.spec(side);
+        self.run_spec(side, spec);
+    }
+
+    fn run_spec(&mut self, side: usize, spec: StreamSpec) {
+        let command = MediaCommand::Configure { stream: STREAM, spec: Box::new(spec) };
+        self.sides[side].engine.handle_command(self.now, command);
+    }
+
+    fn spec(&self, side: usize) -> StreamSpec {
         let other = &self.sides[1 - side];
         let ice = IceSpec {
             local: self.sides[side].credentials.clone(),
@@ -87,15 +97,13 @@ impl Net {
             remote_is_lite: false,
             pace: OWN_PACE,
         };
-        let spec = StreamSpec {
+        StreamSpec {
             srtp: self.keying[side].clone(),
             ice: Some(Box::new(ice)),
             rtcp_reduced_minimum: true,
             description: SourceDescription { cname: format!("{side}"), ..SourceDescription::default() },
             ..spec(Codec::Pcmu, other.candidates[0].address, other.candidates[0].address)
-        };
-        let command = MediaCommand::Configure { stream: STREAM, spec: Box::new(spec) };
-        self.sides[side].engine.handle_command(self.now, command);
+        }
     }
 
     fn flush(&mut self) {
@@ -238,6 +246,29 @@ fn who_has_proven_nothing_is_not_heard() {
     assert_eq!(report.receive.ssrc_changes, 0);
     assert_eq!(report.receive.source, Some(at("10.0.0.2:4001")));
     assert!(report.receive.packets > 80);
+}
+
+/// A phone without ICE rings first and is heard; another that has it answers, and is reached by it.
+#[test]
+fn ice_follows_early_sound_without_it() {
+    for follows in [true, false] {
+        let mut net = Net::new();
+        let early = at("10.0.0.9:4000");
+        let spec =
+            StreamSpec { ice: None, ice_may_follow: follows, remote_rtp: early, remote_rtcp: early, ..net.spec(0) };
+        net.run_spec(0, spec);
+        for n in 0..5 {
+            net.deliver(0, 0, early, vec![0x80, 0, 0, n, 0, 0, 0, n, 9, 9, 9, 9, 0x7f, 0x7f, 0x7f, 0x7f]);
+            net.run(20 * MS);
+        }
+        assert!(net.when(0, |event| matches!(event, MediaEvent::Flowing { .. })).is_some(), "the early sound");
+        let answered = StreamSpec { generation: 2, ..net.spec(0) };
+        net.run_spec(0, answered);
+        net.configure(1);
+        net.run(Duration::from_secs(1));
+        let chosen = |event: &MediaEvent| matches!(event, MediaEvent::Path { state: PathState::Chosen(_), .. });
+        assert_eq!(net.when(0, chosen).is_some(), follows, "what was found is kept");
+    }
 }
 
 #[test]

@@ -202,13 +202,16 @@ pub struct StreamSpec {
     /// Equals `remote_rtp` when `rtcp_mux` (RFC 5761).
     pub remote_rtcp: SocketAddr,
     pub rtcp_mux: bool,
-    /// RTCP packets need not be compound (RFC 5506).
+    /// RTCP packets of the peer need not be compound (RFC 5506). Ours are: reports are due seldom and want the round trip and the
+    /// name with them, and there is no feedback of ours that would go between them.
     pub rtcp_reduced_size: bool,
     pub extensions: Extensions,
     /// Where the keys of both directions come from; clear when `None`.
     pub srtp: Option<Keying>,
     /// The way is found by ICE, and `remote_rtp`, `remote_rtcp` are not used.
     pub ice: Option<Box<IceSpec>>,
+    /// Another who may answer has ICE, perhaps: what was found out for it is kept although this one has none.
+    pub ice_may_follow: bool,
     /// What we send; chosen by the answer.
     pub send: PayloadFormat,
     /// Everything we must be ready to receive.

@@ -11,7 +11,7 @@ use std::borrow::Cow;
 /// The name of the line in a first offer of ours.
 const MID: &str = "0";
 /// What stays as it was said first while the line lasts.
-const LASTING: [&str; 5] = ["mid", "extmap", "extmap-allow-mixed", "rtcp-rsize", "msid"];
+const LASTING: [&str; 6] = ["mid", "extmap", "extmap-allow-mixed", "rtcp-rsize", "rtcp-mux-only", "msid"];
 
 /// Keys by DTLS, the way by ICE, and one port for all: as browsers have it, and nothing else.
 fn is_browsers(view: View<'_>) -> bool {
@@ -48,18 +48,21 @@ impl LocalMedia {
     }
 }
 
-/// What an offer of ours says beside the usual.
-pub(super) fn offered(profile: Profile, protocol: &Protocol, before: Option<&MediaLine>) -> Vec<Attribute> {
+/// What an offer of ours says beside the usual. Candidates that follow it name the line (RFC 8840 §4.3), of telephones as well.
+/// What `a=ssrc` would say (RFC 5576), the mid and RTCP tell: browsers want none of a line with one stream (RFC 8829 §5.2.1).
+pub(super) fn offered(local: &LocalMedia, protocol: &Protocol, before: Option<&MediaLine>) -> Vec<Attribute> {
     if let Some(line) = before {
         let lasts = |a: &&Attribute| LASTING.iter().any(|name| a.name.eq_ignore_ascii_case(name));
         return line.attributes.iter().filter(lasts).cloned().collect();
     }
-    if !profile.is_offered() {
-        return Vec::new();
+    let name = Attribute::new("mid", Some(MID));
+    if !local.profile.is_offered() {
+        return local.ice.iter().map(|_| name.clone()).collect();
     }
     let reduced = has_feedback(protocol).then(|| Attribute::new("rtcp-rsize", None));
-    let name = Attribute::new("mid", Some(MID));
-    [name].into_iter().chain(extmap::offered()).chain(reduced).chain([stream()]).collect()
+    // Browsers have one port and no other (RFC 8858); telephones may answer with two.
+    let muxed = (local.profile == Profile::Webrtc).then(|| Attribute::new("rtcp-mux-only", None));
+    [name].into_iter().chain(extmap::offered()).chain(reduced).chain(muxed).chain([stream()]).collect()
 }
 
 /// What an answer of ours says beside the usual: of what is offered, what we have. Of feedback we have none.

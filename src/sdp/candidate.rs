@@ -3,7 +3,7 @@ use super::attribute::{Address, View};
 use super::normalise::MAX_LINES;
 use super::session::{Attribute, Session};
 use crate::base::secret::Secret;
-use crate::nat::candidate::{Candidate, Credentials, Kind, MOST_CANDIDATES, OWN_PACE, PACE};
+use crate::nat::candidate::{Candidate, Credentials, Kind, MOST_CANDIDATES, OWN_PACE, PACE, RTP};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -23,6 +23,14 @@ pub struct LocalIce {
     pub complete: bool,
     /// In an offer once a pair was chosen: the peer's half of it (RFC 8839 §5.2).
     pub remote: Vec<(u8, SocketAddr)>,
+}
+
+impl LocalIce {
+    /// Where RTCP has no port of its own there is none to be tried (RFC 8858 §4.1).
+    pub(super) fn of_one_port(mut self) -> Self {
+        self.candidates.retain(|candidate| candidate.component == RTP);
+        self
+    }
 }
 
 /// What the peer's say.

@@ -41,6 +41,8 @@ pub enum SdpError {
     /// An answer that sets the port of our audio line to zero.
     #[error("the peer refused the audio stream")]
     Refused,
+    #[error("the answer wants a port of its own for RTCP, and none was offered")]
+    MuxRefused,
     /// The peer is not asked for encryption, or may not have it.
     #[error("the peer insists on encrypted media (SRTP), which this account does not use")]
     SrtpNotWanted,
@@ -74,7 +76,7 @@ impl SdpError {
             Self::Line { .. } | Self::Missing(_) | Self::Unreadable | Self::Address(_) => 400,
             Self::NoAudio | Self::NoCommonCodec { .. } | Self::Protocol(_) => 488,
             Self::HostName(_) | Self::Multicast(_) | Self::AddressFamily { .. } => 488,
-            Self::AnswerMismatch | Self::Refused | Self::NoOffer => 488,
+            Self::AnswerMismatch | Self::Refused | Self::MuxRefused | Self::NoOffer => 488,
             Self::SrtpNotWanted | Self::SrtpRequired | Self::Crypto(_) | Self::CryptoAnswer(_) => 488,
             Self::DtlsNotWanted | Self::SdesNotWanted | Self::Fingerprint(_) | Self::Dtls(_) => 488,
             Self::OfferPending => 491,
@@ -94,7 +96,7 @@ impl SdpError {
             Self::Multicast(_) => 330,
             Self::TooLong(_) | Self::TooManyLines | Self::TooManyMedia => 399,
             Self::Line { .. } | Self::Missing(_) | Self::Unreadable | Self::Address(_) => 399,
-            Self::AnswerMismatch | Self::Refused | Self::NoOffer | Self::OfferPending => 399,
+            Self::AnswerMismatch | Self::Refused | Self::MuxRefused | Self::NoOffer | Self::OfferPending => 399,
         }
     }
 }

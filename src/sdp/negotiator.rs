@@ -155,6 +155,10 @@ impl Negotiator {
         };
         let remote = self.read(body)?;
         let line = self.answered_line(&remote)?;
+        let (ours, theirs) = (View::at(local, line), View::at(&remote, line));
+        if ours.is_some_and(|view| view.is_mux_only()) && !theirs.is_some_and(|view| view.rtcp_mux()) {
+            return Err(SdpError::MuxRefused);
+        }
         let answered = keying::answered(local, &remote, line, self.policy)?;
         let mut negotiated = Negotiated::of(local, &remote, line, None)?;
         let local = Session::clone(local);

@@ -36,9 +36,12 @@ impl Negotiator {
             Some(Protocol::RtpAvp | Protocol::Other(_)) | None => Protocol::RtpSavp,
         };
         let mut audio = audio_line(local, protocol, &formats, &events, local.direction, local.rtcp_mux);
-        audio.attributes.extend(browser::offered(local.profile, &audio.protocol, before));
+        audio.attributes.extend(browser::offered(local, &audio.protocol, before));
         audio.attributes.extend(self.protection.offer(local, &audio.protocol));
-        audio.attributes.extend(local.ice.iter().flat_map(candidate::attributes));
+        let one_port = audio.attribute("rtcp-mux-only").is_some();
+        audio.attributes.retain(|a| a.name != "rtcp" || !one_port);
+        let ice = local.ice.clone().map(|ice| if one_port { ice.of_one_port() } else { ice });
+        audio.attributes.extend(ice.iter().flat_map(candidate::attributes));
         match place.and_then(|at| lines.get_mut(at)) {
             Some(line) => *line = audio,
             None => lines.push(audio),

@@ -66,6 +66,8 @@ pub struct Plan {
     generation: u32,
     /// The dialog and the exchange the stream runs by now.
     running: Option<(Option<Fork>, u32)>,
+    /// It has no ICE, and another dialog may: our side of it is kept.
+    ice_may_follow: bool,
     /// Counts the DTLS associations media was told of, over all forks, and whose the last one was.
     associations: (u32, Option<(Option<Fork>, u32)>),
     negotiated: Option<Negotiated>,
@@ -116,6 +118,7 @@ impl Plan {
             chosen: None,
             generation: 0,
             running: None,
+            ice_may_follow: false,
             associations: (0, None),
             negotiated: None,
             settled: None,
@@ -329,9 +332,12 @@ impl Plan {
         let running = Some((fork, negotiated.generation));
         // A phone that rings without ICE must not end the search for another that has it; if it answers, it counts.
         let disturbs = self.chosen.is_none() && negotiated.ice.is_none() && self.ways.is_agreed();
-        if self.running == running || disturbs {
+        let ice_may_follow = self.chosen.is_none() && negotiated.ice.is_none() && self.ways.has_ice();
+        let is_over = self.ice_may_follow && !ice_may_follow;
+        if self.running == running && !is_over || disturbs {
             return None;
         }
+        self.ice_may_follow = ice_may_follow;
         self.running = running;
         self.generation += 1;
         let offered_by_us = self.told.is_some_and(|(_, offers)| offers);
@@ -344,7 +350,8 @@ impl Plan {
             rtcp_reduced_size: negotiated.rtcp_reduced_size,
             extensions: negotiated.extensions.clone(),
             srtp: negotiated.srtp.clone().map(|keying| self.number_association(fork, keying)),
-            ice: self.ways.agreed(negotiated.ice.as_ref(), offered_by_us),
+            ice: if ice_may_follow { None } else { self.ways.agreed(negotiated.ice.as_ref(), offered_by_us) },
+            ice_may_follow,
             send: negotiated.send,
             receive: negotiated.receive.clone(),
             send_events: negotiated.send_events,

@@ -189,6 +189,11 @@ impl Ways {
         Some(LocalIce { credentials, candidates: self.candidates.clone(), complete: self.complete, remote })
     }
 
+    /// ICE is offered, and may be agreed to.
+    pub fn has_ice(&self) -> bool {
+        self.credentials.is_some()
+    }
+
     /// A peer has agreed to ICE.
     pub fn is_agreed(&self) -> bool {
         self.remote.is_some()

@@ -24,6 +24,7 @@ pub fn spec(codec: Codec, rtp: SocketAddr, rtcp: SocketAddr) -> StreamSpec {
         extensions: Default::default(),
         srtp: None,
         ice: None,
+        ice_may_follow: false,
         send: format(codec),
         receive: vec![format(codec)],
         send_events: None,

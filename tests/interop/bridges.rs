@@ -10,6 +10,7 @@ use crate::phone::{Phone, Setup, exit, unix_now};
 use crate::tools::hears_some;
 use offhook::base::net::Transport;
 use serde_json::Value;
+use std::fs;
 use std::time::Duration;
 
 const SOON: Duration = Duration::from_secs(15);
@@ -26,6 +27,7 @@ pub const CASES: &[Case] = &[
         needs: &[Need::Kamailio, Need::Rtpengine, Need::Browser],
         run: at_kamailio,
     },
+    Case { name: "bridges::a_lite_peer", needs: &[Need::Kamailio, Need::Rtpengine], run: lite },
 ];
 
 /// The phone says 700 Hz.
@@ -90,6 +92,42 @@ fn at_kamailio(case: &Case) {
     let mut browser = Browser::start(case, "browser", &page);
     let account = kamailio.account("bob", Transport::Udp);
     both_ways(case, &account, &mut browser, ["sip:bob@localhost", "alice"]);
+}
+
+/// Two phones with a server between them that checks nothing and answers checks only (RFC 8445 §2.5): each decides which pair
+/// is used, the one that is called as well.
+fn lite(case: &Case) {
+    let rtpengine = Rtpengine::start(case);
+    let options = Options { bridge: Some(rtpengine.control), lite: true, gruu: false, ..Options::default() };
+    let kamailio = Kamailio::start_with(case, &options);
+    let account =
+        |user: &str| format!("{}ice = \"offer\"\nprofile = \"rtp\"\n", kamailio.account(user, Transport::Udp));
+    let ladder = |name: &str| case.folder().join(format!("{name}.pcap")).display().to_string();
+    let bob = phone(case, "bob", "answer", &account("bob")).arguments(&["--auto", "--ladder", &ladder("bob")]);
+    let mut bob = bob.start();
+    bob.expect_registered();
+    let voice = Sound::tone(48_000, 60.0, 440.0, -10.0);
+    let alice = Setup::new(case, "alice", "call").config(&account("alice")).microphone(&voice).record();
+    let mut alice = alice.arguments(&["bob", "--ladder", &ladder("alice")]).start();
+    for phone in [&mut alice, &mut bob] {
+        phone.expect_established();
+        phone.expect("a pair", SOON, |line| line["media_flowing"] == true && line["media_pair"].is_string());
+    }
+    std::thread::sleep(Duration::from_millis(1_500));
+    for (phone, hz, who) in [(&alice, 700.0, "who called"), (&bob, 440.0, "who was called")] {
+        let heard = phone.heard();
+        hears_some(&heard.part(heard.seconds() - 1.0, heard.seconds()), hz, who);
+    }
+    assert_eq!(alice.interrupt(), exit::ENDED);
+    bob.expect_summary();
+    bob.interrupt();
+    for name in ["alice", "bob"] {
+        let ladder = fs::read(case.folder().join(format!("{name}.pcap"))).expect("a ladder");
+        assert!(String::from_utf8_lossy(&ladder).contains("a=ice-lite"), "{name} was told");
+    }
+    // It takes the pair that is nominated, and no other.
+    let log = fs::read_to_string(case.folder().join("rtpengine.log")).expect("a log");
+    assert_eq!(log.matches("ICE negotiated: peer for component 1").count(), 2, "{log}");
 }
 
 /// The phone does what browsers do, over a secure WebSocket: DTLS-SRTP, ICE, BUNDLE, RTP and RTCP on one port. As the client of

@@ -41,6 +41,8 @@ pub struct Options<'a> {
     pub presence: bool,
     /// It joins browsers and phones by the rtpengine whose control port this is.
     pub bridge: Option<u16>,
+    /// Towards phones as well, which it meets by ICE of its light kind (RFC 8445 §2.5).
+    pub lite: bool,
     /// It is an edge proxy before this registrar.
     pub edge_of: Option<SocketAddr>,
 }
@@ -56,6 +58,7 @@ impl Default for Options<'_> {
             nonce_seconds: 300,
             presence: false,
             bridge: None,
+            lite: false,
             edge_of: None,
         }
     }
@@ -70,6 +73,7 @@ pub struct Kamailio {
     edge: bool,
     presence: bool,
     bridge: bool,
+    lite: bool,
     process: Option<Process>,
     /// Who signed its certificate, and whom it believes on phones.
     pub authority: Authority,
@@ -108,8 +112,8 @@ impl Kamailio {
         tools::render(&tools::peers().join("kamailio"), &folder, &values);
         let log = case.folder().join(format!("{}.log", options.name));
         let edge = options.edge_of.is_some();
-        let (presence, bridge) = (options.presence, options.bridge.is_some());
-        let mut kamailio = Self { ports, control, folder, log, edge, presence, bridge, process: None, authority };
+        let (presence, bridge, lite) = (options.presence, options.bridge.is_some(), options.lite);
+        let mut kamailio = Self { ports, control, folder, log, edge, presence, bridge, lite, process: None, authority };
         kamailio.forget();
         kamailio.boot();
         kamailio
@@ -131,7 +135,8 @@ impl Kamailio {
         let mut command = Command::new("/usr/sbin/kamailio");
         command.args(["-DD", "-E", "-m", "32", "-M", "8", "-f"]).arg(self.folder.join("kamailio.cfg"));
         command.arg("-Y").arg(&self.folder).arg("-P").arg(self.folder.join("kamailio.pid"));
-        for (define, wanted) in [("EDGE", self.edge), ("PRESENCE", self.presence), ("BRIDGE", self.bridge)] {
+        let defines = [("EDGE", self.edge), ("PRESENCE", self.presence), ("BRIDGE", self.bridge), ("LITE", self.lite)];
+        for (define, wanted) in defines {
             if wanted {
                 command.args(["-A", define]);
             }

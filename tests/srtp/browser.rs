@@ -4,8 +4,9 @@ use offhook::base::rng::Rng;
 use offhook::media::dtls::certificate::Certificate;
 use offhook::media::spec::{Codec, Direction, DtlsSpec, Keying, Profile};
 use offhook::media::srtp::sdes::Policy;
-use offhook::nat::candidate::Credentials;
+use offhook::nat::candidate::{Candidate, Credentials, Kind, priority};
 use offhook::sdp::{LocalIce, LocalMedia, Negotiated, Negotiator, SdpError};
+use std::net::SocketAddr;
 use std::sync::{Arc, LazyLock};
 
 static CERTIFICATES: LazyLock<[Arc<Certificate>; 2]> =
@@ -147,18 +148,61 @@ fn what_we_offer() {
         (Profile::Both, Policy::Preferred, " RTP/AVP ", true),
         (Profile::Webrtc, Policy::Required, " UDP/TLS/RTP/SAVPF ", true),
     ] {
-        let local = LocalMedia { srtp, sdes: false, rtcp_mux: made, ..ours(profile) };
+        let mut local = LocalMedia { srtp, sdes: false, rtcp_mux: made, rtcp_port: 40_007, ..ours(profile) };
+        let address = SocketAddr::new(local.address, local.rtp_port);
+        let of = |component| {
+            let priority = priority(Kind::Host, 65_535, component);
+            Candidate { foundation: "1".to_owned(), component, priority, address, kind: Kind::Host, related: None }
+        };
+        local.ice = local.ice.map(|ice| LocalIce { candidates: vec![of(1), of(2)], ..ice });
         let offer = fresh().offer(&local).expect("an offer");
         assert!(offer.contains(protocol), "{profile:?}: {offer}");
-        for line in ["a=group:BUNDLE 0\r\n", "a=mid:0\r\n", "a=extmap:1 ", "a=setup:actpass\r\n", "a=rtcp-mux\r\n"] {
+        assert!(offer.contains("a=mid:0\r\n"), "candidates that follow name it: {offer}");
+        for line in ["a=group:BUNDLE 0\r\n", "a=extmap:1 ", "a=setup:actpass\r\n", "a=rtcp-mux\r\n"] {
             assert_eq!(offer.contains(line), made, "{profile:?} {line}: {offer}");
         }
         assert_eq!(offer.contains("a=rtcp-rsize"), profile == Profile::Webrtc, "{offer}");
         assert!(!made || offer.contains("telephone-event/48000"), "{offer}");
+        let one_port = profile == Profile::Webrtc;
+        assert_eq!(offer.contains("a=rtcp-mux-only\r\n"), one_port, "{offer}");
+        assert_eq!(offer.contains(" 2 UDP "), !one_port, "a candidate for RTCP: {offer}");
+        assert_eq!(offer.contains("a=rtcp:"), !one_port, "{offer}");
         // One of us takes what the other offers.
         let (_, agreed) = answer(&mut Negotiator::new(&mut Rng::from_u64(2)), &offer, &local).expect("taken");
         assert_eq!((agreed.bundled, agreed.srtp.is_some()), (made, made), "{profile:?}");
     }
+}
+
+/// RFC 8858 §4: who has one port offers no other, and an answer that wants two is none.
+#[test]
+fn one_port_and_no_other() {
+    // Offers: what we answer, though we prefer two ports ourselves.
+    let rows: [(&str, &[&str], bool); 4] = [
+        ("two", &["a=rtcp:4001\r\n"], false),
+        ("one or two", &["a=rtcp:4001\r\n", "a=rtcp-mux\r\n"], false),
+        ("one", &["a=rtcp-mux\r\n", "a=rtcp-mux-only\r\n"], true),
+        ("one, said once", &["a=rtcp-mux-only\r\n"], true),
+    ];
+    for (what, lines, muxed) in rows {
+        let offer = format!(
+            "v=0\r\no=- 1 1 IN IP4 198.51.100.1\r\ns=-\r\nc=IN IP4 198.51.100.1\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n{}",
+            lines.concat()
+        );
+        let (text, agreed) = answer(&mut fresh(), &offer, &local(Policy::Off)).expect(what);
+        assert_eq!((agreed.rtcp_mux, text.contains("a=rtcp-mux\r\n")), (muxed, muxed), "{what}: {text}");
+        assert!(!text.contains("mux-only"), "{what}: {text}");
+        assert_eq!(agreed.remote_rtcp == agreed.remote_rtp, muxed, "{what}");
+    }
+    // Answers to an offer of ours.
+    let local = LocalMedia { srtp: Policy::Required, sdes: false, rtcp_mux: true, ..ours(Profile::Webrtc) };
+    let mut peer = Negotiator::new(&mut Rng::from_u64(2));
+    let mut side = fresh();
+    let (good, _) = answer(&mut peer, &side.offer(&local).expect("an offer"), &ours(Profile::Auto)).expect("met");
+    let refused = side.handle_answer(good.replace("a=rtcp-mux\r\n", "").as_bytes());
+    assert!(matches!(refused, Err(SdpError::MuxRefused)), "{refused:?}");
+    assert!(side.handle_answer(good.as_bytes()).expect("as it should be").rtcp_mux);
+    let again = side.offer(&local).expect("another");
+    assert!(again.contains("a=rtcp-mux-only\r\n"), "while the line lasts: {again}");
 }
 
 #[test]

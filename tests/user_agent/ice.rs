@@ -341,15 +341,27 @@ fn candidates_of_a_peer_are_kept_until_they_are_of_use() {
     assert_eq!(told_later(&world, 0), [vec![2]], "of the description that counts only");
 }
 
-/// Two phones ring and answer early, one with ICE and one without: the search goes on, and who answers counts.
+/// Phones ring and answer early, some with ICE and some without, in whatever order: the search goes on, and who answers counts.
 #[test]
 fn forks_with_and_without_ice() {
-    for (answers, ice) in [("one", true), ("two", false)] {
-        forked(answers, ice);
+    // Who describes itself early, and whether ICE runs then; who answers, and whether it does then.
+    let rows: [(&[Early], Early); 6] = [
+        (&[("ice", true), ("plain", true)], ("ice", true)),
+        (&[("ice", true), ("plain", true)], ("plain", false)),
+        (&[("plain", false), ("ice", true)], ("ice", true)),
+        (&[("plain", false), ("ice", true), ("plain", true)], ("plain", false)),
+        (&[("plain", false)], ("ice", true)),
+        (&[("plain", false)], ("plain", false)),
+    ];
+    for (early, answer) in rows {
+        forked(early, answer);
     }
 }
 
-fn forked(answers: &str, ice: bool) {
+/// Which of the two phones, and whether ICE runs afterwards.
+type Early = (&'static str, bool);
+
+fn forked(early: &[Early], (answers, ice): Early) {
     let mut account = account("phone1", address(1), false);
     account.handling.reach.ice = IceUse::Offer;
     let mut world = World::new(vec![settings(vec![account])], 7);
@@ -376,9 +388,12 @@ fn forked(answers: &str, ice: bool) {
         world.run(SECOND / 10);
         world.spec(0).ice.is_some()
     };
-    assert!(answer(&mut world, "one", "183 Session Progress", &with_ice), "the first has it");
-    assert!(answer(&mut world, "two", "183 Session Progress", &mismatch), "the second ends nothing");
-    let body = if ice { &with_ice } else { &mismatch };
-    assert_eq!(answer(&mut world, answers, "200 OK", body), ice, "{answers}");
+    let body = |who: &str| if who == "ice" { &with_ice } else { &mismatch };
+    for (who, runs) in early {
+        assert_eq!(answer(&mut world, who, "183 Session Progress", body(who)), *runs, "{who} of {early:?}");
+        assert_eq!(world.spec(0).ice_may_follow, !runs, "{who} of {early:?}");
+    }
+    assert_eq!(answer(&mut world, answers, "200 OK", body(answers)), ice, "{early:?}, {answers}");
+    assert!(!world.spec(0).ice_may_follow, "who answers is the last one");
     assert!(world.is_established(0), "{:#?}", world.ladder);
 }

@@ -234,6 +234,7 @@ mod tests {
             extensions: Extensions::default(),
             srtp: None,
             ice: None,
+            ice_may_follow: false,
             send: format,
             receive: vec![format],
             send_events,

@@ -22,10 +22,11 @@ impl Stream {
         self.drain_search(now, shared);
     }
 
-    /// With ICE the checks begin; without, nothing is searched for any more.
+    /// With ICE the checks begin; without, nothing is searched for any more, unless it may follow.
     pub fn configure_path(&mut self, now: Instant, spec: &StreamSpec, shared: &mut Shared) {
         match (&mut self.nat, &spec.ice) {
             (Some(nat), Some(ice)) => nat.configure(now, ice, spec.rtcp_mux),
+            (Some(_), None) if spec.ice_may_follow => {}
             (_, _) => self.end_search(now, shared),
         }
         self.drain_search(now, shared);
@@ -71,7 +72,11 @@ impl Stream {
     /// Whether the datagram is the peer's; what is STUN or TURN is dealt with here.
     pub fn is_media(&mut self, now: Instant, datagram: &Datagram<'_>, shared: &mut Shared) -> bool {
         let Some(nat) = &mut self.nat else { return true };
-        let verdict = nat.handle_datagram(now, datagram.socket, datagram.source, datagram.bytes);
+        let mut verdict = nat.handle_datagram(now, datagram.socket, datagram.source, datagram.bytes);
+        if verdict == Verdict::Foreign && self.running.as_ref().is_some_and(|running| running.spec.ice.is_none()) {
+            // Who has no ICE proves itself in another way.
+            verdict = Verdict::Media;
+        }
         match verdict {
             Verdict::Consumed => self.drain_search(now, shared),
             Verdict::Foreign if self.running.is_some() => self.inbound.foreign += 1,
