@@ -186,6 +186,19 @@ fn sound_flows_within_150_ms_of_the_answer() {
 
 /// The answer leaves the called side and takes half a round trip; what is waited for then are a check and its answer, and
 /// a handshake in which a cookie costs a round trip more. The called side checks and says hello meanwhile.
+///
+/// | round trips after the answer has come | caller | called |
+/// |---|---|---|
+/// | 0.5 | | its check is answered: hello |
+/// | 1 | its check is answered: cookie | |
+/// | 1.5 | | hello with the cookie |
+/// | 2 | certificate | |
+/// | 2.5 | | certificate, finished |
+/// | 3 | finished: speaks | |
+/// | 3.5 | | speaks |
+///
+/// Nomination and ticks are not waited for. A hello that comes before the caller's own check is answered waits for that: before,
+/// nothing else may be sent (RFC 8445 §12.1, RFC 7675 §5).
 #[test]
 fn sound_that_dtls_protects_starts_within_three_round_trips_of_the_answer() {
     let certificates: [Arc<Certificate>; 2] =

@@ -94,6 +94,20 @@ fn a_browser_is_met_as_it_asks() {
     assert_eq!((agreed.send.codec, agreed.send_events.map(|e| e.clock_rate)), (Codec::Opus, Some(48_000)));
 }
 
+/// What is told of sources (RFC 5576) changes nothing: RTCP tells it, too. There is an end to it.
+#[test]
+fn sources_are_passed_over() {
+    let (first, _) = answer(&mut fresh(), &usual(), &ours(Profile::Auto)).expect("met");
+    for (count, met) in [(1, true), (1_000, true), (3_000, false)] {
+        let sources: String = (0..count).map(|n| format!("a=ssrc:{n} cname:a\u{1b}b{n}\r\n")).collect();
+        let offer = usual().replace("m=video", &format!("{sources}a=ssrc:x\r\na=ssrc-group:FID 1 2\r\nm=video"));
+        match answer(&mut fresh(), &offer, &ours(Profile::Auto)) {
+            Ok((text, _)) => assert!(met && text == first, "{count}: {text}"),
+            Err(error) => assert!(!met && error.status() == 400, "{count}: {error}"),
+        }
+    }
+}
+
 #[test]
 fn who_is_not_met() {
     let without = |line: &str| usual().replace(line, "");

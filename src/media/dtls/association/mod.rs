@@ -250,6 +250,11 @@ impl Association {
         if now < at {
             return;
         }
+        if !self.transmits.is_empty() {
+            // Our flight waits for a way to the peer: nobody can have answered it.
+            self.repeat = Some((now + FIRST_REPEAT, FIRST_REPEAT * 2));
+            return;
+        }
         // The library repeats at even times; ours are twice as long each.
         match self.endpoint.handle_timeout(PEER, now) {
             Ok(()) => self.settle(now),

@@ -78,6 +78,20 @@ impl Pair {
     }
 }
 
+/// While there is no way to the peer our hello waits, once; when it is on its way it is repeated as ever.
+#[test]
+fn what_waits_is_not_repeated() {
+    let mut pair = Pair::honest();
+    let client = &mut pair.ends[0];
+    for waits in [10, 1, 1] {
+        for _ in 0..waits {
+            pair.now = client.poll_timeout().expect("it is not over");
+            client.handle_timeout(pair.now);
+        }
+        assert_eq!(std::iter::from_fn(|| client.poll_transmit()).count(), 1, "after {waits}");
+    }
+}
+
 #[test]
 fn both_ends_get_the_same_keys() {
     let mut pair = Pair::honest();
