@@ -99,6 +99,18 @@ fn in_a_call() {
         screen.change(|s| s.calls[0].recording = Some("/home/me/recordings/20261122-103207-alice.wav".into()));
         screen
     });
+    // What happened beside the messages went no way between us and them; the way the sound has found is among the details.
+    let mut screen = Screen::talking(120, 40);
+    screen.change(|s| {
+        let call = &mut s.calls[0];
+        let heard = Arc::make_mut(&mut call.ladder).last_mut().map(Arc::make_mut).expect("a message");
+        (heard.flow, heard.label) = (None, "first sound heard".into());
+        call.media_path = "relayed via turn.example".into();
+        call.media_pair = "192.0.2.1:17000 (relayed) to 192.0.2.10:17002 (host), 38.0 ms".into();
+    });
+    keep("note_120x40", &screen.picture());
+    screen.press(&["i"]);
+    keep("details_pair_120x40", &screen.picture());
     keep_sizes("two_calls_demo", |columns, rows| Screen::two_calls(columns, rows).simulated());
     keep("call_200x50", &Screen::talking(200, 50).simulated().picture());
 }

@@ -100,7 +100,7 @@ pub fn event(model: &mut Model, event: Event) -> Vec<Effect> {
         Event::Reloaded { later } if later.is_empty() => model.notify("The configuration was read again.", false),
         Event::Reloaded { later } => model.notify(format!("The configuration was read again. {later}"), false),
         Event::Text(text) => return super::texts::news(model, &text),
-        Event::Recording { file, .. } => model.notify(format!("Recorded into {file}"), false),
+        Event::Recording { file, .. } => model.notify(format!("Recording into {file}"), false),
         Event::Recorded { file, missing, .. } if missing > Duration::ZERO => {
             let gap = missing.as_secs_f64();
             model.notify(format!("Recorded: {file}; {gap:.1} s are missing, the disk was too slow."), true);

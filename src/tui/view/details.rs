@@ -96,6 +96,7 @@ fn lines(model: &Model, call: &CallView, width: usize) -> Vec<(&'static str, Str
             format!("{order}; dropped {} foreign, {} malformed{forged}", s.foreign, s.malformed)
         }),
         ("their tones", or_dash(&call.digits_received)),
+        ("recorded to", or_dash(call.recording.as_deref().unwrap_or_default())),
         ("session", or_dash(&call.session_name)),
         ("information", or_dash(&call.session_information)),
     ];

@@ -41,6 +41,12 @@ fn message(model: &Model, p: &mut Painter<'_>, area: Rect, entry: &LadderEntry, 
     let at = time(entry);
     let role = if before.is_some_and(|before| time(before) == at) { Role::Faint } else { Role::Dim };
     p.put(area.x, y, 8, &at, role);
+    if !entry.is_message() {
+        // What happened beside the messages went no way.
+        let words = format!("{}  {}", p.glyphs.dot, entry.label);
+        p.put(area.x + 9, y, area.width.saturating_sub(9), &words, Role::Dim);
+        return;
+    }
     let repeats = if entry.repeats > 0 { format!(" {}{}", p.glyphs.times, entry.repeats + 1) } else { String::new() };
     let label = format!(" {}{repeats} ", entry.label);
     let (x, end) = (area.x + 9, area.right());

@@ -81,7 +81,7 @@ fn columns(inside: Rect, others: usize) -> Columns {
     let us = delta + 9;
     let left = inside.right().saturating_sub(us);
     let poles = u16::try_from(others.clamp(1, POLES)).unwrap_or(1);
-    let span = (left / 2).clamp(20, 24 + 12 * poles);
+    let span = (left * 9 / 20).clamp(20, 24 + 12 * poles);
     let poles: Vec<u16> = (1..=poles).map(|pole| us + span * pole / poles).collect();
     let remark = poles.last().copied().unwrap_or(us) + 2;
     Columns { time, delta, us, poles, remark }
@@ -94,9 +94,14 @@ fn heading(p: &mut Painter<'_>, inside: Rect, columns: &Columns, others: &[Socke
         let mark = if at + 1 == columns.poles.len() && others.len() > columns.poles.len() { '*' } else { letter(at) };
         p.cell(*x, y, mark, Role::Label);
     }
-    let legend: Vec<String> =
-        others.iter().enumerate().map(|(at, remote)| format!("{} {remote}", letter(at))).collect();
-    p.put(columns.remark, y, inside.right().saturating_sub(columns.remark), &legend.join("  "), Role::Label);
+    let legend = match others {
+        [only] => only.to_string(),
+        _ => {
+            let named = others.iter().enumerate().map(|(at, remote)| format!("{} {remote}", letter(at)));
+            named.collect::<Vec<_>>().join("  ")
+        }
+    };
+    p.put(columns.remark, y, inside.right().saturating_sub(columns.remark), &legend, Role::Label);
 }
 
 fn times(

@@ -60,7 +60,8 @@ fn live_call(model: &Model, p: &mut Painter<'_>, area: Rect, call: &CallView) {
 fn facts(p: &mut Painter<'_>, area: Rect, call: &CallView) {
     let mut words: Vec<String> = Vec::new();
     if let Some(file) = call.recording.as_ref().filter(|file| !file.is_empty()) {
-        words.push(format!("recorded into {file}"));
+        let name = file.rsplit('/').next().unwrap_or_default();
+        words.push(format!("{} {name}", if is_over(call) { "recorded" } else { "recording" }));
     }
     if !call.media_path.is_empty() {
         words.push(call.media_path.clone());
