@@ -20,3 +20,16 @@ impl std::fmt::Debug for Secret {
         f.write_str("Secret(..)")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_wiped_and_never_printed() {
+        fn wiped<T: ZeroizeOnDrop>(_: &T) {}
+        let secret = Secret::new("hidden");
+        wiped(&secret);
+        assert!(!format!("{secret:?} {:#?}", Some(&secret)).contains("hidden"));
+    }
+}

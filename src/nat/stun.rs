@@ -9,6 +9,8 @@ const MAGIC: u32 = 0x2112_a442;
 const HEADER: usize = 20;
 /// More attributes than any message has.
 const MOST_ATTRIBUTES: usize = 48;
+/// A longer one is not read \[octets\]: no path carries it in one piece, and anybody may send one to be looked through.
+const LONGEST: usize = 4096;
 const FINGERPRINT_MASK: u32 = 0x5354_554e;
 const INTEGRITY_LENGTH: usize = 20;
 
@@ -136,7 +138,7 @@ impl<'a> Message<'a> {
             return Err(StunError::NotStun);
         }
         let id = bytes.get(8..HEADER).and_then(|id| id.try_into().ok()).ok_or(StunError::Length)?;
-        if length % 4 != 0 || bytes.len() != HEADER + usize::from(length) {
+        if length % 4 != 0 || bytes.len() > LONGEST || bytes.len() != HEADER + usize::from(length) {
             return Err(StunError::Length);
         }
         let class = match kind & 0x0110 {
@@ -409,6 +411,11 @@ mod tests {
             let authentic = Message::parse(&bad).is_ok_and(|m| m.is_authentic(PASSWORD));
             assert!(!authentic, "bit {bit}");
         }
+        for bit in (good.len() - 4) * 8..good.len() * 8 {
+            let mut bad = good.clone();
+            bad[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(Message::parse(&bad).err(), Some(StunError::Fingerprint), "bit {bit}");
+        }
         // A response to another of our requests has another identifier, and the address is told with it.
         for end in 0..good.len() {
             assert!(Message::parse(&good[..end]).is_err(), "{end}");
@@ -437,6 +444,10 @@ mod tests {
             many = many.attribute(0x8000, b"");
         }
         assert_eq!(Message::parse(&many.finish()).err(), Some(StunError::TooManyAttributes));
+        let long =
+            |length| Builder::new(Class::Request, Method::Binding, id).attribute(0x8000, &vec![0; length]).finish();
+        assert!(Message::parse(&long(LONGEST - HEADER - 4)).is_ok());
+        assert_eq!(Message::parse(&long(LONGEST - HEADER)).err(), Some(StunError::Length));
         // Protected or not: what stands behind the integrity is not believed.
         let late =
             Builder::new(Class::Request, Method::Binding, id).integrity(b"k").attribute(attribute::PRIORITY, &[0; 4]);

@@ -210,6 +210,11 @@ fn what_is_sent_first_waits_for_the_permission_and_later_goes_by_the_channel() {
     bench.client.send(bench.now, peer, b"two");
     bench.run(Duration::from_secs(1));
     assert_eq!((bench.relayed_to.len(), bench.channels), (1, 1));
+    // Who is not permitted yet does not fill our memory.
+    for _ in 0..10 * MOST_HELD {
+        bench.client.send(bench.now, at("192.0.2.8:800"), b"held");
+    }
+    assert_eq!(bench.client.held.len(), MOST_HELD);
 }
 
 #[test]

@@ -150,6 +150,7 @@ mod tests {
     use crate::base::net::Transmit;
     use crate::net::testing::{Authority, Folder, HERE, OPTIONS, run, server};
     use crate::net::{Access, Net, NetConfig, NetEvent};
+    use crate::sip::message::MAX_MESSAGE;
     use bytes::Bytes;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -190,6 +191,49 @@ mod tests {
                 assert_eq!(answer.contains("sec-websocket-protocol: sip\r\n"), status == "101", "{headers}: {answer}");
             }
         });
+    }
+
+    /// RFC 6455 §5.1: an unmasked frame could be what a page makes a cache on the way take for an answer.
+    #[test]
+    fn who_does_not_mask_or_says_too_much_is_cut_off() {
+        run(async {
+            let mut net = bind(vec![listen(Transport::Ws, None)]).expect("bound");
+            let long = |length: usize| [&[0x82, 0xff][..], &(length as u64).to_be_bytes(), &[0; 4]].concat();
+            let frames = [
+                [&[0x82, OPTIONS.len() as u8][..], OPTIONS].concat(),
+                long(MAX_MESSAGE + 1),
+                long(usize::MAX >> 1),
+                // In two pieces, of which each would do.
+                [&[0x02][..], &long(MAX_MESSAGE)[1..], &[b'x'; MAX_MESSAGE], &[0x80, 0x81, 0, 0, 0, 0, b'x']].concat(),
+            ];
+            for frame in frames {
+                let mut stream = upgraded(&net).await;
+                let _ = stream.write_all(&frame).await;
+                let mut rest = Vec::new();
+                let _ = stream.read_to_end(&mut rest).await;
+                assert!(rest.len() < 200, "a farewell at most");
+            }
+            let mut stream = upgraded(&net).await;
+            let masked = [&[0x82, 0x80 | OPTIONS.len() as u8, 0, 0, 0, 0][..], OPTIONS].concat();
+            stream.write_all(&masked).await.expect("written");
+            let received = loop {
+                if let NetEvent::Received(received) = net.next().await {
+                    break received;
+                }
+            };
+            assert_eq!(received.flow.remote, stream.local_addr().expect("bound"), "nothing of the others");
+            assert_eq!(&*received.bytes, OPTIONS);
+        });
+    }
+
+    async fn upgraded(net: &Net) -> TcpStream {
+        let mut stream = TcpStream::connect((HERE, net.doors()[0].1)).await.expect("connected");
+        stream.write_all(request("Sec-WebSocket-Protocol: sip\r\n").as_bytes()).await.expect("written");
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"\r\n\r\n") {
+            answer.push(stream.read_u8().await.expect("an answer"));
+        }
+        stream
     }
 
     #[test]

@@ -63,15 +63,19 @@ impl Negotiator {
             _ if line.port == 0 => Err(SdpError::Refused),
             Protocol::RtpAvp | Protocol::RtpAvpf | Protocol::RtpSavp | Protocol::RtpSavpf => Ok(at),
             Protocol::DtlsSavp | Protocol::DtlsSavpf => Ok(at),
-            Protocol::Other(_) => Err(SdpError::Protocol(line.protocol.to_string())),
+            Protocol::Other(name) => Err(unknown(name)),
         }
     }
+}
+
+fn unknown(protocol: &str) -> SdpError {
+    SdpError::Protocol(Untrusted::new(protocol).sanitize(40))
 }
 
 fn acceptable<'a>(offer: &Session, at: usize, local: &'a LocalMedia) -> Result<Chosen<'a>, SdpError> {
     let view = View::at(offer, at).ok_or(SdpError::NoAudio)?;
     if let Protocol::Other(name) = &view.line.protocol {
-        return Err(SdpError::Protocol(Untrusted::new(name.as_str()).sanitize(40)));
+        return Err(unknown(name));
     }
     let local = local.towards(view);
     let accepted = keying::choose(view, &local)?;

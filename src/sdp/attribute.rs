@@ -62,8 +62,8 @@ impl<'a> View<'a> {
     pub fn address(self) -> Result<Address, SdpError> {
         let host = self.line.connection.as_ref().or(self.session.connection.as_ref());
         match host.ok_or(SdpError::Missing("c="))? {
-            Host::Ip(ip) if ip.is_unspecified() => Ok(Address::Nowhere),
-            Host::Ip(ip) if ip.is_multicast() => Err(SdpError::Multicast(ip.to_string())),
+            Host::Ip(ip) if ip.to_canonical().is_unspecified() => Ok(Address::Nowhere),
+            Host::Ip(ip) if ip.to_canonical().is_multicast() => Err(SdpError::Multicast(ip.to_string())),
             Host::Ip(ip) => Ok(Address::Ip(*ip)),
             Host::Name { name, .. } if is_invalid(name) => Ok(Address::Nowhere),
             Host::Name { name, .. } if is_host_name(name) => Err(SdpError::HostName(name.clone())),
@@ -98,7 +98,9 @@ impl<'a> View<'a> {
         let mut words = value.split_whitespace();
         let Some(port) = words.next().and_then(|w| w.parse().ok()).filter(|port| *port != 0) else { return above };
         let ip = words.nth(2).and_then(|w| w.parse::<IpAddr>().ok());
-        let ip = ip.filter(|ip| ip.is_ipv4() == rtp.is_ipv4() && !ip.is_unspecified() && !ip.is_multicast());
+        let (nowhere, all) = (IpAddr::is_unspecified, IpAddr::is_multicast);
+        let ip =
+            ip.filter(|ip| ip.is_ipv4() == rtp.is_ipv4() && ![nowhere, all].iter().any(|is| is(&ip.to_canonical())));
         SocketAddr::new(ip.unwrap_or(rtp.ip()), port)
     }
 

@@ -164,7 +164,8 @@ pub(super) fn candidate(value: &str) -> Option<Candidate> {
     let component: u8 = words.next()?.parse().ok().filter(|component| (1..=2).contains(component))?;
     words.next().filter(|transport| transport.eq_ignore_ascii_case("udp"))?;
     let priority = words.next()?.parse().ok().filter(|priority| *priority > 0)?;
-    let ip: IpAddr = words.next()?.parse().ok()?;
+    // IPv4 in the disguise of IPv6 is what it is, and no way around what follows.
+    let ip = words.next()?.parse::<IpAddr>().ok()?.to_canonical();
     let port: u16 = words.next()?.parse().ok().filter(|port| *port != 0)?;
     if ip.is_unspecified() || ip.is_multicast() || ip == IpAddr::from([255, 255, 255, 255]) {
         return None;
@@ -196,6 +197,11 @@ mod tests {
             "1 1 UDP 1 0.0.0.0 4000 typ host",
             "1 1 UDP 1 224.0.0.1 4000 typ host",
             "1 1 UDP 1 255.255.255.255 4000 typ host",
+            "1 1 UDP 1 :: 4000 typ host",
+            "1 1 UDP 1 ff02::1 4000 typ host",
+            "1 1 UDP 1 ::ffff:0.0.0.0 4000 typ host",
+            "1 1 UDP 1 ::ffff:224.0.0.1 4000 typ host",
+            "1 1 UDP 1 ::ffff:255.255.255.255 4000 typ host",
             "1 1 UDP 1 3f1c.local 4000 typ host",
             "1 1 UDP 1 pbx.example 4000 typ host",
             "1 1 UDP 1 192.0.2.1 4000 host",
@@ -208,6 +214,8 @@ mod tests {
         let read = candidate(line).expect("as browsers write it");
         assert_eq!((read.kind, read.related), (Kind::ServerReflexive, "10.0.0.1:4000".parse().ok()));
         assert_eq!(candidate(&written(&read)), Some(read));
+        let mapped = candidate("1 1 UDP 1 ::ffff:127.0.0.1 4000 typ host").expect("an address");
+        assert!(mapped.address.ip().is_loopback(), "which only pairs with our own loopback");
     }
 
     fn session(lines: &str) -> Session {

@@ -178,6 +178,32 @@ fn the_life_of_keys() {
     assert_ne!(crypto_lines(&before), crypto_lines(&after));
 }
 
+/// In a call as at its beginning, whoever asks, and although the profile of what runs need not say that it is encrypted.
+#[test]
+fn a_running_call_is_not_led_into_the_open() {
+    let required = local(Policy::Required);
+    for running in ["RTP/AVP", "RTP/SAVP"] {
+        let (mut side, first) = (negotiator(1), audio(running, &[crypto(1, AES_128, 0)]));
+        let before = sdes(side.answer(first.as_bytes(), &required).unwrap().1.unwrap().srtp);
+        let broken = vec![format!("1 {AES_128} inline:short")];
+        for (profile, lines) in [("RTP/AVP", vec![]), ("RTP/AVP", broken.clone()), ("RTP/SAVP", vec![])] {
+            let refused = side.answer(audio(profile, &lines).as_bytes(), &required).unwrap_err();
+            assert_eq!(refused.status(), 488, "{running} {profile} {lines:?}: {refused}");
+        }
+        let crossed = if running == "RTP/AVP" { "RTP/SAVP" } else { "RTP/AVP" };
+        for (answered, lines) in
+            [(running, vec![]), (running, broken), (crossed, vec![]), (crossed, vec![crypto(1, AES_128, 0)])]
+        {
+            let offer = side.offer(&required).unwrap();
+            assert_eq!((profile(&offer), crypto_lines(&offer).is_empty()), (running, false));
+            assert!(side.handle_answer(audio(answered, &lines).as_bytes()).is_err(), "{running} {answered} {lines:?}");
+            side.withdraw();
+        }
+        let after = sdes(side.answer(first.as_bytes(), &required).unwrap().1.unwrap().srtp);
+        assert_eq!(before, after, "nothing has changed by it");
+    }
+}
+
 #[test]
 fn each_early_dialog_has_its_own_key() {
     let mut base = negotiator(1);

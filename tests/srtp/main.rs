@@ -411,12 +411,14 @@ fn a_direction_whose_key_is_the_same_goes_on_and_one_whose_key_is_new_starts_ane
     let suite = Suite::Aes128CmSha1Tag80;
     let keys = |send: u64, receive: u64| Keys { suite, send: key(suite, send), receive: key(suite, receive) };
     let (mut ours, mut theirs) = pair(suite);
+    let mut last = Vec::new();
     for n in 65_000..=65_535 {
-        let packet = protected(&mut ours, 7, n);
-        opened(&mut theirs, &packet).unwrap();
+        last = protected(&mut ours, 7, n);
+        opened(&mut theirs, &last).unwrap();
     }
     ours.rekey(&keys(1, 2));
     theirs.rekey(&keys(2, 1));
+    assert_eq!(opened(&mut theirs, &last), Err(Refused::Replayed), "what came before comes no second time");
     let after_wrap = protected(&mut ours, 7, 0);
     assert_eq!(opened(&mut theirs, &after_wrap), Ok(rtp(7, 0)), "the counter went on");
     assert_eq!(opened(&mut theirs, &after_wrap), Err(Refused::Replayed), "and so did the window");

@@ -316,7 +316,7 @@ fn candidates_of_a_peer_are_kept_until_they_are_of_use() {
              a=candidate:1 1 UDP 2130706431 192.0.2.66 {port} typ host\r\n"
         )
     };
-    let inform = |world: &mut World, number: u32, headers: &str, body: &str| {
+    let inform_at = |world: &mut World, to: &str, number: u32, headers: &str, body: &str| {
         let text = request("INFO", "sip:phone1@192.0.2.1", address(66), "peer", "");
         let text = text.replacen("To: <sip:phone1@192.0.2.1>", &format!("To: {to}"), 1);
         let text = text.replacen("CSeq: 1", &format!("CSeq: {number}"), 1);
@@ -326,6 +326,8 @@ fn candidates_of_a_peer_are_kept_until_they_are_of_use() {
         world.run(SECOND / 10);
         world.latest(address(66), "SIP/2.0").first().to_owned()
     };
+    let inform =
+        |world: &mut World, number: u32, headers: &str, body: &str| inform_at(world, &to, number, headers, body);
     let package = "Info-Package: trickle-ice\r\nContent-Type: application/trickle-ice-sdpfrag\r\n";
     let good = "asd88fgpdd777uzjYhagZg";
     assert!(inform(&mut world, 2, package, &fragment(61_001, good)).contains("200"), "while it rings");
@@ -338,6 +340,10 @@ fn candidates_of_a_peer_are_kept_until_they_are_of_use() {
     assert!(inform(&mut world, 4, package, &fragment(61_003, "anotherpasswordaltogether")).contains("200"));
     assert!(inform(&mut world, 5, package, "m=audio").contains("200"));
     assert!(inform(&mut world, 6, "Info-Package: other\r\n", "x").contains("469"));
+    for stranger in ["<sip:phone1@192.0.2.1>;tag=guessed", "<sip:phone1@192.0.2.1>"] {
+        let status = inform_at(&mut world, stranger, 7, package, &fragment(61_004, good));
+        assert!(status.contains("481") || status.contains("405"), "{status}: outside of the call");
+    }
     assert_eq!(told_later(&world, 0), [vec![2]], "of the description that counts only");
 }
 

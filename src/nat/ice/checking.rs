@@ -52,8 +52,15 @@ impl Agent {
         if self.remote.is_some() {
             self.checked(now, early);
             self.wake(now);
-        } else if self.early.len() < MOST_EARLY {
-            self.early.push(early);
+            return;
+        }
+        // Who repeats his check takes the place of nobody else.
+        let known = self.early.iter().position(|known| known.base == base && same(known.source, source));
+        let full = self.early.len() >= MOST_EARLY;
+        match known.and_then(|at| self.early.get_mut(at)) {
+            Some(known) => known.nominates |= nominates,
+            None if full => {}
+            None => self.early.push(early),
         }
     }
 

@@ -7,6 +7,7 @@ use std::time::Instant;
 impl Agent {
     /// The controlling side decides, as soon as nothing better can be hoped for (RFC 8445 §8.1.1).
     pub(super) fn nominate(&mut self, now: Instant) {
+        self.conclude();
         for component in 1..=self.components {
             let Some((place, _)) = self.choice(component).filter(|(_, at)| *at <= now) else { continue };
             if let Some(pair) = self.pairs.iter_mut().find(|pair| (pair.base, pair.remote) == place) {
@@ -15,6 +16,20 @@ impl Agent {
             }
         }
         self.wake(now);
+    }
+
+    /// What was nominated settles its component: no other pair is checked any more (RFC 8445 §8.1.2), so that whoever the
+    /// peer names beside itself is soon left alone. A peer that nominates several means the best of them.
+    fn conclude(&mut self) {
+        for component in 1..=self.components {
+            let own = |pair: &&Pair| pair.component == component && pair.nominated && pair.is_valid();
+            let Some(settled) = self.pairs.iter().filter(own).map(|pair| pair.priority).max() else { continue };
+            let controlling = self.controlling;
+            let open = |pair: &&mut Pair| pair.component == component && pair.is_open() && !pair.wanted_by_peer;
+            for pair in self.pairs.iter_mut().filter(open).filter(|pair| controlling || pair.priority < settled) {
+                pair.cease();
+            }
+        }
     }
 
     /// What is to be nominated, and when; `None` while nothing works, and once it was said.

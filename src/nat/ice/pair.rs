@@ -129,6 +129,12 @@ impl Pair {
         self.resend_at = None;
     }
 
+    /// It is not needed; an answer that is under way still counts.
+    pub fn cease(&mut self) {
+        self.state = State::Failed;
+        self.rest();
+    }
+
     /// It works no longer.
     pub fn give_up(&mut self) {
         (self.consent_until, self.consent_at, self.nominated) = (None, None, false);

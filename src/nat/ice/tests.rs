@@ -378,6 +378,148 @@ fn a_flood_of_candidates_is_cut_and_checks_keep_their_pace() {
     assert!(agent.remotes.len() <= MOST_REMOTES && agent.pairs.len() <= 2 * MOST_PAIRS);
 }
 
+/// Whom a peer names beside itself may be a victim.
+#[test]
+fn who_is_not_needed_is_not_checked_any_more() {
+    for controlling in [true, false] {
+        let mut net = Net::new(&["192.0.2.1:4000"], &["192.0.2.2:5000"]);
+        let spec = net.spec(1, !controlling);
+        net.configure(1, &spec);
+        let mut spec = net.spec(0, controlling);
+        let victim = |n: u16| candidate(SocketAddr::from(([198, 51, 100, 1], n)), RTP, Kind::ServerReflexive);
+        spec.candidates.extend((1..=20).map(victim));
+        net.configure(0, &spec);
+        net.run(Duration::from_secs(1));
+        assert_eq!(net.nominated(), [true; 2], "{controlling}");
+        let before = net.sent;
+        net.run(Duration::from_secs(20));
+        // The consent of both sides, each 4 s at most, and its answers.
+        assert!(net.sent - before <= 2 * 2 * 5, "{controlling}: {}", net.sent - before);
+        assert!(net.nominated() == [true; 2] && net.to(0) == Some(address("192.0.2.2:5000")));
+    }
+}
+
+#[test]
+fn checks_that_come_early_are_bounded_and_repeated_ones_are_one() {
+    let mut net = Net::new(&["192.0.2.1:4000"], &["192.0.2.2:5000"]);
+    let agent = &mut net.sides[0].agent;
+    for n in (0..100_u16).flat_map(|n| [1, 1, n]) {
+        let bytes = message::check(&message::Check {
+            id: TransactionId([9; 12]),
+            local: &credentials("bert"),
+            remote: &credentials("anna"),
+            priority: 1,
+            controlling: true,
+            tie_breaker: 0,
+            nominates: false,
+        });
+        let source = SocketAddr::from(([203, 0, 113, 9], 2_000 + n));
+        agent.handle_message(net.now, Via::Socket(0), source, &Message::parse(&bytes).expect("ours"));
+        while agent.poll_transmit().is_some() {}
+        assert!(agent.early.len() <= MOST_EARLY);
+    }
+    let mut places: Vec<_> = agent.early.iter().map(|early| early.source).collect();
+    places.sort_unstable();
+    places.dedup();
+    assert_eq!(places.len(), MOST_EARLY);
+}
+
+/// A check of bert's, as one who has this role sends it.
+fn check_of_bert(controlling: bool, nominates: bool) -> Vec<u8> {
+    message::check(&message::Check {
+        id: TransactionId([3; 12]),
+        local: &credentials("bert"),
+        remote: &credentials("anna"),
+        priority: 77,
+        controlling,
+        tie_breaker: 1,
+        nominates,
+    })
+}
+
+#[test]
+fn who_asks_for_our_consent_gives_none_by_it() {
+    let mut net = Net::new(&["192.0.2.1:4000"], &["192.0.2.2:5000"]);
+    net.begin();
+    net.run(Duration::from_secs(1));
+    net.dead.push(address("192.0.2.2:5000"));
+    let bytes = check_of_bert(false, false);
+    for _ in 0..31 {
+        net.run(Duration::from_secs(1));
+        let (now, peer) = (net.now, address("192.0.2.2:5000"));
+        net.sides[0].agent.handle_message(now, Via::Socket(0), peer, &Message::parse(&bytes).expect("ours"));
+        net.sides[0].agent.poll_transmit().expect("it is answered");
+    }
+    assert_eq!((net.to(0), net.events[0].last()), (None, Some(&Event::ConsentLost)));
+}
+
+#[test]
+fn who_is_controlled_nominates_nothing() {
+    let mut net = Net::new(&["192.0.2.1:4000"], &["192.0.2.2:5000"]);
+    let spec = IceSpec { candidates: Vec::new(), ..net.spec(0, true) };
+    net.configure(0, &spec);
+    let (now, peer) = (net.now, address("192.0.2.2:5000"));
+    let bytes = check_of_bert(false, true);
+    net.sides[0].agent.handle_message(now, Via::Socket(0), peer, &Message::parse(&bytes).expect("ours"));
+    assert!(net.sides[0].agent.pairs.iter().all(|pair| pair.heard && !pair.wanted_by_peer && !pair.nominated));
+}
+
+#[test]
+fn a_peer_that_refuses_each_role_is_not_followed_for_ever() {
+    let mut net = Net::new(&["192.0.2.1:4000"], &["192.0.2.2:5000"]);
+    let spec = net.spec(0, true);
+    net.configure(0, &spec);
+    let (agent, peer) = (&mut net.sides[0].agent, address("192.0.2.2:5000"));
+    let (mut now, mut switches) = (net.now, 0);
+    for _ in 0..100 {
+        now += 100 * MS;
+        agent.handle_timeout(now);
+        let Some(sent) = agent.poll_transmit() else { continue };
+        let id = Message::parse(&sent.bytes).expect("ours").id;
+        let (before, refusal) = (agent.is_controlling(), message::role_conflict(id, &credentials("bert")));
+        agent.handle_message(now, Via::Socket(0), peer, &Message::parse(&refusal).expect("ours"));
+        switches += u32::from(agent.is_controlling() != before);
+    }
+    assert_eq!(switches, u32::from(MOST_SWITCHES));
+}
+
+#[test]
+fn pairs_are_bounded_and_strangers_do_not_lead_to_this_machine() {
+    let ours = ["192.0.2.1:1", "192.0.2.1:2", "192.0.2.1:3", "192.0.2.1:4", "192.0.2.1:5", "192.0.2.1:6"];
+    let mut net = Net::new(&ours, &["192.0.2.2:5000"]);
+    let mut spec = net.spec(0, true);
+    spec.candidates = vec![candidate(address("127.0.0.1:22"), RTP, Kind::Host)];
+    net.configure(0, &spec);
+    assert!(net.sides[0].agent.pairs.is_empty());
+    spec.candidates = (1..=30).map(|n| candidate(SocketAddr::from(([198, 51, 100, n], 9)), RTP, Kind::Host)).collect();
+    net.configure(0, &spec);
+    assert_eq!(net.sides[0].agent.pairs.len(), MOST_PAIRS);
+}
+
+/// Who is controlled does not know whether the peer will name a better one: a filter may have to be opened for it.
+#[test]
+fn what_may_be_better_is_checked_by_who_is_controlled() {
+    let mut net = Net::new(&["192.0.2.1:4000"], &["192.0.2.2:5000"]);
+    let spec = net.spec(1, true);
+    net.configure(1, &spec);
+    let mut spec = net.spec(0, false);
+    spec.candidates = vec![
+        candidate(address("192.0.2.2:5000"), RTP, Kind::Relayed),
+        candidate(address("198.51.100.1:1"), RTP, Kind::Host),
+        candidate(address("198.51.100.1:2"), RTP, Kind::Relayed),
+    ];
+    spec.candidates[2].priority -= 1;
+    net.configure(0, &spec);
+    net.run(400 * MS);
+    assert_eq!(net.nominated(), [true; 2]);
+    let open = |place: &str| {
+        let agent = &net.sides[0].agent;
+        let at = agent.remotes.iter().position(|remote| remote.address == address(place));
+        agent.pairs.iter().any(|pair| Some(pair.remote) == at && pair.is_open())
+    };
+    assert_eq!((open("198.51.100.1:1"), open("198.51.100.1:2")), (true, false));
+}
+
 #[test]
 fn consent_ends_thirty_seconds_after_the_last_answer() {
     let mut net = Net::new(&["192.0.2.1:4000"], &["192.0.2.2:5000"]);

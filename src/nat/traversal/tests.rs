@@ -113,10 +113,10 @@ fn reflexive_addresses_are_believed_from_the_server_only() {
     let mut hear = |socket, source: &str, id, mapped: &str| {
         traversal.handle_datagram(start, socket, at(source), &answer(id, mapped));
     };
+    hear(0, "192.0.2.9:3478", ids[0], "203.0.113.5:1000");
     hear(0, "192.0.2.66:3478", ids[0], "6.6.6.6:6");
     hear(1, "192.0.2.9:3478", ids[0], "6.6.6.6:6");
     hear(0, "192.0.2.9:3478", TransactionId([0; 12]), "6.6.6.6:6");
-    hear(0, "192.0.2.9:3478", ids[0], "203.0.113.5:1000");
     hear(1, "192.0.2.9:3478", ids[1], "203.0.113.5:1001");
     let found = gathered(&mut traversal).expect("all have answered");
     let row = |kind, component, address: &str| (kind, component, address.to_owned());
@@ -199,6 +199,43 @@ fn who_wants_only_relays_shows_no_other_address() {
     while traversal.poll_transmit().is_some() {}
     traversal.handle_datagram(start, 0, at("203.0.113.99:9"), &check);
     assert_eq!(traversal.poll_transmit(), None);
+    // What comes over the relay is the peer's when a check has proven it, and not before.
+    let (own, peer, rtp) = (at("192.0.2.9:3478"), at("198.51.100.7:5"), [0x80, 0, 0, 1]);
+    let host = Candidate {
+        foundation: "1".into(),
+        component: RTP,
+        priority: 1,
+        address: peer,
+        kind: Kind::Host,
+        related: None,
+    };
+    let spec = IceSpec {
+        local: credentials("a"),
+        remote: credentials("b"),
+        candidates: vec![host],
+        controlling: false,
+        remote_is_lite: false,
+        pace: crate::nat::candidate::PACE,
+    };
+    traversal.configure(start, &spec, true);
+    while let Some(out) = traversal.poll_transmit() {
+        let request = Message::parse(&out.bytes).expect("STUN");
+        if request.method == Method::CreatePermission {
+            let granted = Builder::new(Class::Success, Method::CreatePermission, request.id).finish();
+            traversal.handle_datagram(start, 0, own, &granted);
+        }
+    }
+    let mut tell = |data: &[u8]| {
+        let told = Builder::new(Class::Indication, Method::Data, TransactionId([8; 12]))
+            .xor_address(attribute::XOR_PEER_ADDRESS, peer)
+            .attribute(attribute::DATA, data)
+            .finish();
+        traversal.handle_datagram(start, 0, own, &told);
+        traversal.poll_data()
+    };
+    assert_eq!(tell(&rtp), None);
+    assert_eq!(tell(&check), None);
+    assert_eq!(tell(&rtp), Some((RTP, peer, rtp.to_vec())));
 }
 
 /// What the records of its domain say of it: the best transport counts, and each family of addresses gives its own.

@@ -16,7 +16,8 @@ pub fn masked(bytes: &[u8]) -> Vec<u8> {
         overwrite(body);
     }
     let mut folded_secret = false;
-    for line in out.split_mut(|b| *b == b'\n') {
+    // Descriptions are read with any of these at the end of a line.
+    for line in out.split_mut(|b| matches!(b, b'\r' | b'\n')).filter(|line| !line.is_empty()) {
         let is_fold = line.first().is_some_and(|b| matches!(b, b' ' | b'\t'));
         if is_fold {
             if folded_secret {
@@ -103,15 +104,20 @@ fn bare(value: &[u8]) -> usize {
 
 /// Keys, ICE passwords and dialled tones of a body.
 fn description(line: &mut [u8]) {
-    let starts =
-        |line: &[u8], with: &str| line.get(..with.len()).is_some_and(|s| s.eq_ignore_ascii_case(with.as_bytes()));
-    if starts(line, "a=crypto:") {
-        keys(line);
-    }
-    for whole in ["a=ice-pwd:", "a=key-mgmt:", "k="] {
-        if starts(line, whole) {
-            overwrite(line.get_mut(whole.len()..).unwrap_or_default());
+    match &mut *line {
+        [b'k' | b'K', b'=', key @ ..] => overwrite(key),
+        // Blanks around a name are read over.
+        [b'a' | b'A', b'=', rest @ ..] => {
+            let colon = rest.iter().position(|b| *b == b':').unwrap_or(rest.len());
+            let (name, value) = rest.split_at_mut(colon);
+            let is = |known: &str| name.trim_ascii().eq_ignore_ascii_case(known.as_bytes());
+            match value.split_first_mut() {
+                Some((_, value)) if is("crypto") => keys(value),
+                Some((_, value)) if is("ice-pwd") || is("key-mgmt") => overwrite(value),
+                Some(_) | None => {}
+            }
         }
+        _ => {}
     }
     // `Signal=5`, `Signal= 5`; others write `d=5`.
     if let Some(equals) = line.iter().position(|b| *b == b'=') {
@@ -168,6 +174,12 @@ mod tests {
             ("a=crypto:1 S inline:abc|2^20;inline:de\r", "a=crypto:1 S inline:xxx|2^20;inline:xx\r"),
             ("a=ice-pwd:hidden\r\na=ptime:20", "a=ice-pwd:xxxxxx\r\na=ptime:20"),
             ("k=base64:abc", "k=xxxxxxxxxx"),
+            ("a=key-mgmt:mikey AQAF\r\n", "a=key-mgmt:xxxxx xxxx\r\n"),
+            (
+                "a=ptime:20\ra=ice-pwd:hidden\ra=crypto:1 S inline:abc\r",
+                "a=ptime:20\ra=ice-pwd:xxxxxx\ra=crypto:1 S inline:xxx\r",
+            ),
+            ("a= crypto :1 S inline:abc\na=\tIce-Pwd : hidden", "a= crypto :1 S inline:xxx\na=\tIce-Pwd : xxxxxx"),
             ("Signal=5\r\nDuration=100", "Signal=x\r\nDuration=100"),
             ("signal = 5\r\nDuration= 100", "signal = x\r\nDuration= 100"),
             (
