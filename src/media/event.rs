@@ -5,7 +5,7 @@ use crate::media::dtls::association::Failure;
 use crate::media::spec::Digit;
 use crate::media::srtp::sdes::Suite;
 use crate::media::stats::{DeviceReport, StreamReport};
-use crate::nat::candidate::{Candidate, PathState};
+use crate::nat::candidate::{Candidate, Doubt, PathState};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -34,6 +34,11 @@ pub enum MediaEvent {
     Path {
         stream: StreamId,
         state: PathState,
+    },
+    /// The way to the peer is not what it was, as far as is known.
+    Doubt {
+        stream: StreamId,
+        doubt: Doubt,
     },
     /// Something does not work as configured, in words for the log: a server that does not help.
     Trouble {

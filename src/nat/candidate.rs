@@ -189,6 +189,19 @@ pub enum PathState {
     Lost,
 }
 
+/// What is suspected of a way that was found before: sound stopped coming.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Doubt {
+    /// We are seen at another address than before: what leads to us must be found anew.
+    Moved,
+    /// Nothing answers on it.
+    ///
+    /// - `unmoved`: we are where we were; if somebody moved, it was the peer, who knows it.
+    Silent { unmoved: bool },
+    /// It works again.
+    Dispelled,
+}
+
 /// The pair of addresses in use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PathView {

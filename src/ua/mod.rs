@@ -319,6 +319,7 @@ impl UserAgent {
             MediaEvent::Flowing { stream }
             | MediaEvent::Path { stream, .. }
             | MediaEvent::Candidates { stream, .. }
+            | MediaEvent::Doubt { stream, .. }
             | MediaEvent::Trouble { stream, .. }
             | MediaEvent::Secured { stream, .. }
             | MediaEvent::Digit { stream, .. }
@@ -327,6 +328,7 @@ impl UserAgent {
                 if let Some(call) = self.calls.get_mut(&CallNumber(stream.0)) {
                     call.handle_media(now, event, &mut self.out);
                 }
+                self.follow_moves(now);
                 self.watch_silence(now);
             }
         }
@@ -355,6 +357,7 @@ impl UserAgent {
         for number in due {
             self.with_call(number, |c, anchor, out| c.handle_timeout(now, anchor, out));
         }
+        self.follow_moves(now);
         if self.busy_until.is_some_and(|at| at <= now) {
             self.busy_until = None;
         }

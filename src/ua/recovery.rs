@@ -10,7 +10,7 @@
 //!       +------------------------------------------------------- yes, again and again
 //! ```
 use super::account::{Account, shown};
-use super::call::Call;
+use super::call::{Act, Call};
 use super::outgoing::session_config;
 use super::{UserAgent, index};
 use crate::base::id::{AccountId, CallNumber};
@@ -54,8 +54,38 @@ impl UserAgent {
         accounts.chain(calls).collect()
     }
 
+    /// Calls whose way is doubted: another is looked for. Who is seen at another address tells its servers first, as if it
+    /// had slept: a router on the way has forgotten its connections.
+    pub(super) fn follow_moves(&mut self, now: Instant) {
+        let mut questions = Vec::new();
+        let mut moved = Vec::new();
+        for call in self.calls.values_mut() {
+            match call.take_doubt(now) {
+                None => {}
+                Some(Act::Search) => call.search_again(&mut self.out),
+                Some(Act::Move) => {
+                    moved.push(call.account);
+                    let (Some(flow), Some(account)) = (call.flow, self.accounts.get(index(call.account))) else {
+                        continue;
+                    };
+                    let question = way(account, &flow);
+                    call.recovery.way = Some(question.clone());
+                    call.recovery.repeat = true;
+                    questions.push(question);
+                }
+            }
+        }
+        moved.dedup();
+        for account in moved {
+            self.renew_accounts(now, true, |id| id == account);
+        }
+        for question in questions {
+            self.ask(now, question);
+        }
+    }
+
     fn find_ways(&mut self, now: Instant, repeat: bool) {
-        self.renew_accounts(now, repeat);
+        self.renew_accounts(now, repeat, |_| true);
         let mut questions = Vec::new();
         for call in self.calls.values_mut().filter(|call| !call.is_over()) {
             let (Some(flow), Some(account)) = (call.flow, self.accounts.get(index(call.account))) else { continue };

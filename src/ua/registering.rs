@@ -57,15 +57,16 @@ impl UserAgent {
     /// that leads there now.
     ///
     /// - `afresh`: connections are not trusted to have survived.
-    pub(super) fn renew_accounts(&mut self, now: Instant, afresh: bool) {
+    /// - `which`: those it is true of.
+    pub(super) fn renew_accounts(&mut self, now: Instant, afresh: bool, which: impl Fn(AccountId) -> bool) {
         self.sending.forget_routes();
-        let bindings = || self.accounts.iter().flat_map(|a| &a.bindings);
+        let bindings = || self.accounts.iter().filter(|a| which(a.id)).flat_map(|a| &a.bindings);
         let flows: Vec<Flow> =
             bindings().filter_map(Binding::flow).filter(|f| f.transport.is_reliable()).copied().collect();
         if afresh {
             self.closes.extend(flows);
         }
-        for binding in self.accounts.iter_mut().flat_map(|a| &mut a.bindings) {
+        for binding in self.accounts.iter_mut().filter(|a| which(a.id)).flat_map(|a| &mut a.bindings) {
             binding.forget_ways();
             binding.registration.renew(now);
         }

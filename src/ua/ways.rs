@@ -194,6 +194,11 @@ impl Ways {
         self.credentials.is_some()
     }
 
+    /// What leads to us depends on who is between: it is to be found anew when that changes.
+    pub fn are_searched(&self) -> bool {
+        self.remote.is_some() || (self.reach.stun.is_some() && self.outside)
+    }
+
     /// A peer has agreed to ICE.
     pub fn is_agreed(&self) -> bool {
         self.remote.is_some()

@@ -157,6 +157,16 @@ impl Home {
         ip(&["-n", phone, "route", "add", "default", "via", &format!("192.168.{number}.1")]);
     }
 
+    /// The router gets another address, and forgets whom its phones talk to; nobody tells them, and their connections are
+    /// dead.
+    pub fn move_outside(&self) {
+        let router = self.router.as_str();
+        shell(router, "echo 0 >/proc/sys/net/netfilter/nf_conntrack_tcp_loose");
+        ip(&["-n", router, "address", "flush", "dev", "wan"]);
+        ip(&["-n", router, "address", "add", &format!("203.0.113.{}/24", 120 + self.number), "dev", "wan"]);
+        self.restart_router();
+    }
+
     /// The address the Internet sees.
     pub fn public(&self) -> String {
         format!("203.0.113.{}", self.number)

@@ -6,7 +6,6 @@ use crate::nats::{World, last};
 use crate::peers_asterisk::Asterisk;
 use crate::phone::{Phone, Setup, exit, unix_now};
 use crate::process::wait_for;
-use crate::tools::hears_some;
 use offhook::base::net::Transport;
 use std::fs;
 use std::thread::{self, sleep};
@@ -22,8 +21,38 @@ const SILENT: &str = "the other side goes silent";
 const PLAIN: &str = "a server without ICE";
 const SOON: Duration = Duration::from_secs(20);
 
-/// What a home does in a call, and what that is called.
-type Move = (&'static str, fn(&Home));
+/// Something that happens in a call.
+#[derive(Clone, Copy)]
+struct Move {
+    name: &'static str,
+    /// Of both homes.
+    nats: [Nat; 2],
+    /// Over what the TURN server is asked, or `none`.
+    turn: &'static str,
+    act: fn(&Home),
+    /// It happens at the called side.
+    far: bool,
+    /// No more than that \[s\] is missing.
+    most: f64,
+}
+
+const MOVES: [Move; 6] = [
+    Move { name: "another address at home", act: Home::move_inside, most: 2.0, ..OUTSIDE },
+    Move { name: "a router that forgets", act: Home::restart_router, most: 2.0, ..OUTSIDE },
+    OUTSIDE,
+    Move { name: "another public address of the called", far: true, ..OUTSIDE },
+    Move { name: "another public address, full cone", nats: [Nat::FullCone; 2], ..OUTSIDE },
+    Move { name: "another public address, symmetric", nats: [Nat::Symmetric; 2], turn: "udp", ..OUTSIDE },
+];
+const OUTSIDE: Move = Move {
+    name: "another public address",
+    nats: [Nat::PortRestricted; 2],
+    turn: "none",
+    act: Home::move_outside,
+    far: false,
+    // Ten times what is measured.
+    most: 10.0,
+};
 
 /// Two phones in a call, at homes of their own.
 struct Talk<'a> {
@@ -33,18 +62,21 @@ struct Talk<'a> {
     far: &'a Home,
 }
 
-fn talk<'a>(case: &Case, world: &'a World, name: &str, pair: usize) -> Talk<'a> {
+fn talk<'a>(case: &Case, world: &'a World, name: &str, pair: usize, turn: &str) -> Talk<'a> {
     let setup = |role: &'static str, subcommand, hz: u32| {
         let home = world.home(role, name);
         let setup = Setup::within(&home.phone, case, &format!("{name}-{role}"), subcommand);
-        let setup = setup.config(&world.config(home, role, pair, "none"));
+        let setup = setup.config(&world.config(home, role, pair, turn));
         setup.arguments(&["--codecs", "pcmu", "--microphone", &format!("tone:{hz}")]).record()
     };
     let mut called = setup("called", "answer", CALLED_HZ).arguments(&["--auto"]).start();
     called.expect_registered();
     let mut caller = setup("caller", "call", CALLER_HZ).arguments(&[&format!("called{pair}")]).start();
     for phone in [&mut caller, &mut called] {
-        phone.expect("the way", SOON, |line| line["media_path"] == "reflexive" && line["media_flowing"] == true);
+        phone.expect("the way", SOON, |line| {
+            let way = line["media_path"].as_str().unwrap_or_default();
+            (way == "reflexive" || way.starts_with("relayed")) && line["media_flowing"] == true
+        });
     }
     sleep(Duration::from_secs(2));
     Talk { caller, called, home: world.home("caller", name), far: world.home("called", name) }
@@ -61,19 +93,20 @@ fn gap(phone: &Phone, hz: u32, changed: f64) -> f64 {
 }
 
 fn changes(case: &Case) {
-    let moves: [Move; 2] =
-        [("another address at home", Home::move_inside), ("a router that forgets", Home::restart_router)];
-    let mut world = World::new(case, moves.len() + 1);
-    for name in moves.iter().map(|(name, _)| *name).chain([SILENT, PLAIN]) {
+    let mut world = World::new(case, MOVES.len() + 1);
+    for Move { name, nats: [caller, called], .. } in MOVES {
+        world.settle("caller", name, caller, Firewall::Open);
+        world.settle("called", name, called, Firewall::Open);
+    }
+    for (name, called) in [(SILENT, Nat::PortRestricted), (PLAIN, Nat::Symmetric)] {
         world.settle("caller", name, Nat::PortRestricted, Firewall::Open);
-        let strict = if name == PLAIN { Nat::Symmetric } else { Nat::PortRestricted };
-        world.settle("called", name, strict, Firewall::Open);
+        world.settle("called", name, called, Firewall::Open);
     }
     let world = &world;
     let report: Vec<String> = thread::scope(|scope| {
-        let mut running = vec![scope.spawn(|| silent(case, world, moves.len())), scope.spawn(|| plain(case, world))];
-        for (pair, (name, act)) in moves.into_iter().enumerate() {
-            running.push(scope.spawn(move || moved(case, world, name, pair, act)));
+        let mut running = vec![scope.spawn(|| silent(case, world, MOVES.len())), scope.spawn(|| plain(case, world))];
+        for (pair, one) in MOVES.into_iter().enumerate() {
+            running.push(scope.spawn(move || moved(case, world, pair, one)));
         }
         running.into_iter().map(|one| one.join().expect("the call")).collect()
     });
@@ -81,23 +114,27 @@ fn changes(case: &Case) {
 }
 
 /// One home changes in a call.
-fn moved(case: &Case, world: &World, name: &str, pair: usize, act: fn(&Home)) -> String {
-    let mut talk = talk(case, world, name, pair);
+fn moved(case: &Case, world: &World, pair: usize, one: Move) -> String {
+    let Move { name, turn, act, far, most, .. } = one;
+    let mut talk = talk(case, world, name, pair, turn);
     let changed = unix_now();
-    act(talk.home);
-    sleep(Duration::from_secs(6));
+    act(if far { talk.far } else { talk.home });
+    sleep(Duration::from_secs_f64(most + 4.0));
     assert_eq!(talk.caller.interrupt(), exit::ENDED);
     talk.called.expect_summary();
     assert_eq!(talk.called.interrupt(), exit::ENDED);
-    let gaps = [gap(&talk.caller, CALLED_HZ, changed), gap(&talk.called, CALLER_HZ, changed)];
+    let mut gaps = [gap(&talk.caller, CALLED_HZ, changed), gap(&talk.called, CALLER_HZ, changed)];
+    if far {
+        gaps.reverse();
+    }
     let line = format!("{name}: nothing heard for {:.2} s by who moved, {:.2} s by the other\n", gaps[0], gaps[1]);
-    assert!(gaps.iter().all(|gap| *gap < 2.0), "{line}");
+    assert!(gaps.iter().all(|gap| *gap < most), "{line}");
     line
 }
 
 /// Nothing comes from the other side any more: thirty seconds later nothing is sent to it either (RFC 7675 §5.1).
 fn silent(case: &Case, world: &World, pair: usize) -> String {
-    let mut talk = talk(case, world, SILENT, pair);
+    let mut talk = talk(case, world, SILENT, pair, "none");
     // Packets of sound: 8 octets of UDP, 12 of RTP, 160 of PCMU.
     talk.home.rule(
         "table ip watch {
@@ -132,7 +169,7 @@ fn silent(case: &Case, world: &World, pair: usize) -> String {
 }
 
 /// Without ICE, over UDP: the addresses STUN has told, keep-alives that outlast the memory of the routers, and a server that
-/// answers to where things come from.
+/// answers to where things come from; and another public address in the call.
 fn plain(case: &Case, world: &World) -> String {
     let asterisk = Asterisk::start_at(world.internet.public(), Internet::SERVERS[0].parse().expect("an address"));
     let setup = |role: &'static str, user: &str, subcommand, hz: u32| {
@@ -148,12 +185,24 @@ fn plain(case: &Case, world: &World) -> String {
     let seen = format!("@{}:", world.home("called", PLAIN).public());
     assert!(asterisk.contacts().contains(&seen), "{seen}: {}", asterisk.contacts());
     sleep(Duration::from_secs(25));
-    let mut caller = setup("caller", "1001", "call", CALLER_HZ).arguments(&["1002", "--duration", "4"]).start();
-    assert_eq!(caller.wait(SOON), exit::ENDED, "{PLAIN}: {}", caller.summary());
+    let mut caller = setup("caller", "1001", "call", CALLER_HZ).arguments(&["1002"]).start();
+    for phone in [&mut caller, &mut called] {
+        phone.expect("sound", SOON, |line| line["media_flowing"] == true);
+    }
+    sleep(Duration::from_secs(2));
+    let changed = unix_now();
+    world.home("caller", PLAIN).move_outside();
+    sleep(Duration::from_secs_f64(OUTSIDE.most + 4.0));
+    assert_eq!(caller.interrupt(), exit::ENDED, "{PLAIN}: {}", caller.summary());
     assert_eq!(called.expect_summary()["result"], "normal");
     assert_eq!(called.interrupt(), exit::ENDED);
-    hears_some(&caller.heard(), f64::from(CALLED_HZ), "the caller without ICE");
-    hears_some(&called.heard(), f64::from(CALLER_HZ), "the called without ICE");
+    let gaps = [gap(&caller, CALLED_HZ, changed), gap(&called, CALLER_HZ, changed)];
     let first = [&caller, &called].map(|phone| last(phone, |line| line["first_media_ms"].as_f64()).unwrap_or(f64::NAN));
-    format!("{PLAIN}: sound after {:.0} and {:.0} ms\n", first[0], first[1])
+    let line = format!(
+        "{PLAIN}: sound after {:.0} and {:.0} ms; another public address: nothing heard for {:.2} s by who moved, {:.2} s \
+         by the other\n",
+        first[0], first[1], gaps[0], gaps[1]
+    );
+    assert!(gaps.iter().all(|gap| *gap < OUTSIDE.most), "{line}");
+    line
 }

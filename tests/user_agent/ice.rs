@@ -5,7 +5,7 @@ use crate::{SECOND, summary};
 use offhook::base::id::StreamId;
 use offhook::media::event::MediaEvent;
 use offhook::media::spec::{IceSpec, MediaCommand};
-use offhook::nat::candidate::{Candidate, Gather, IceUse, Kind, PathState, PathView};
+use offhook::nat::candidate::{Candidate, Doubt, Gather, IceUse, Kind, PathState, PathView, Server};
 use offhook::ua::command::Command;
 use offhook::ua::snapshot::CallEnd;
 use std::net::SocketAddr;
@@ -49,6 +49,12 @@ fn pair(world: &World, phone: usize, remote: Option<&str>) -> PathView {
         server: None,
         nominated: true,
     }
+}
+
+fn doubt(world: &mut World, phone: usize, doubt: Doubt) {
+    let (now, stream) = (world.now, StreamId(world.number(phone).0));
+    world.phones[phone].agent.handle_media(now, MediaEvent::Doubt { stream, doubt });
+    world.drain();
 }
 
 /// Each exchange once, however often its request was sent.
@@ -133,6 +139,86 @@ fn a_lost_way_is_searched_anew_and_the_call_ends_when_there_is_none() {
             assert_eq!(ended.end, CallEnd::Failed);
             assert!(ended.cause.contains("no other was found"), "{}", ended.cause);
         }
+    }
+}
+
+#[test]
+fn who_is_seen_elsewhere_restarts_at_once_and_the_other_side_waits_for_it() {
+    for mover in [0, 1] {
+        let mut world = talking(IceUse::Offer, IceUse::Answer);
+        for phone in [0, 1] {
+            let view = pair(&world, phone, None);
+            tell(&mut world, phone, PathState::Chosen(view));
+        }
+        let before = ice(&world, mover).expect("ICE");
+        let of = |phone: usize| format!("192.0.2.{}", phone + 1);
+        let told = [0, 1].map(|phone| invites(&world, &of(phone)));
+        doubt(&mut world, 1 - mover, Doubt::Silent { unmoved: true });
+        doubt(&mut world, mover, Doubt::Moved);
+        world.run(SECOND / 2);
+        let (ours, theirs) = (ice(&world, mover).expect("ICE"), ice(&world, 1 - mover).expect("ICE"));
+        assert_eq!((&ours.local, &ours.remote), (&theirs.remote, &theirs.local));
+        assert!(ours.local != before.local && ours.remote != before.remote, "both are new");
+        world.run(SECOND * 15);
+        assert_eq!(invites(&world, &of(mover)), told[mover] + 1);
+        assert_eq!(invites(&world, &of(1 - mover)), told[1 - mover], "the doubt is settled");
+        assert!(world.call(mover).recovery.is_empty(), "{}", world.call(mover).recovery);
+    }
+}
+
+#[test]
+fn who_has_not_moved_acts_when_nobody_does_and_not_when_the_doubt_is_dispelled() {
+    for (dispelled, acts) in [(false, 1), (true, 0)] {
+        let mut world = talking(IceUse::Offer, IceUse::Answer);
+        doubt(&mut world, 1, Doubt::Silent { unmoved: true });
+        world.run(SECOND * 3);
+        assert_eq!(invites(&world, "192.0.2.2"), 0);
+        if dispelled {
+            doubt(&mut world, 1, Doubt::Dispelled);
+        }
+        world.run(SECOND * 4);
+        assert_eq!(invites(&world, "192.0.2.2"), acts);
+    }
+}
+
+/// A peer that is found and lost again and again.
+#[test]
+fn endless_doubts_cause_few_offers() {
+    let mut world = talking(IceUse::Offer, IceUse::Answer);
+    let before = invites(&world, "192.0.2.1");
+    for n in 0..55 {
+        doubt(&mut world, 0, if n % 2 == 0 { Doubt::Moved } else { Doubt::Silent { unmoved: false } });
+        world.run(SECOND);
+    }
+    let offers = invites(&world, "192.0.2.1") - before;
+    assert!((2..=5).contains(&offers), "{offers}");
+}
+
+/// Without ICE the addresses of the description are those the STUN server told.
+#[test]
+fn without_ice_who_is_seen_elsewhere_asks_anew_and_tells_the_peer() {
+    for stun in [true, false] {
+        let phones = [1, 2].map(|n| {
+            let mut account = account(&format!("phone{n}"), address(n), false);
+            account.handling.reach.ice = IceUse::Off;
+            let server = Server { host: "192.0.2.9".to_owned(), port: 3478, by_records: false };
+            account.handling.reach.stun = stun.then_some(server);
+            settings(vec![account])
+        });
+        let mut world = World::new(phones.into(), 7);
+        world.command(0, Command::Call { account: None, target: "phone2@192.0.2.2".to_owned() });
+        world.run(SECOND);
+        world.command(1, Command::Answer(world.number(1)));
+        world.run(SECOND);
+        let opened = |world: &World| {
+            let opens = |command: &&MediaCommand| matches!(command, MediaCommand::Open { .. });
+            world.phones[0].media.iter().filter(opens).count()
+        };
+        assert_eq!(opened(&world), 1);
+        doubt(&mut world, 0, Doubt::Moved);
+        world.run(SECOND);
+        assert_eq!((opened(&world), invites(&world, "192.0.2.1")), (if stun { 2 } else { 1 }, 2));
+        assert!(world.is_established(0) && world.call(0).recovery.is_empty());
     }
 }
 

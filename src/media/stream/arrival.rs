@@ -126,6 +126,7 @@ impl Stream {
         let Some(running) = &mut self.running else { return };
         if self.inbound.handle(now, &packet, datagram.arrived, running.spec.direction.receives()) {
             running.rtcp.heard_rtp(now, packet.header.ssrc);
+            self.vigil.handle_heard(now);
             if !running.flowing {
                 running.flowing = true;
                 shared.event(MediaEvent::Flowing { stream: self.id });

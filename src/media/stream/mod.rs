@@ -6,6 +6,7 @@ pub mod outbound;
 mod reach;
 mod secure;
 pub mod shared;
+mod vigil;
 
 use crate::base::id::StreamId;
 use crate::base::rng::Rng;
@@ -26,6 +27,7 @@ use secure::{Held, Secure};
 use shared::Shared;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
+use vigil::Vigil;
 
 /// How often the state is reported.
 const REPORT_INTERVAL: Duration = Duration::from_secs(1);
@@ -47,6 +49,7 @@ pub struct Stream {
     /// Its sockets, by their numbers; none while they are only two of which the shell knows.
     opened: Vec<Socket>,
     told_path: Option<PathState>,
+    vigil: Vigil,
     /// Of RTCP, where a handshake of its own keys it.
     rtcp_protection: Option<Protection>,
     /// Hellos that came before we knew whose they are: with the answer they race each other.
@@ -85,6 +88,7 @@ impl Stream {
             nat: None,
             opened: Vec::new(),
             told_path: None,
+            vigil: Vigil::default(),
             rtcp_protection: None,
             early: Held::default(),
             clear: Vec::new(),
@@ -178,7 +182,10 @@ impl Stream {
     }
 
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let way = self.nat.as_ref().and_then(Traversal::poll_timeout);
+        let way = self
+            .nat
+            .as_ref()
+            .and_then(|nat| [nat.poll_timeout(), self.vigil.poll_timeout()].into_iter().flatten().min());
         let Some(running) = self.running.as_ref() else { return way };
         let secure = running.secure.as_ref().and_then(Secure::poll_timeout);
         let others = running.rtcp.poll_timeout().into_iter().chain(self.inbound.poll_timeout()).chain(secure);

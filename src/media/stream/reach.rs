@@ -16,18 +16,30 @@ impl Stream {
     /// Finds out where this stream may be reached; its sockets are told in the order of their numbers. What ran before runs
     /// no more: the sockets are others, or the credentials are.
     pub fn gather(&mut self, now: Instant, gather: Gather, sockets: Vec<Socket>, shared: &mut Shared) {
+        let mut nat = Traversal::new(now, gather, sockets.clone(), self.rng.fork());
+        if let Some(before) = &self.nat {
+            nat.adopt(now, before);
+        }
         self.end_search(now, shared);
-        self.opened = sockets.clone();
-        self.nat = Some(Traversal::new(now, gather, sockets, self.rng.fork()));
+        self.opened = sockets;
+        self.nat = Some(nat);
         self.drain_search(now, shared);
     }
 
-    /// With ICE the checks begin; without, nothing is searched for any more, unless it may follow.
+    /// With ICE the checks begin; without, nothing is searched for any more unless it may follow, but where we are seen is
+    /// watched.
     pub fn configure_path(&mut self, now: Instant, spec: &StreamSpec, shared: &mut Shared) {
-        match (&mut self.nat, &spec.ice) {
-            (Some(nat), Some(ice)) => nat.configure(now, ice, spec.rtcp_mux),
-            (Some(_), None) if spec.ice_may_follow => {}
-            (_, _) => self.end_search(now, shared),
+        let searches = match (&mut self.nat, &spec.ice) {
+            (Some(nat), Some(ice)) => {
+                nat.configure(now, ice, spec.rtcp_mux);
+                true
+            }
+            (Some(_), None) if spec.ice_may_follow => true,
+            (Some(nat), None) => nat.forget_ice(now),
+            (None, _) => false,
+        };
+        if !searches {
+            self.end_search(now, shared);
         }
         self.drain_search(now, shared);
     }
@@ -47,6 +59,11 @@ impl Stream {
     }
 
     pub fn seek(&mut self, now: Instant, shared: &mut Shared) {
+        if self.vigil.is_broken(now)
+            && let Some(nat) = &mut self.nat
+        {
+            nat.suspect(now);
+        }
         if let Some(nat) = self.nat.as_mut().filter(|nat| nat.poll_timeout().is_some_and(|at| at <= now)) {
             nat.handle_timeout(now);
         }
@@ -86,7 +103,7 @@ impl Stream {
     }
 
     fn uses_ice(&self, running: &Running) -> bool {
-        running.spec.ice.is_some() && self.nat.is_some()
+        running.spec.ice.is_some() && self.nat.as_ref().is_some_and(Traversal::has_ice)
     }
 
     pub(super) fn rtp_destination(&self, running: &Running) -> Option<SocketAddr> {
@@ -185,6 +202,7 @@ impl Stream {
                     self.told_path = Some(state.clone());
                     shared.event(MediaEvent::Path { stream: self.id, state });
                 }
+                Event::Doubt(doubt) => shared.event(MediaEvent::Doubt { stream: self.id, doubt }),
                 Event::Trouble(words) => shared.event(MediaEvent::Trouble { stream: self.id, words }),
             }
         }

@@ -139,7 +139,7 @@ impl Agent {
         let Some(mapped) = message.mapped_address() else { return };
         pair.rest();
         pair.state = State::Succeeded;
-        pair.mapped = Some(mapped);
+        let before = pair.mapped.replace(mapped);
         pair.round_trip = Some(now.saturating_duration_since(sent.at));
         pair.consent_until = Some(now + CONSENT);
         pair.nominated |= pair.wanted_by_peer || sent.nominates;
@@ -151,6 +151,7 @@ impl Agent {
             first.get_or_insert(now);
         }
         self.give_up_at = None;
+        self.hear_answer(at, before);
         self.nominate(now);
     }
 }

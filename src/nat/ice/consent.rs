@@ -1,6 +1,7 @@
 //! The peer agrees to be sent to, again and again (RFC 7675).
 use super::pair::Sent;
 use super::{Agent, CONSENT_EVERY};
+use crate::nat::candidate::RTP;
 use crate::nat::stun::TransactionId;
 use std::time::{Duration, Instant};
 
@@ -22,7 +23,11 @@ impl Agent {
                 if used.contains(&at) {
                     pair.consent_at = Some(next);
                     pair.remember(sent);
+                    let component = pair.component;
                     self.request(at, sent);
+                    if component == RTP {
+                        self.expect_answer(now);
+                    }
                 } else {
                     // Nothing is sent over it: nothing has to be asked.
                     pair.consent_at = None;

@@ -13,15 +13,17 @@ mod message;
 mod nomination;
 mod pair;
 mod route;
+mod suspicion;
 #[cfg(test)]
 mod tests;
 
 use crate::base::rng::Rng;
-use crate::nat::candidate::{Candidate, Credentials, IceSpec, Kind, MOST_CANDIDATES, PACE};
+use crate::nat::candidate::{Candidate, Credentials, IceSpec, Kind, MOST_CANDIDATES, PACE, RTP};
 use pair::Pair;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
+use suspicion::Suspicion;
 
 /// RFC 8445 §6.1.2.5.
 const MOST_PAIRS: usize = 100;
@@ -80,6 +82,14 @@ pub enum Event {
     Failed,
     /// The peer does not agree any more, or is gone: nothing is sent from now on.
     ConsentLost,
+    /// Sound stopped, or a check was not answered: the way is asked about.
+    Suspected,
+    /// It does not answer; it is used while there is no other, and until the peer's consent ends.
+    Silent,
+    /// It answers again.
+    Dispelled,
+    /// The peer sees us at another address than before.
+    Moved,
 }
 
 /// The pair in use, for the screen.
@@ -128,6 +138,7 @@ pub struct Agent {
     /// What was told last.
     told: [Option<(usize, usize)>; 2],
     lost: bool,
+    suspicion: Suspicion,
     waiting: VecDeque<Transmit>,
     events: VecDeque<Event>,
 }
@@ -153,6 +164,7 @@ impl Agent {
             first_valid: [None; 2],
             told: [None; 2],
             lost: false,
+            suspicion: Suspicion::default(),
             waiting: VecDeque::new(),
             events: VecDeque::new(),
         }
@@ -194,9 +206,9 @@ impl Agent {
             self.remotes.clear();
             self.pairs.clear();
             (self.first_valid, self.told) = ([None; 2], [None; 2]);
-            (self.switches, self.lost) = (0, false);
+            (self.switches, self.lost, self.suspicion) = (0, false, Suspicion::Trust);
             self.triggered.clear();
-            self.keep(now, kept);
+            self.keep(kept);
         }
         if restarted || self.remote.is_none() {
             self.controlling = spec.controlling || spec.remote_is_lite;
@@ -244,10 +256,14 @@ impl Agent {
             self.next_check = self.check_next(now).then(|| now + self.pace);
         }
         self.renew_consent(now);
+        self.press(now);
         self.nominate(now);
         if self.give_up_at.is_some_and(|at| at <= now) {
             self.give_up_at = None;
-            self.events.push_back(Event::Failed);
+            // What was used before a restart may be used until the consent ends.
+            if self.route(RTP).is_none() {
+                self.events.push_back(Event::Failed);
+            }
         }
         self.tell(now);
     }
@@ -263,7 +279,8 @@ impl Agent {
     pub fn poll_timeout(&self) -> Option<Instant> {
         let nomination = (1..=self.components).filter_map(|component| Some(self.choice(component)?.1));
         let pairs = self.pairs.iter().filter_map(Pair::poll_timeout);
-        pairs.chain(nomination).chain([self.next_check, self.give_up_at].into_iter().flatten()).min()
+        let own = [self.next_check, self.give_up_at, self.suspicion.poll_timeout()];
+        pairs.chain(nomination).chain(own.into_iter().flatten()).min()
     }
 }
 

@@ -59,6 +59,10 @@ pub struct Pair {
     /// The peer's consent ends then (RFC 7675 §5.1).
     pub consent_until: Option<Instant>,
     pub consent_at: Option<Instant>,
+    /// A check because of a suspicion was not answered yet.
+    pub asked: bool,
+    /// None of them was.
+    pub silent: bool,
     sent: VecDeque<Sent>,
     sends: u8,
     resend_at: Option<Instant>,
@@ -81,6 +85,8 @@ impl Pair {
             mapped: None,
             consent_until: None,
             consent_at: None,
+            asked: false,
+            silent: false,
             sent: VecDeque::new(),
             sends: 0,
             resend_at: None,

@@ -1,36 +1,32 @@
 //! The pair in use: where is sent to, what is taken, and what is told of it.
-use super::pair::{Pair, State};
-use super::{Agent, Chosen, Early, Event, GIVE_UP, Via, same};
+use super::pair::Pair;
+use super::suspicion::Kept;
+use super::{Agent, Chosen, Early, Event, Via, same};
 use crate::nat::candidate::{Candidate, Kind};
 use std::net::SocketAddr;
 use std::time::Instant;
 
 impl Agent {
     /// The pairs in use before a restart, so that sound goes on (RFC 8445 §9), and until when the peer agrees to them.
-    pub(super) fn routes(&self) -> Vec<(usize, Candidate, Instant)> {
+    pub(super) fn routes(&self) -> Vec<Kept> {
         let routes = [1, 2].into_iter().filter_map(|component| self.route(component));
-        routes
-            .filter_map(|pair| Some((pair.base, self.remotes.get(pair.remote)?.clone(), pair.consent_until?)))
-            .collect()
+        routes.filter_map(|pair| Kept::of(pair, self.remotes.get(pair.remote)?)).collect()
     }
 
     /// A restart is no consent: what is kept ends when it would have (RFC 7675 §5.1).
-    pub(super) fn keep(&mut self, now: Instant, kept: Vec<(usize, Candidate, Instant)>) {
-        for (base, mut candidate, until) in kept {
-            // The least of all: whatever succeeds is better.
-            candidate.priority = 0;
-            let mut pair = Pair::new(base, self.remotes.len(), candidate.component, 0);
-            self.remotes.push(candidate);
-            (pair.state, pair.heard, pair.consent_until) = (State::Succeeded, true, Some(until.min(now + GIVE_UP)));
-            self.pairs.push(pair);
+    pub(super) fn keep(&mut self, kept: Vec<Kept>) {
+        for kept in kept {
+            self.pairs.push(kept.pair(self.remotes.len()));
+            self.remotes.push(Candidate { priority: 0, ..kept.remote });
         }
     }
 
-    /// The pair that is sent over: the nominated one, else the best that works. A peer that nominates several means the
+    /// The pair that is sent over: the nominated one, else the best that works; one that
+    /// answers before one that does not. A peer that nominates several means the
     /// best of them.
     pub(super) fn route(&self, component: u8) -> Option<&Pair> {
         let usable = self.pairs.iter().filter(|pair| pair.component == component && pair.is_valid());
-        usable.max_by_key(|pair| (pair.nominated, pair.priority))
+        usable.max_by_key(|pair| (!pair.silent, pair.nominated, pair.priority))
     }
 
     pub(super) fn is_route(&self, pair: &Pair) -> bool {

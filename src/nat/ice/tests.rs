@@ -5,6 +5,8 @@ use crate::nat::stun::Builder;
 use crate::nat::stun::{Class, Message, Method, TransactionId, attribute};
 use std::collections::BTreeMap;
 
+mod suspicion;
+
 const MS: Duration = Duration::from_millis(1);
 /// One way.
 const DELAY: Duration = Duration::from_millis(5);

@@ -16,14 +16,14 @@ mod relay;
 mod tests;
 
 use super::candidate::{
-    Candidate, Credentials, Gather, IceSpec, Kind, MOST_CANDIDATES, PathState, PathView, RTP, ServerTransport,
+    Candidate, Credentials, Doubt, Gather, IceSpec, Kind, MOST_CANDIDATES, PathState, PathView, RTP, ServerTransport,
 };
 use super::ice::{self, Agent, Base, Via, same};
 use super::stun::{self, Class, Message, Method};
 use super::turn;
 use crate::base::rng::Rng;
 pub use helper::{Done, Helper, Order};
-use query::{KEEP_ALIVE, Query};
+use query::Query;
 use relay::{Relay, flush};
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
@@ -66,6 +66,7 @@ pub enum Event {
         complete: bool,
     },
     Path(PathState),
+    Doubt(Doubt),
     /// A server does not help, in words.
     Trouble(String),
 }
@@ -190,6 +191,30 @@ impl Traversal {
         self.drain(now);
     }
 
+    /// Sound that flowed does not come any more: asks whether the way works, and where we are seen.
+    pub fn suspect(&mut self, now: Instant) {
+        match &mut self.agent {
+            Some(agent) => agent.suspect(now),
+            None => self.ask_where_we_are(now),
+        }
+        self.drain(now);
+    }
+
+    /// Goes on over what was used before this search, until something better is found: the sockets are the same.
+    pub fn adopt(&mut self, now: Instant, other: &Self) {
+        let same = self.sockets.get(..2).is_some_and(|sockets| other.sockets.get(..2) == Some(sockets));
+        if let (Some(agent), Some(other), true) = (&mut self.agent, &other.agent, same) {
+            agent.adopt(now, other);
+        }
+    }
+
+    /// The peer knows no ICE: what is left is to know where we are seen. `false` when nobody tells.
+    pub fn forget_ice(&mut self, now: Instant) -> bool {
+        self.close(now);
+        (self.agent, self.gathering_until, self.complete) = (None, None, true);
+        self.queries.iter().any(|query| query.mapped.is_some())
+    }
+
     pub fn handle_datagram(&mut self, now: Instant, socket: u8, source: SocketAddr, bytes: &[u8]) -> Verdict {
         let of_server = |relay: &Relay| !relay.streamed && relay.socket == socket && same(relay.server, source);
         if let Some(number) = self.relays.iter().position(of_server) {
@@ -221,10 +246,14 @@ impl Traversal {
             .find(|query| query.id == message.id && Via::Socket(query.socket) == via && same(query.server, source));
         match asked {
             Some(query) => {
-                if message.class == Class::Success && message.method == Method::Binding {
-                    query.mapped = message.mapped_address().or(query.mapped);
-                    // Asked again when the mapping has to be kept.
-                    (query.sends, query.resend_at) = (0, now + KEEP_ALIVE);
+                if message.class == Class::Success
+                    && message.method == Method::Binding
+                    && let Some(mapped) = message.mapped_address()
+                {
+                    let rtp = self.sockets.get(usize::from(query.socket)).is_some_and(|s| s.component == RTP);
+                    if query.answered(now, mapped, self.agent.is_none()) && rtp {
+                        self.events.push_back(Event::Doubt(Doubt::Moved));
+                    }
                     self.check_gathered(now);
                 }
             }
@@ -379,6 +408,14 @@ impl Traversal {
                 }
                 ice::Event::Failed => self.events.push_back(Event::Path(PathState::Failed)),
                 ice::Event::ConsentLost => self.events.push_back(Event::Path(PathState::Lost)),
+                ice::Event::Suspected => self.ask_where_we_are(now),
+                ice::Event::Silent => {
+                    let direct = self.agent.as_ref().is_some_and(Agent::is_direct);
+                    let unmoved = direct || self.queries.iter().any(Query::is_unmoved);
+                    self.events.push_back(Event::Doubt(Doubt::Silent { unmoved }));
+                }
+                ice::Event::Dispelled => self.events.push_back(Event::Doubt(Doubt::Dispelled)),
+                ice::Event::Moved => self.events.push_back(Event::Doubt(Doubt::Moved)),
             }
         }
         for (number, relay) in self.relays.iter_mut().enumerate() {

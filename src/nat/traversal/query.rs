@@ -1,5 +1,7 @@
 //! Questions to a STUN server, from each socket of a stream (RFC 8489).
 use super::{Event, Outgoing, Traversal};
+use crate::nat::candidate::RTP;
+use crate::nat::ice::same;
 use crate::nat::stun::{Builder, Class, Method, TransactionId};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -18,11 +20,43 @@ pub(super) struct Query {
     pub sends: u8,
     pub resend_at: Instant,
     pub mapped: Option<SocketAddr>,
+    /// What the peer was told of it.
+    pub described: Option<SocketAddr>,
+    /// Asked because of a suspicion, and answered since.
+    suspected: Option<bool>,
     /// It was asked often enough, and said nothing.
     silent: bool,
 }
 
 impl Query {
+    fn new(now: Instant, socket: u8, server: SocketAddr, id: TransactionId) -> Self {
+        let resend_at = now + RTO;
+        Self { socket, server, id, sends: 1, resend_at, mapped: None, described: None, suspected: None, silent: false }
+    }
+
+    /// The server has answered. `true`: it sees us somewhere else than the peer was told, and there is reason to believe
+    /// that this matters.
+    ///
+    /// - `alone`: nothing else tells whether the way works.
+    pub fn answered(&mut self, now: Instant, mapped: SocketAddr, alone: bool) -> bool {
+        // Asked again when the mapping has to be kept.
+        (self.mapped, self.sends, self.resend_at) = (Some(mapped), 0, now + KEEP_ALIVE);
+        let described = *self.described.get_or_insert(mapped);
+        let suspected = self.suspected.is_some();
+        self.suspected = self.suspected.map(|_| true);
+        // A NAT may forget a port over which only we were talking.
+        let moved = if suspected { !same(described, mapped) } else { alone && described.ip() != mapped.ip() };
+        if moved {
+            (self.described, self.suspected) = (Some(mapped), None);
+        }
+        moved
+    }
+
+    /// The server said after the suspicion that we are where we were.
+    pub fn is_unmoved(&self) -> bool {
+        self.suspected == Some(true)
+    }
+
     /// An answer may come yet.
     pub fn is_open(&self) -> bool {
         self.mapped.is_none() && !self.silent
@@ -33,8 +67,30 @@ impl Traversal {
     pub(super) fn ask(&mut self, now: Instant, socket: u8, server: SocketAddr) {
         let id = TransactionId::new(&mut self.rng);
         self.queries.retain(|query| query.socket != socket);
-        self.queries.push(Query { socket, server, id, sends: 1, resend_at: now + RTO, mapped: None, silent: false });
+        self.queries.push(Query::new(now, socket, server, id));
         self.out.push_back(Outgoing { socket, destination: server, bytes: question(id) });
+    }
+
+    /// Asks the servers at once where they see us: the way to the peer is suspected to have moved.
+    pub(super) fn ask_where_we_are(&mut self, now: Instant) {
+        let rtp = |socket: u8| self.sockets.get(usize::from(socket)).is_some_and(|socket| socket.component == RTP);
+        // A TURN server tells it as well.
+        let others: Vec<(u8, SocketAddr, SocketAddr)> = self
+            .relays
+            .iter()
+            .filter(|relay| !relay.streamed && !relay.over && self.queries.iter().all(|q| q.socket != relay.socket))
+            .filter_map(|relay| Some((relay.socket, relay.server, relay.mapped?)))
+            .collect();
+        for (socket, server, mapped) in others {
+            let id = TransactionId::new(&mut self.rng);
+            let described = Some(mapped);
+            self.queries.push(Query { mapped: described, described, ..Query::new(now, socket, server, id) });
+        }
+        for query in self.queries.iter_mut().filter(|query| rtp(query.socket)) {
+            (query.id, query.sends, query.resend_at) = (TransactionId::new(&mut self.rng), 1, now + RTO);
+            query.suspected = Some(false);
+            self.out.push_back(Outgoing { socket: query.socket, destination: query.server, bytes: question(query.id) });
+        }
     }
 
     /// Those that were not answered, and those whose mapping has to be kept.

@@ -1,4 +1,5 @@
 //! One stream and its servers, in virtual time.
+use super::query::KEEP_ALIVE;
 use super::*;
 use crate::base::secret::Secret;
 use crate::nat::candidate::{Credentials, RTCP, Server};
@@ -25,7 +26,7 @@ fn sockets() -> Vec<Socket> {
 fn gathered(traversal: &mut Traversal) -> Option<Vec<Candidate>> {
     std::iter::from_fn(|| traversal.poll_event()).find_map(|event| match event {
         Event::Gathered { candidates, .. } => Some(candidates),
-        Event::Found { .. } | Event::Path(_) | Event::Trouble(_) => None,
+        Event::Found { .. } | Event::Path(_) | Event::Doubt(_) | Event::Trouble(_) => None,
     })
 }
 
@@ -293,4 +294,54 @@ fn a_turn_server_over_tls_that_is_lost_is_told_of() {
     assert!(matches!(events.last(), Some(Event::Gathered { .. })), "not waited for any longer");
     traversal.handle_done(start, Done::Closed { connection: 9, why: String::new() });
     traversal.handle_done(start, Done::Received { connection: 9, bytes: vec![1] });
+}
+
+/// Where the server sees us, told to each question that was asked since.
+fn answer_all(traversal: &mut Traversal, now: Instant, mapped: &str) -> usize {
+    let asked: Vec<Outgoing> = std::iter::from_fn(|| traversal.poll_transmit()).collect();
+    for out in &asked {
+        let id = Message::parse(&out.bytes).expect("STUN").id;
+        let answer = Builder::new(Class::Success, Method::Binding, id)
+            .xor_address(attribute::XOR_MAPPED_ADDRESS, at(mapped))
+            .finish();
+        traversal.handle_datagram(now, out.socket, out.destination, &answer);
+    }
+    asked.len()
+}
+
+#[test]
+fn another_mapped_address_is_a_move_when_it_matters() {
+    let first = "203.0.113.5:1000";
+    // Suspected, with ICE, and what the server says then; what is told.
+    for (suspected, mapped, moved) in [
+        (true, first, false),
+        (true, "203.0.113.5:1001", true),
+        (true, "203.0.113.6:1000", true),
+        (false, "203.0.113.5:1001", false),
+        (false, "203.0.113.6:1000", true),
+    ] {
+        let start = Instant::now();
+        let gather = Gather { stun: Some(server("192.0.2.9")), ..Gather::default() };
+        let mut traversal = Traversal::new(start, gather, sockets(), Rng::from_u64(1));
+        assert_eq!(answer_all(&mut traversal, start, first), 2, "of each socket that reaches it");
+        assert!(traversal.forget_ice(start));
+        while traversal.poll_event().is_some() {}
+        let mut now = start + Duration::from_secs(1);
+        if suspected {
+            traversal.suspect(now);
+            assert_eq!(answer_all(&mut traversal, now, mapped), 1, "where sound goes");
+        } else {
+            now = start + Duration::from_secs(16);
+            traversal.handle_timeout(now);
+            answer_all(&mut traversal, now, mapped);
+        }
+        let events: Vec<Event> = std::iter::from_fn(|| traversal.poll_event()).collect();
+        let expected = if moved { vec![Event::Doubt(Doubt::Moved)] } else { vec![] };
+        assert_eq!(events, expected, "{suspected} {mapped}");
+        // Said once.
+        now += Duration::from_secs(1);
+        traversal.suspect(now);
+        answer_all(&mut traversal, now, mapped);
+        assert_eq!(traversal.poll_event().is_some(), !suspected && !moved && mapped != first, "{suspected} {mapped}");
+    }
 }

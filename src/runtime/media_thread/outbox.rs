@@ -52,6 +52,7 @@ fn is_repeated(event: &MediaEvent) -> bool {
         | MediaEvent::Candidates { .. }
         | MediaEvent::OpenFailed { .. }
         | MediaEvent::Path { .. }
+        | MediaEvent::Doubt { .. }
         | MediaEvent::Trouble { .. }
         | MediaEvent::Flowing { .. }
         | MediaEvent::Secured { .. }

@@ -121,6 +121,10 @@ impl Call {
         self.media.monitor.handle_direction(now, spec.direction.sends(), spec.direction.receives());
         self.media.heard = now;
         self.spec_changes(&spec);
+        let peer = |spec: &StreamSpec| spec.ice.as_ref().map(|ice| ice.remote.clone());
+        if self.media.spec.as_ref().and_then(peer) != peer(&spec) {
+            self.doubts.settle();
+        }
         self.media.spec = Some(spec.clone());
         out.media.push_back(MediaCommand::Configure { stream: self.stream(), spec: Box::new(spec) });
     }
@@ -165,6 +169,7 @@ impl Call {
             MediaEvent::Candidates { round, candidates, complete, .. } => {
                 self.handle_found(round, candidates, complete)
             }
+            MediaEvent::Doubt { doubt, .. } => self.handle_doubt(now, doubt, out),
             MediaEvent::Trouble { words, .. } => out.log(format!("call {}: {}", self.number, shown(&words, 160))),
             MediaEvent::Secured { suite, .. } => self.handle_secured(now, suite, out),
             MediaEvent::Unsecured { .. }

@@ -2,6 +2,7 @@
 mod alert;
 mod course;
 mod digits;
+mod doubt;
 mod early;
 mod ending;
 mod media;
@@ -25,6 +26,8 @@ use crate::ua::refusal::Explained;
 use crate::ua::snapshot::{CallEnd, CallSummary};
 pub use alert::{Alert, Away};
 pub use course::warning;
+pub use doubt::Act;
+use doubt::Doubts;
 use media::Media;
 use recovery::Recovery;
 use std::collections::VecDeque;
@@ -85,6 +88,7 @@ pub struct Call {
     digit_at: Option<Instant>,
     digits_received: String,
     media: Media,
+    doubts: Doubts,
     /// Why we end the call, when that is more than "hung up".
     verdict: Option<Verdict>,
     transfer: Option<transfer::Transfer>,
@@ -166,6 +170,7 @@ impl Call {
             digit_at: None,
             digits_received: String::new(),
             media: Media::new(now),
+            doubts: Doubts::default(),
             verdict: None,
             transfer: None,
             referrer: None,
@@ -250,6 +255,7 @@ impl Call {
             self.media.opening_until,
             self.recovery.poll_timeout(),
             self.media.search.until,
+            self.doubts.poll_timeout(),
             self.alert.answer_at,
             self.alert.divert_at,
         ];

@@ -21,6 +21,8 @@ pub struct Search {
     began: Option<Instant>,
     /// Without a way by then the call ends.
     pub until: Option<Instant>,
+    /// There was one before.
+    found: bool,
 }
 
 impl Call {
@@ -100,7 +102,7 @@ impl Call {
             PathState::Checking => {}
             PathState::Chosen(view) => {
                 self.plan.ways.set_chosen(Some(view.clone()));
-                self.media.search.until = None;
+                (self.media.search.until, self.media.search.found) = (None, true);
                 if self.is_established()
                     && self.plan.wants_update()
                     && let Some(session) = &mut self.session
@@ -110,7 +112,8 @@ impl Call {
             }
             PathState::Failed => {
                 self.plan.ways.set_chosen(None);
-                self.media.search.until = self.media.search.until.or(Some(now));
+                let patience = if self.media.search.found { SEARCH } else { Duration::ZERO };
+                self.media.search.until = self.media.search.until.or(Some(now + patience));
             }
             PathState::Lost => {
                 self.plan.ways.set_chosen(None);

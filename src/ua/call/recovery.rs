@@ -106,7 +106,7 @@ impl Call {
         self.recovery.moving = true;
         (self.recovery.retry_at, self.recovery.failures) = (None, 0);
         self.note("address changed: asking the peer to follow", out);
-        if self.plan.address() == Some(flow.local.ip()) {
+        if self.plan.address() == Some(flow.local.ip()) && !self.plan.ways.are_searched() {
             self.ask_to_follow(now);
         } else {
             let open = self.open_at(flow.local.ip());
