@@ -162,6 +162,16 @@ impl Home {
     pub fn move_outside(&self) {
         let router = self.router.as_str();
         shell(router, "echo 0 >/proc/sys/net/netfilter/nf_conntrack_tcp_loose");
+        // Neighbours find the old one for a while yet.
+        let old = self.public();
+        self.rule(&format!(
+            "table ip gone {{
+                chain old {{
+                    type filter hook prerouting priority -300
+                    ip daddr {old} drop
+                }}
+            }}\n"
+        ));
         ip(&["-n", router, "address", "flush", "dev", "wan"]);
         ip(&["-n", router, "address", "add", &format!("203.0.113.{}/24", 120 + self.number), "dev", "wan"]);
         self.restart_router();

@@ -51,7 +51,7 @@ const OUTSIDE: Move = Move {
     act: Home::move_outside,
     far: false,
     // Ten times what is measured.
-    most: 10.0,
+    most: 6.0,
 };
 
 /// Two phones in a call, at homes of their own.
