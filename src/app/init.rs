@@ -1,6 +1,6 @@
 //! `offhook init`: five questions, and the configuration file they make.
 use crate::app::quiet::Quiet;
-use crate::config::{Account, Mistake, Server, TransportChoice};
+use crate::config::{Account, Mistake, Server, TransportChoice, keyring};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead, Read as _, Write};
 use std::path::{Path, PathBuf};
@@ -109,6 +109,9 @@ impl<I: BufRead, O: Write> Dialogue<'_, I, O> {
         self.say("2. Password: type it, or\n")?;
         self.say("     !COMMAND    for the first line a shell command prints, as !pass show sip\n")?;
         self.say("     ha1:DIGITS  for the digest of USER:REALM:PASSWORD\n")?;
+        if keyring::BUILT_IN {
+            self.say("     keyring:    for the keyring of the desktop, into which `offhook password` puts it\n")?;
+        }
         let quiet = Quiet::new();
         let typed = self.ask("   Password (not shown), or Enter for none: ");
         if quiet.is_some() {
@@ -116,6 +119,9 @@ impl<I: BufRead, O: Write> Dialogue<'_, I, O> {
         }
         drop(quiet);
         let typed = typed?;
+        if keyring::BUILT_IN && typed.trim() == "keyring:" {
+            return Ok("password_keyring = true\n".to_owned());
+        }
         if let Some(command) = typed.strip_prefix('!') {
             return Ok(format!("password_command = {}\n", quoted(command.trim())));
         }
@@ -287,6 +293,11 @@ mod tests {
         let account = &config.accounts[0];
         assert_eq!(account.transport, Some(Transport::Tls));
         assert_eq!(account.tls_ca.as_deref(), Some(Path::new("~/pbx ca.pem")));
+
+        let config = written("keyring", "1001@pbx.example\nkeyring:\n\n\n\n");
+        let asked = PasswordSource::Keyring("1001@pbx.example".into());
+        let typed = PasswordSource::Text(Secret::new("keyring:"));
+        assert_eq!(config.accounts[0].password, if keyring::BUILT_IN { asked } else { typed });
 
         let ha1 = "0123456789abcdef0123456789abcdef";
         let config = written("ha1", &format!("1001@pbx\nha1:{ha1}\nasterisk\nsip.pbx\nudp\nUSB\n"));

@@ -10,6 +10,9 @@ use thiserror::Error;
 /// Time for somebody to type the keyring's own password.
 const LIMIT: Duration = Duration::from_secs(120);
 
+/// Whether this program can ask one.
+pub const BUILT_IN: bool = cfg!(feature = "keyring");
+
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum KeyringError {

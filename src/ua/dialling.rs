@@ -1,6 +1,7 @@
 //! From what the user typed to whom is called: one way for the dial line, contacts, transfers and forwarding.
 use super::account::{Account, shown};
 use super::dial_plan::Verdict;
+use super::settings::AccountSettings;
 use super::target::{self, TargetError};
 use super::{Event, UserAgent};
 use crate::base::id::AccountId;
@@ -15,17 +16,22 @@ pub enum DialError {
     Blocked { number: String, reason: String, pattern: String },
 }
 
+impl AccountSettings {
+    /// What the dial plan makes of a number; names and addresses stay as they are.
+    pub(super) fn planned(&self, typed: &str) -> Result<(String, Verdict), DialError> {
+        let Some(number) = target::number(typed) else { return Ok((typed.to_owned(), Verdict::AsItIs)) };
+        match self.handling.dial_plan.judge(&number) {
+            Verdict::Blocked { reason, pattern } => Err(DialError::Blocked { number, reason, pattern }),
+            Verdict::Instead { number, pattern } => Ok((number.clone(), Verdict::Instead { number, pattern })),
+            verdict @ (Verdict::AsItIs | Verdict::Emergency) => Ok((number, verdict)),
+        }
+    }
+}
+
 impl Account {
     /// Whom a call to this goes to, and what the dial plan said.
     pub fn dial(&self, typed: &str) -> Result<(Uri, Verdict), DialError> {
-        let (dialled, verdict) = match target::number(typed) {
-            Some(number) => match self.settings.handling.dial_plan.judge(&number) {
-                Verdict::Blocked { reason, pattern } => return Err(DialError::Blocked { number, reason, pattern }),
-                Verdict::Instead { number, pattern } => (number.clone(), Verdict::Instead { number, pattern }),
-                verdict @ (Verdict::AsItIs | Verdict::Emergency) => (number, verdict),
-            },
-            None => (typed.to_owned(), Verdict::AsItIs),
-        };
+        let (dialled, verdict) = self.settings.planned(typed)?;
         let uri = target::parse(&dialled, self.dial_domain())?;
         self.allows(&uri)?;
         Ok((uri, verdict))

@@ -4,6 +4,7 @@ mod contacts;
 pub use contacts::Wanted;
 
 use super::account::shown;
+use super::dialling::DialError;
 use super::outgoing::Placing;
 use super::sending::{Challenged, Owner};
 use super::{UserAgent, index, target};
@@ -96,9 +97,13 @@ impl Watching {
         if account.mailbox {
             add(What::Mailbox, own, from.clone());
         }
-        for typed in account.watch.iter().chain(&account.handling.park_slots).take(WATCHES) {
+        // Where somebody waits is a code of the server, for which there is no dial plan.
+        let slots = account.handling.park_slots.iter().map(|slot| (slot, Some(slot.clone())));
+        let phones = account.watch.iter().map(|typed| (typed, account.planned(typed).ok().map(|(number, _)| number)));
+        for (typed, dialled) in phones.chain(slots).take(WATCHES) {
             // The configuration has been checked; what still cannot be called is not watched.
-            if let Ok(target) = target::parse(typed, Some((&account.domain, account.domain_port))) {
+            let parse = |number: String| target::parse(&number, Some((&account.domain, account.domain_port))).ok();
+            if let Some(target) = dialled.and_then(parse) {
                 let phone = What::Phone { label: shown(typed, 40), dialogs: DialogInfo::default(), known: false };
                 add(phone, target, from.clone());
             }
@@ -153,7 +158,8 @@ impl Watching {
     /// What a mailbox holds by the word of the account's own server, asked or not.
     pub fn tell_mailbox(&mut self, account: AccountId, body: &[u8]) -> Option<Mailbox> {
         let mailbox = Mailbox::parse(body)?;
-        (self.mailboxes.insert(account, mailbox) != Some(mailbox)).then_some(mailbox)
+        let before = self.mailboxes.insert(account, mailbox.clone());
+        (before.as_ref() != Some(&mailbox)).then_some(mailbox)
     }
 
     pub fn mailbox(&self, account: AccountId) -> Option<MailboxView> {
@@ -362,20 +368,25 @@ impl UserAgent {
         }
     }
 
-    /// Calls the mailbox of an account, to hear what it holds.
+    /// Calls the mailbox of an account, to hear what it holds: the number the user wrote, else what its server says.
     pub(super) fn call_mailbox(&mut self, now: Instant, wanted: Option<AccountId>) {
         let with_mail = self.watching.mailboxes.iter().find(|(_, mailbox)| mailbox.waiting).map(|(id, _)| *id);
         let Some(account) = self.choose_account(wanted.or(with_mail)) else {
             return self.out.refuse("there is no account to call from; `offhook init` makes one");
         };
-        let number = account.settings.availability.mailbox_number.clone();
-        if number.is_empty() {
-            let name = shown(&account.settings.name, 40);
-            return self
-                .out
-                .refuse(format!("account {name} has no mailbox_number: what is called to hear the mailbox"));
-        }
-        match account.dial_code(&number) {
+        let number = &account.settings.availability.mailbox_number;
+        let told =
+            self.watching.mailboxes.get(&account.id).and_then(|mailbox| Uri::parse(mailbox.account.as_ref()?).ok());
+        let target = match told.filter(|_| number.is_empty()) {
+            Some(uri) => account.allows(&uri).map(|()| uri),
+            None if number.is_empty() => {
+                let name = shown(&account.settings.name, 40);
+                let words = format!("account {name} has no mailbox_number: what is called to hear the mailbox");
+                return self.out.refuse(words);
+            }
+            None => account.dial_code(number).map_err(DialError::from),
+        };
+        match target {
             Ok(uri) => {
                 let account = account.id;
                 self.place(now, account, uri, Placing::default());

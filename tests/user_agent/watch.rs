@@ -5,13 +5,20 @@ use crate::world::{World, account, address, settings};
 use offhook::base::net::Transport;
 use offhook::sip::message::Host;
 use offhook::ua::command::Command;
+use offhook::ua::dial_plan::Rule;
 use offhook::ua::event::Event;
+use offhook::ua::settings::AccountSettings;
 use offhook::ua::snapshot::{Lamp, MailboxView, Snapshot};
 
 /// A registered phone that watches 888 and its mailbox; its SUBSCRIBEs, that for the mailbox first.
 fn watching(seed: u64) -> (World, Letter, Letter) {
+    watching_with(seed, |_| {})
+}
+
+fn watching_with(seed: u64, change: impl Fn(&mut AccountSettings)) -> (World, Letter, Letter) {
     let mut own = account("a", address(SERVER), true);
     (own.watch, own.mailbox) = (vec!["888".to_owned()], true);
+    change(&mut own);
     let mut world = World::new(vec![settings(vec![own])], seed);
     world.run(SECOND);
     let register = world.latest(address(SERVER), "REGISTER");
@@ -150,6 +157,41 @@ fn a_mailbox_is_told_asked_or_not_and_only_by_its_server() {
         world.run(SECOND / 10);
         assert_eq!(news(&world), counted, "{contact:?}");
     }
+}
+
+/// What the user wrote is called, else what the server told, unless the dial plan forbids it.
+#[test]
+fn a_mailbox_is_called_where_it_is() {
+    let rows = [
+        ("", "", None),
+        ("", "nonsense", None),
+        ("", "sip:900@192.0.2.9", None),
+        ("", "sip:*97@192.0.2.9", Some("sip:*97@192.0.2.9")),
+        ("555", "sip:*97@192.0.2.9", Some("sip:555@192.0.2.9")),
+    ];
+    for (written, told, called) in rows {
+        let (mut world, asked, _) = watching_with(75, |own| {
+            own.availability.mailbox_number = written.to_owned();
+            own.handling.dial_plan.rules = vec![Rule::blocking("900", "never").expect("a rule")];
+        });
+        accept(&mut world, &asked);
+        notify(&mut world, &asked, 1, "active", &format!("Messages-Waiting: yes\r\nMessage-Account: {told}\r\n"));
+        world.command(0, Command::Mailbox(None));
+        world.run(SECOND / 10);
+        let mail = world.mail_for(address(SERVER));
+        let invite = mail.iter().find_map(|letter| letter.text.strip_prefix("INVITE ")?.split(' ').next());
+        assert_eq!(invite, called, "{written:?} {told:?}");
+    }
+}
+
+#[test]
+fn the_dial_plan_is_asked_who_is_watched() {
+    let (_, _, lamp) = watching_with(77, |own| {
+        own.watch = vec!["0888".to_owned(), "900".to_owned()];
+        let rules = [Rule::rewriting("0(X.)", "$1"), Rule::blocking("900", "never")];
+        own.handling.dial_plan.rules = rules.map(|rule| rule.expect("a rule")).to_vec();
+    });
+    assert!(lamp.text.starts_with("SUBSCRIBE sip:888@192.0.2.9 "), "{}", lamp.text);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The configuration: whether it is understood, and what in it does not go together.
 use super::finding::{Finding, Topic, sentence};
-use crate::config::{Account, Config, Host, PasswordSource};
+use crate::config::{Account, Config, Host, PasswordSource, keyring};
 use crate::nat::candidate::IceUse;
 use crate::ua::settings::{Agreement, Policy};
 
@@ -59,7 +59,11 @@ pub fn judge(
         out.push(note(
             "The account has no password.",
             "Nearly all servers refuse phones without one.",
-            "Set password or password_command in the account, or OFFHOOK_PASSWORD with --account sip:..",
+            if keyring::BUILT_IN {
+                "Set password, password_keyring or password_command in the account, or OFFHOOK_PASSWORD with --account sip:.."
+            } else {
+                "Set password or password_command in the account, or OFFHOOK_PASSWORD with --account sip:.."
+            },
         ));
     }
     if account.srtp != Policy::Off && account.keying == Agreement::Sdes && open {

@@ -1,13 +1,18 @@
 //! Message waiting: what a mailbox holds (RFC 3842).
+use crate::sip::message::Uri;
 
 /// What `application/simple-message-summary` says of voice messages.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Mailbox {
     pub waiting: bool,
+    /// What to call to hear it (`Message-Account`).
+    pub account: Option<String>,
     /// `None`: not told.
     pub new: Option<u32>,
     pub old: Option<u32>,
 }
+
+const LONGEST_URI: usize = 255;
 
 impl Mailbox {
     pub const EVENT: &str = "message-summary";
@@ -23,6 +28,8 @@ impl Mailbox {
             if name.trim().eq_ignore_ascii_case("Messages-Waiting") {
                 mailbox.waiting = value.eq_ignore_ascii_case("yes");
                 told = true;
+            } else if name.trim().eq_ignore_ascii_case("Message-Account") {
+                mailbox.account = (value.len() <= LONGEST_URI && Uri::parse(value).is_ok()).then(|| value.to_owned());
             } else if name.trim().eq_ignore_ascii_case("Voice-Message") {
                 let counts = value.split('(').next().unwrap_or_default();
                 if let Some((new, old)) = counts.split_once('/') {
@@ -56,5 +63,11 @@ mod tests {
             assert_eq!(mailbox, expected, "{body:?}");
         }
         assert_eq!(Mailbox::parse(b"Messages-Waiting: \xff"), None);
+        let long = format!("sip:{}@h", "a".repeat(300));
+        for (account, expected) in [("", None), ("me", None), (long.as_str(), None), (" sip:9@h ", Some("sip:9@h"))] {
+            let body = format!("Messages-Waiting: yes\r\nMessage-Account:{account}\r\n");
+            let told = Mailbox::parse(body.as_bytes()).and_then(|mailbox| mailbox.account);
+            assert_eq!(told.as_deref(), expected, "{account:?}");
+        }
     }
 }
