@@ -41,6 +41,15 @@ pub enum Change {
         name: String,
         number: Number,
     },
+    /// One of several numbers is forgotten.
+    Drop {
+        name: String,
+        address: String,
+    },
+    Rename {
+        name: String,
+        to: String,
+    },
     /// A whole entry, in the place of the one with its name.
     Put(Contact),
     Remove(String),
@@ -59,6 +68,8 @@ impl std::fmt::Display for Change {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Add { name, number } => write!(f, "{name}: {} is added", number.address),
+            Self::Drop { name, address } => write!(f, "{name}: {address} is forgotten"),
+            Self::Rename { name, to } => write!(f, "{name} is {to} now"),
             Self::Put(contact) => write!(f, "{} is kept", contact.name),
             Self::Remove(name) => write!(f, "{name} is removed"),
             Self::Watch { name, on: true } => write!(f, "{name} is watched"),
@@ -80,6 +91,10 @@ pub enum ContactError {
     Number(String),
     #[error("{0} has {NUMBERS} numbers already")]
     Numbers(String),
+    #[error("{0} has no number {1} beside another one; `contact remove` forgets them")]
+    Last(String, String),
+    #[error("there is a contact \"{0}\" already")]
+    Taken(String),
     #[error("there are {CONTACTS} contacts already")]
     Full,
     #[error("\"{0}\" calls {1} already")]
@@ -152,6 +167,25 @@ impl Contacts {
                 }
                 let contact = Contact { name: name.clone(), numbers: vec![number.clone()], ..Contact::default() };
                 self.merge(contact).map(|_| ())
+            }
+            Change::Drop { name, address } => {
+                let contact = self.edit(name)?;
+                // However it is grouped.
+                let other = |number: &Number| number.address.replace(' ', "") != address.replace(' ', "");
+                let left = contact.numbers.iter().filter(|number| other(number)).count();
+                if left == 0 || left == contact.numbers.len() {
+                    return Err(ContactError::Last(contact.name.clone(), address.clone()));
+                }
+                contact.numbers.retain(other);
+                Ok(())
+            }
+            Change::Rename { name, to } => {
+                let renamed = checked(Contact { name: to.clone(), ..self.edit(name)?.clone() })?;
+                if !same_word(&renamed.name, name) && self.named(&renamed.name).is_some() {
+                    return Err(ContactError::Taken(renamed.name));
+                }
+                self.0.retain(|known| !same_word(&known.name, name));
+                self.insert(renamed)
             }
             Change::Put(contact) => {
                 let contact = checked(contact.clone())?;
@@ -397,6 +431,8 @@ mod tests {
         let add = |name: &str, address: &str| Change::Add { name: name.into(), number: number(address) };
         let speed =
             |name: &str, speed: Option<&str>| Change::Speed { name: name.into(), speed: speed.map(str::to_owned) };
+        let rename = |name: &str, to: &str| Change::Rename { name: name.into(), to: to.into() };
+        let drop = |name: &str, address: &str| Change::Drop { name: name.into(), address: address.into() };
         let rows = [
             (add("", "1"), Err(ContactError::Name)),
             (add(&"x".repeat(TEXT + 1), "1"), Err(ContactError::Name)),
@@ -405,6 +441,15 @@ mod tests {
             (Change::Remove("nobody".into()), Err(ContactError::Unknown("nobody".into()))),
             (speed("alice", Some("1")), Err(ContactError::Speed("1".into(), "Bob Ross".into()))),
             (Change::Watch { name: "nobody".into(), on: true }, Err(ContactError::Unknown("nobody".into()))),
+            (rename("nobody", "Eve"), Err(ContactError::Unknown("nobody".into()))),
+            (rename("alice", " "), Err(ContactError::Name)),
+            (rename("alice", "bob ross"), Err(ContactError::Taken("bob ross".into()))),
+            (drop("nobody", "1"), Err(ContactError::Unknown("nobody".into()))),
+            (drop("alice", "1003"), Err(ContactError::Last("alice".into(), "1003".into()))),
+            (drop("short", "55512"), Err(ContactError::Last("Short".into(), "55512".into()))),
+            (rename("ALICE", "Alice"), Ok(())),
+            (rename("alice", "Zed"), Ok(())),
+            (drop("alice", "1002"), Ok(())),
             (add("ALICE", "1003"), Ok(())),
             (add("Eve\u{7}\r\n", "1004"), Ok(())),
             (speed("bob ross", None), Ok(())),
@@ -416,6 +461,10 @@ mod tests {
             assert_eq!(contacts.change(&change), expected, "{change:?}");
             assert_eq!(contacts == some(), expected.is_err(), "{change:?}");
         }
+        let mut contacts = some();
+        assert_eq!(contacts.change(&rename("bob ross", "Ann")), Ok(()));
+        let ann = &contacts.list()[1];
+        assert_eq!((ann.name.as_str(), ann.speed.as_deref()), ("Ann", Some("1")), "all else stays, the order holds");
         let mut contacts = some();
         for n in 0..40 {
             let _ = contacts.change(&add("alice", &format!("20{n}")));

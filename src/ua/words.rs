@@ -51,6 +51,8 @@ pub const WORDS: &[Word] = &[
     Word::new("unpark", "SLOT", "take a call back that waits there"),
     Word::new("pickup", "[NUMBER]", "take a call that rings at another phone, or in your group"),
     Word::new("contact add", "NAME [LABEL=]NUMBER", "remember a number of somebody"),
+    Word::new("contact rename", "NAME to NAME", "call somebody by another name"),
+    Word::new("contact drop", "NAME NUMBER", "forget one of several numbers"),
     Word::new("contact remove", "NAME", "forget somebody"),
     Word::new("contact watch", "NAME", "show whether they are on the phone"),
     Word::new("contact unwatch", "NAME", "do not show it any more"),
@@ -204,6 +206,14 @@ fn contact(what: &str, who: &[&str]) -> Result<Change, String> {
                 last.split_once('=').filter(|(label, _)| !label.contains([':', '@', ';'])).unwrap_or(("", last));
             Change::Add { name: name(who), number: Number { address: address.to_owned(), label: label.to_owned() } }
         }
+        ("rename", [_, .., _]) => {
+            // Names have several words.
+            let middle = who.iter().rposition(|word| *word == "to").filter(|at| (1..who.len() - 1).contains(at));
+            let middle =
+                middle.ok_or("contact rename takes a name, to, and another name: contact rename bob to Bob Ross")?;
+            Change::Rename { name: name(&who[..middle]), to: name(&who[middle + 1..]) }
+        }
+        ("drop", [who @ .., last]) if !who.is_empty() => Change::Drop { name: name(who), address: (*last).to_owned() },
         ("remove", [_, ..]) => Change::Remove(name(who)),
         ("watch", [_, ..]) => Change::Watch { name: name(who), on: true },
         ("unwatch", [_, ..]) => Change::Watch { name: name(who), on: false },

@@ -41,6 +41,7 @@ pub enum Intent {
     Contacts,
     AddContact,
     EditContact,
+    RenameContact,
     WatchContact,
     RemoveContact,
     NextNumber,

@@ -174,6 +174,7 @@ rows! {
         ["tab"] => NextNumber Always "number" "another number of the contact",
         ["f2"] => AddContact Always "add" "remember somebody",
         ["f3"] => EditContact Hidden "" "remember another number of the contact",
+        ["f4"] => RenameContact Hidden "" "call the contact by another name",
         ["f10"] => WatchContact Always "watch" "show whether the contact is on the phone, or not any more",
         ["ctrl-x"] => RemoveContact Hidden "" "forget the contact",
         ["esc"] => Back Always "back" "back to the main screen",

@@ -22,7 +22,17 @@ fn contacts_are_found_called_and_changed() {
     screen.press(&["b", "down"]);
     screen.press(&["f10"]);
     assert_eq!(screen.sent(), [Command::Contact(Change::Watch { name: "Bob".into(), on: false })]);
-    screen.press(&["ctrl-x"]);
+    screen.press(&["f4"]);
+    screen.types(" Ross");
+    let renamed = [Command::Contact(Change::Rename { name: "Bob".into(), to: "Bob Ross".into() })];
+    screen.press(&["enter"]);
+    assert_eq!(screen.sent(), renamed);
+    screen.press(&[":"]);
+    screen.types("contact drop Bob 1003");
+    screen.press(&["enter"]);
+    let dropped = [Command::Contact(Change::Drop { name: "Bob".into(), address: "1003".into() })];
+    assert_eq!(screen.sent(), dropped);
+    screen.press(&["b", "down", "ctrl-x"]);
     let removed = [Command::Contact(Change::Remove("Bob".into()))];
     screen.press(&["enter"]);
     assert_eq!(screen.sent(), removed);

@@ -39,6 +39,7 @@ pub fn edit(model: &mut Model, intent: Intent) -> Vec<Effect> {
             "" => "contact add ".to_owned(),
             typed => format!("contact add {typed} "),
         },
+        (Intent::RenameContact, Some(name)) => format!("contact rename {name} to {name}"),
         (Intent::EditContact, Some(name)) => format!("contact add {name} "),
         _ => return Vec::new(),
     };

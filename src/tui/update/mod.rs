@@ -115,7 +115,9 @@ fn perform(model: &mut Model, intent: Intent, key: Key) -> Vec<Effect> {
         I::Complete => lines::complete(model),
         I::NextAccount => lines::next_account(model),
         I::Keypad | I::Quality | I::Details | I::Accounts | I::Contacts | I::Log | I::Help => pages::go(model, intent),
-        I::AddContact | I::EditContact | I::WatchContact | I::RemoveContact => contacts::edit(model, intent),
+        I::AddContact | I::EditContact | I::RenameContact | I::WatchContact | I::RemoveContact => {
+            contacts::edit(model, intent)
+        }
         I::NextNumber => contacts::next_number(model),
         I::NextPane | I::PreviousPane => pages::turn(model, intent),
         I::Open => pages::open(model),
