@@ -131,7 +131,8 @@ impl UserAgent {
             }
         };
         // The flow of the dialog itself needs no question.
-        if let Some(flow) = flow.filter(|f| leads_to(f, &question)) {
+        let in_dialog = errand.is_in_dialog();
+        if let Some(flow) = flow.filter(|f| leads_to(f, &question) || (in_dialog && stays(f, &question))) {
             return self.send(now, errand, vec![flow]);
         }
         if let Some(Ok(flows)) = self.sending.routes.find(now, &question) {
@@ -239,10 +240,46 @@ pub(super) fn credentials(request: &Request) -> Vec<(&'static str, String)> {
     of("Authorization").chain(of("Proxy-Authorization")).collect()
 }
 
+/// Whether a dialog stays on its WebSocket although its target names another one: a client has the one it has opened
+/// (RFC 7118 §5), and servers need not name an address at which they listen for others (Asterisk does not).
+fn stays(flow: &Flow, question: &Question) -> bool {
+    let is_websocket = |transport| matches!(transport, Transport::Ws | Transport::Wss);
+    is_websocket(flow.transport)
+        && question.transport.is_some_and(is_websocket)
+        && (flow.transport.is_secure() || !question.secure)
+}
+
 /// Whether a flow is the answer to a question: same transport, same numeric host and port.
 fn leads_to(flow: &Flow, question: &Question) -> bool {
     question.transport.is_none_or(|transport| flow.transport == transport)
         && flow.remote.port() == question.port.unwrap_or(flow.transport.default_port())
         && matches!(&question.host, Host::Ip(ip) if *ip == flow.remote.ip())
         && (flow.transport.is_secure() || !question.secure)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dialog_stays_on_its_websocket() {
+        use Transport::{Tcp, Tls, Udp, Ws, Wss};
+        // The dialog's flow; the transport its target names, whether it is to be protected; whether it stays.
+        let rows = [
+            (Udp, Some(Udp), false, false),
+            (Tls, Some(Wss), false, false),
+            (Ws, None, false, false),
+            (Ws, Some(Tcp), false, false),
+            (Ws, Some(Wss), true, false),
+            (Ws, Some(Ws), false, true),
+            (Wss, Some(Ws), false, true),
+            (Wss, Some(Wss), true, true),
+        ];
+        for (used, named, secure, expected) in rows {
+            let flow = Flow::new(used, ([192, 0, 2, 1], 4000).into(), ([192, 0, 2, 9], 8088).into());
+            let host = Host::Ip([192, 0, 2, 9].into());
+            let question = Question { host, port: Some(5060), transport: named, secure, access: AccessId::default() };
+            assert_eq!(stays(&flow, &question), expected, "{used:?} {named:?} {secure}");
+        }
+    }
 }

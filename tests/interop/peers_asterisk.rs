@@ -203,6 +203,14 @@ impl Asterisk {
         wait_for(&format!("{user} to be registered"), limit, || self.is_registered(user).then_some(()));
     }
 
+    /// Waits until `user` has no call there.
+    pub fn expect_hung_up(&self, user: &str) {
+        let leg = format!("PJSIP/{user}-");
+        wait_for(&format!("{user} to have no call"), Duration::from_secs(5), || {
+            (!self.channels().iter().any(|channel| channel.starts_with(&leg))).then_some(())
+        });
+    }
+
     /// The legs of its calls; the channel it keeps for texts is none.
     fn channels(&self) -> Vec<String> {
         let lines = self.cli("core show channels concise");

@@ -53,6 +53,7 @@ fn asterisk(case: &Case, transport: Transport, user: &str) {
     let heard = phone.heard();
     let end = heard.seconds();
     hears_some(&heard.part(end - 2.5, end), 1_004.0, "the called");
+    asterisk.expect_hung_up(user);
 }
 
 /// Tries to register once, in vain: what the user is told, with all of `words` in it.
