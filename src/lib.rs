@@ -4,7 +4,6 @@ pub mod audio;
 pub mod base;
 pub mod cli;
 pub mod config;
-pub mod control;
 pub mod media;
 pub mod nat;
 pub mod net;
