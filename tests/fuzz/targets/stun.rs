@@ -19,6 +19,8 @@ fuzz_target!(|data: &[u8]| {
         assert!(!message.is_authentic(b"VOkJxbRl1RmTxUk/WvJxBt-not-known"));
     }
     let [high, low, value @ ..] = data else { return };
+    // Longer messages are not read.
+    let value = &value[..value.len().min(4_000)];
     let kind = u16::from_be_bytes([*high, *low]) & 0x7fff;
     // An integrity of the fuzzer's own hides what follows it, as it should.
     if matches!(kind, MESSAGE_INTEGRITY | MESSAGE_INTEGRITY_SHA256) {
